@@ -1,0 +1,1 @@
+//! Kafka's semantics in this process: topics, transactions, groups. (in work)

@@ -1,0 +1,18 @@
+//! The edge to Kafka: what the runtime asks of a consumer, a producer and an admin client.
+//!
+//! Every call has a deadline and returns `Ok`, a definite error, or [`Fault::Unknown`]: it may have happened.
+//! Implementations: [`embedded`] (in this process, for the demo, tests and simulation) and `rdkafka`. One
+//! conformance suite runs on both.
+
+pub mod embedded;
+mod error;
+#[cfg(feature = "rdkafka")]
+pub mod rdkafka;
+mod traits;
+
+pub use error::{ClientError, Fault};
+pub use traits::{
+    Admin, AdminTopic, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries,
+    GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer, ProducerSettings, RebalanceEvent,
+    RecordSink, Slot, TopicHandle,
+};

@@ -1,0 +1,110 @@
+//! Settings of an application, under Kafka Streams' names.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::handler::{ExceptionHandler, LogAndFail};
+
+/// `processing.guarantee`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProcessingGuarantee {
+    /// Every record is processed at least once; after a failure some results repeat.
+    AtLeastOnce,
+    /// Every record counts exactly once, through Kafka transactions.
+    ExactlyOnceV2,
+}
+
+/// Settings of an application.
+#[derive(Clone)]
+pub struct StreamsConfig {
+    /// `application.id`: consumer group, and prefix of internal topics and transactional ids.
+    pub application_id: String,
+    /// `bootstrap.servers`.
+    pub bootstrap_servers: String,
+    /// `state.dir`.
+    pub state_dir: PathBuf,
+    /// `num.stream.threads`.
+    pub num_stream_threads: usize,
+    /// `processing.guarantee`.
+    pub processing_guarantee: ProcessingGuarantee,
+    /// `commit.interval.ms`: 30 s, or 100 ms with exactly once.
+    pub commit_interval: Duration,
+    /// `statestore.cache.max.bytes`, over all threads.
+    pub statestore_cache_max_bytes: u64,
+    /// `buffered.records.per.partition`.
+    pub buffered_records_per_partition: usize,
+    /// `max.task.idle.ms`; `None` is -1: never wait for a partition.
+    pub max_task_idle: Option<Duration>,
+    /// `poll.ms`.
+    pub poll: Duration,
+    /// `replication.factor` of internal topics; -1 is the broker's default.
+    pub replication_factor: i16,
+    /// `topology.optimization`, as given: `none`, `all`, or a list of rules.
+    pub topology_optimization: String,
+    /// `repartition.purge.interval.ms`.
+    pub repartition_purge_interval: Duration,
+    /// `task.timeout.ms`.
+    pub task_timeout: Duration,
+    /// `state.cleanup.delay.ms`.
+    pub state_cleanup_delay: Duration,
+    /// `windowstore.changelog.additional.retention.ms`.
+    pub window_store_additional_retention: Duration,
+    /// `dsl.store.suppliers.class`: whether DSL stores are in memory only.
+    pub dsl_stores_in_memory: bool,
+    /// `ensure.explicit.internal.resource.naming`.
+    pub ensure_explicit_internal_resource_naming: bool,
+    /// `deserialization.exception.handler`.
+    pub deserialization_exception_handler: Arc<dyn ExceptionHandler>,
+    /// `processing.exception.handler`.
+    pub processing_exception_handler: Arc<dyn ExceptionHandler>,
+    /// `production.exception.handler`.
+    pub production_exception_handler: Arc<dyn ExceptionHandler>,
+    /// Memory budget of the process for state, ours: `memory.max.bytes`, 256 MiB.
+    pub memory_max_bytes: u64,
+    /// `topic.*`: settings of internal topics.
+    pub topic_properties: BTreeMap<String, String>,
+    /// Settings that go to the Kafka clients as they are, prefixes (`consumer.`, `producer.`, ...) included.
+    pub client_properties: BTreeMap<String, String>,
+}
+
+impl StreamsConfig {
+    /// Kafka Streams' defaults, except `processing.guarantee`, which has to be chosen.
+    pub fn new(application_id: impl Into<String>, guarantee: ProcessingGuarantee) -> Self {
+        Self {
+            application_id: application_id.into(),
+            bootstrap_servers: String::new(),
+            state_dir: std::env::temp_dir().join("kafka-streams"),
+            num_stream_threads: 1,
+            processing_guarantee: guarantee,
+            commit_interval: match guarantee {
+                ProcessingGuarantee::AtLeastOnce => Duration::from_secs(30),
+                ProcessingGuarantee::ExactlyOnceV2 => Duration::from_millis(100),
+            },
+            statestore_cache_max_bytes: 10 * 1024 * 1024,
+            buffered_records_per_partition: 1000,
+            max_task_idle: Some(Duration::ZERO),
+            poll: Duration::from_millis(100),
+            replication_factor: -1,
+            topology_optimization: "none".to_owned(),
+            repartition_purge_interval: Duration::from_secs(30),
+            task_timeout: Duration::from_secs(300),
+            state_cleanup_delay: Duration::from_secs(600),
+            window_store_additional_retention: Duration::from_secs(24 * 3600),
+            dsl_stores_in_memory: false,
+            ensure_explicit_internal_resource_naming: false,
+            deserialization_exception_handler: Arc::new(LogAndFail),
+            processing_exception_handler: Arc::new(LogAndFail),
+            production_exception_handler: Arc::new(LogAndFail),
+            memory_max_bytes: 256 * 1024 * 1024,
+            topic_properties: BTreeMap::new(),
+            client_properties: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the guarantee is exactly once.
+    pub fn exactly_once(&self) -> bool {
+        self.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2
+    }
+}

@@ -1,0 +1,34 @@
+//! Topologies, tasks, runtime and clients of kstreams.
+//!
+//! Modules stand in reading order; a module may use only what stands above it, and the two wings
+//! (`operators`, `dsl`) and (`client`, `task`, `runtime`) never see each other: the topology is the corridor
+//! that the DSL writes and the runtime reads.
+
+// The words of the state crate that users need, under one path.
+pub use streams_state::serdes;
+pub use streams_state::types;
+
+// A record, typed and raw.
+pub mod record;
+// What can go wrong, and where.
+pub mod error;
+// What an application decides about bad records.
+pub mod handler;
+// Settings, under Kafka Streams' names.
+pub mod config;
+// What a node is: push, outputs, context, the user's Processor.
+pub mod processor;
+// The compiled plan: nodes, stores, internal topics.
+pub mod topology;
+// Wing one: operators, and the DSL that wires them.
+pub mod operators;
+// The typed builder.
+pub mod dsl;
+// Wing two: the edge to Kafka, tasks, and the runtime.
+pub mod client;
+// A partition's share of a topology.
+pub mod task;
+// Threads, assignment, commit, recovery.
+pub mod runtime;
+// TopologyTestDriver.
+pub mod testing;

@@ -1,0 +1,206 @@
+//! What every node of a task shares while a record passes: time, record context, outbox, counters.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::error::StateError;
+use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
+
+use super::{Outbox, Punctuations};
+use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
+use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
+
+/// Why a record was dropped without being an error. Counted per task, as `dropped-records-total`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DropReason {
+    /// The key is null where a key is needed.
+    NullKey,
+    /// The value is null where a value is needed.
+    NullValue,
+    /// The timestamp is negative.
+    NegativeTimestamp,
+    /// A handler said to go on without it.
+    Handled,
+    /// A partitioner chose no partition.
+    NoPartition,
+    /// The record came too late for its window or table version.
+    Late,
+}
+
+/// Says how many partitions a topic has; asked for topics that a task writes.
+pub type PartitionCounts = Rc<dyn Fn(&str) -> Option<i32>>;
+
+/// The shared part of a task, handed from node to node with each record.
+pub struct TaskContext {
+    /// The task.
+    pub task: TaskId,
+    /// `application.id`: the prefix of internal topics.
+    pub application_id: Arc<str>,
+    /// Source topics of the task, by [`RecordContext::source`].
+    pub topics: Vec<Arc<str>>,
+    /// Where the record in work came from.
+    pub record: RecordContext,
+    /// Largest timestamp seen by the task; -1 before the first record.
+    pub stream_time: Timestamp,
+    /// Wall clock, as the runtime last said.
+    pub wall_time: Timestamp,
+    /// What is to be sent.
+    pub outbox: Outbox,
+    /// Schedules.
+    pub punctuations: Punctuations,
+    /// Slot of the lifecycle node in work; schedules made now belong to it.
+    pub node_slot: usize,
+    /// Records dropped so far.
+    pub dropped: u64,
+    /// A processor asked for a commit.
+    pub commit_requested: bool,
+    /// Partition counts of topics written.
+    pub partition_counts: PartitionCounts,
+    /// `processing.exception.handler`.
+    pub processing_handler: Arc<dyn ExceptionHandler>,
+    /// `production.exception.handler`.
+    pub production_handler: Arc<dyn ExceptionHandler>,
+    /// `deserialization.exception.handler`.
+    pub deserialization_handler: Arc<dyn ExceptionHandler>,
+    /// Key bytes of the source record, kept only if a handler may want them.
+    pub raw_key: Option<Vec<u8>>,
+    /// Value bytes of the source record, kept only if a handler may want them.
+    pub raw_value: Option<Vec<u8>>,
+}
+
+impl TaskContext {
+    /// A context before the first record.
+    pub fn new(task: TaskId, application_id: Arc<str>, partition_counts: PartitionCounts) -> Self {
+        Self {
+            task,
+            application_id,
+            topics: Vec::new(),
+            record: RecordContext::none(NO_TIMESTAMP),
+            stream_time: NO_TIMESTAMP,
+            wall_time: 0,
+            outbox: Outbox::default(),
+            punctuations: Punctuations::default(),
+            node_slot: 0,
+            dropped: 0,
+            commit_requested: false,
+            partition_counts,
+            processing_handler: Arc::new(LogAndFail),
+            production_handler: Arc::new(LogAndFail),
+            deserialization_handler: Arc::new(LogAndFail),
+            raw_key: None,
+            raw_value: None,
+        }
+    }
+
+    /// Name of the source topic of the record in work; empty outside of a record.
+    pub fn source_topic(&self) -> &str {
+        self.topics.get(self.record.source as usize).map_or("", |topic| topic)
+    }
+
+    /// Counts a dropped record.
+    #[inline]
+    pub fn drop_record(&mut self, node: &str, reason: DropReason) {
+        self.dropped += 1;
+        tracing::debug!(task = %self.task, node, ?reason, offset = self.record.offset, "record dropped");
+    }
+
+    /// An error at `node` for the record in work.
+    pub fn error(&self, node: &str, cause: TaskErrorCause) -> Box<TaskError> {
+        let record = match self.source_topic() {
+            "" => String::new(),
+            topic => format!("{topic}-{}@{}", self.task.partition, self.record.offset),
+        };
+        Box::new(TaskError { task: self.task.to_string(), node: node.to_owned(), record, cause })
+    }
+
+    /// A store of `node` failed.
+    pub fn state_error(&self, node: &str, error: StateError) -> Box<TaskError> {
+        self.error(node, TaskErrorCause::State(error))
+    }
+
+    /// The topology asks for something that is not there.
+    pub fn wiring_error(&self, message: &str) -> Box<TaskError> {
+        self.error("", TaskErrorCause::Wiring(message.to_owned()))
+    }
+
+    /// User code at `node` failed: asks the handler. `Ok` means that the record is dropped and work goes on.
+    pub fn processing_failed(&mut self, node: &str, error: BoxError) -> NodeResult {
+        let handler = self.processing_handler.clone();
+        match self.ask(&*handler, ErrorStage::Processing, node, &error) {
+            true => Ok(()),
+            false => Err(self.error(node, TaskErrorCause::Processing(error))),
+        }
+    }
+
+    /// A result could not be serialized at `node`: asks the handler. `Ok` means that it is dropped.
+    pub fn production_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
+        let handler = self.production_handler.clone();
+        match self.ask(&*handler, ErrorStage::Production, node, &cause) {
+            true => Ok(()),
+            false => Err(self.error(node, cause)),
+        }
+    }
+
+    /// A source record could not be read at `node`: asks the handler. `Ok` means that it is dropped.
+    pub fn deserialization_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
+        let handler = self.deserialization_handler.clone();
+        match self.ask(&*handler, ErrorStage::Deserialization, node, &cause) {
+            true => Ok(()),
+            false => Err(self.error(node, cause)),
+        }
+    }
+
+    /// Whether to go on without the record. Sends the dead letter if that was the answer.
+    fn ask(
+        &mut self,
+        handler: &dyn ExceptionHandler,
+        stage: ErrorStage,
+        node: &str,
+        error: &dyn std::fmt::Display,
+    ) -> bool {
+        let response = handler.handle(
+            &ErrorContext {
+                stage,
+                task: self.task,
+                node,
+                topic: self.source_topic(),
+                partition: if self.record.offset < 0 { -1 } else { self.task.partition },
+                offset: self.record.offset,
+                timestamp: self.record.timestamp,
+                headers: &self.record.headers,
+                key: self.raw_key.as_deref(),
+                value: self.raw_value.as_deref(),
+            },
+            error,
+        );
+        match response {
+            Response::Fail => false,
+            Response::Continue => {
+                self.drop_record(node, DropReason::Handled);
+                true
+            }
+            Response::DeadLetter(topic) => {
+                self.drop_record(node, DropReason::Handled);
+                self.dead_letter(&topic, stage, node, error);
+                true
+            }
+        }
+    }
+
+    /// The source record, as it came, with Kafka Streams' error headers (KIP-1034).
+    fn dead_letter(&mut self, topic: &str, stage: ErrorStage, node: &str, error: &dyn std::fmt::Display) {
+        let mut headers = self.record.headers.clone();
+        let mut add = |key: &str, text: String| headers.add(key, Some(text.into_bytes()));
+        add("__streams.errors.exception", format!("{stage:?}Error"));
+        add("__streams.errors.message", error.to_string());
+        add("__streams.errors.stacktrace", format!("node {node}: {error}"));
+        add("__streams.errors.topic", self.source_topic().to_owned());
+        add("__streams.errors.partition", self.task.partition.to_string());
+        add("__streams.errors.offset", self.record.offset.to_string());
+        let handle = self.outbox.topic(topic);
+        let timestamp = Some(self.record.timestamp).filter(|timestamp| *timestamp >= 0);
+        let (key, value) = (self.raw_key.take(), self.raw_value.take());
+        self.outbox.push(handle, None, key.as_deref(), value.as_deref(), timestamp, headers);
+        (self.raw_key, self.raw_value) = (key, value);
+    }
+}

@@ -1,0 +1,15 @@
+//! What a node is: it takes a typed record and pushes typed records to its children.
+
+mod context;
+mod outbox;
+mod outputs;
+mod punctuation;
+mod user;
+mod wiring;
+
+pub use context::{DropReason, PartitionCounts, TaskContext};
+pub use outbox::{OutRecord, OutTopic, Outbox};
+pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
+pub use punctuation::{Punctuation, PunctuationType, Punctuations};
+pub use user::{ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier};
+pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};

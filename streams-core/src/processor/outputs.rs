@@ -1,0 +1,74 @@
+//! The typed edge between two nodes: one virtual call a hop, no allocation.
+
+use std::sync::Arc;
+
+use super::{Child, TaskContext};
+use crate::error::NodeResult;
+use crate::record::Record;
+
+/// Takes records of one type. Table edges carry `Change<V>` as the value.
+pub trait Push<K, V> {
+    /// Processes one record to its end: when this returns, all children have seen what came of it.
+    fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult;
+}
+
+/// A node, behind its input type.
+pub type BoxPush<K, V> = Box<dyn Push<K, V>>;
+
+/// How a record is copied for a second child. Present only where the stream was forked.
+pub type CopyRecord<K, V> = fn(&Record<K, V>) -> Record<K, V>;
+
+/// The children of a node, in the order in which they were added.
+pub struct Outputs<K, V> {
+    children: Vec<(Arc<str>, BoxPush<K, V>)>,
+    copy: Option<CopyRecord<K, V>>,
+}
+
+impl<K: 'static, V: 'static> Outputs<K, V> {
+    /// Types the children. `copy` is needed with more than one child.
+    pub fn new(children: Vec<Child>, copy: Option<CopyRecord<K, V>>) -> NodeResult<Self> {
+        let children = children
+            .into_iter()
+            .map(|child| Ok((child.name.clone(), child.push.typed::<K, V>(&child.name)?)))
+            .collect::<NodeResult<Vec<_>>>()?;
+        Ok(Self { children, copy })
+    }
+
+    /// Whether nobody listens.
+    pub fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    /// Sends `record` to every child, in order.
+    #[inline]
+    pub fn forward(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
+        match self.children.as_mut_slice() {
+            [] => Ok(()),
+            [(_, only)] => only.push(context, record),
+            [first @ .., (_, last)] => {
+                let copy = self.copy.ok_or_else(|| {
+                    context.wiring_error("a node with several children whose records cannot be cloned")
+                })?;
+                for (_, child) in first {
+                    child.push(context, copy(&record))?;
+                }
+                last.push(context, record)
+            }
+        }
+    }
+
+    /// Sends `record` to the child of this name.
+    pub fn forward_to(&mut self, context: &mut TaskContext, name: &str, record: Record<K, V>) -> NodeResult {
+        match self.children.iter_mut().find(|(child, _)| &**child == name) {
+            Some((_, child)) => child.push(context, record),
+            None => Err(context.wiring_error(&format!("there is no child node `{name}` to forward to"))),
+        }
+    }
+}
+
+impl<K: Clone, V: Clone> Outputs<K, V> {
+    /// The copy function of a cloneable record type.
+    pub fn copy_of(record: &Record<K, V>) -> Record<K, V> {
+        record.clone()
+    }
+}

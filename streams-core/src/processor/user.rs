@@ -1,0 +1,170 @@
+//! The Processor API: what users implement when the DSL has no word for it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use streams_state::types::{RecordContext, TaskId, Timestamp};
+
+use super::{Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
+use crate::error::{BoxError, NodeResult};
+use crate::record::Record;
+
+/// Processes records one by one, with stores, schedules and full control over what is forwarded.
+///
+/// One instance per task, on one thread: plain fields are fine for scratch space, but only stores survive.
+pub trait Processor<KIn, VIn, KOut, VOut> {
+    /// Once per task, before the first record: take stores, make schedules.
+    fn init(&mut self, _context: &mut ProcessorContext<'_, KOut, VOut>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// One record. An error goes to the processing exception handler.
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, KOut, VOut>,
+        record: Record<KIn, VIn>,
+    ) -> Result<(), BoxError>;
+
+    /// A schedule of this processor is due at `timestamp`.
+    fn punctuate(
+        &mut self,
+        _context: &mut ProcessorContext<'_, KOut, VOut>,
+        _punctuation: Punctuation,
+        _timestamp: Timestamp,
+    ) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// Once, before the task goes away.
+    fn close(&mut self) {}
+}
+
+/// Makes a processor for each task. Any `Fn() -> P` is one.
+pub trait ProcessorSupplier<P>: Send + Sync + 'static {
+    /// A new processor.
+    fn get(&self) -> P;
+}
+
+impl<P, F: Fn() -> P + Send + Sync + 'static> ProcessorSupplier<P> for F {
+    fn get(&self) -> P {
+        self()
+    }
+}
+
+/// What a processor may do.
+pub struct ProcessorContext<'a, K, V> {
+    pub(crate) task: &'a mut TaskContext,
+    pub(crate) outputs: &'a mut Outputs<K, V>,
+    /// Stores connected to this processor.
+    pub(crate) stores: &'a ConnectedStores,
+    /// An error of a child: kept here, because user code may swallow what `forward` returns.
+    pub(crate) failed: &'a mut NodeResult,
+}
+
+/// The stores connected to a processor, by name.
+pub type ConnectedStores = Vec<(std::sync::Arc<str>, Rc<dyn std::any::Any>)>;
+
+/// A child node failed; the task stops. Pass it on with `?`.
+#[derive(Debug, thiserror::Error)]
+#[error("a node below failed; see the task's error")]
+pub struct Downstream;
+
+impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
+    /// Sends a record to all children. When it returns, they have processed it.
+    pub fn forward(&mut self, record: Record<K, V>) -> Result<(), Downstream> {
+        let result = self.outputs.forward(self.task, record);
+        self.remember(result)
+    }
+
+    /// Sends a record to the child node of this name.
+    pub fn forward_to(&mut self, child: &str, record: Record<K, V>) -> Result<(), Downstream> {
+        let result = self.outputs.forward_to(self.task, child, record);
+        self.remember(result)
+    }
+
+    fn remember(&mut self, result: NodeResult) -> Result<(), Downstream> {
+        if let Err(error) = result {
+            *self.failed = Err(error);
+            return Err(Downstream);
+        }
+        Ok(())
+    }
+
+    /// Calls [`Processor::punctuate`] every `interval`, by stream time or wall clock.
+    pub fn schedule(&mut self, interval: Duration, kind: PunctuationType) -> Punctuation {
+        let (slot, now) = (self.task.node_slot, self.task.wall_time);
+        self.task.punctuations.schedule(slot, interval.as_millis() as i64, kind, now)
+    }
+
+    /// Stops a schedule.
+    pub fn cancel(&mut self, punctuation: Punctuation) {
+        self.task.punctuations.cancel(punctuation);
+    }
+
+    /// The connected store of this name, as the type `S` it was made with.
+    pub fn store_as<S: 'static>(&self, name: &str) -> Result<Rc<RefCell<S>>, BoxError> {
+        let Some((_, store)) = self.stores.iter().find(|(store, _)| &**store == name) else {
+            return Err(format!(
+                "store `{name}` is not connected to this processor; name it where the processor is added"
+            )
+            .into());
+        };
+        store.clone().downcast::<RefCell<S>>().map_err(|_| {
+            format!("store `{name}` has another type than {}", std::any::type_name::<S>()).into()
+        })
+    }
+
+    /// Where the record in work came from: topic (none in a punctuation), partition and offset.
+    pub fn record_metadata(&self) -> Option<(&str, i32, i64)> {
+        match self.task.source_topic() {
+            "" => None,
+            topic => Some((topic, self.task.task.partition, self.task.record.offset)),
+        }
+    }
+
+    /// Context of the record in work, as stores keep it.
+    pub fn record_context(&self) -> &RecordContext {
+        &self.task.record
+    }
+
+    /// Largest timestamp that the task has seen; -1 before the first record.
+    pub fn current_stream_time(&self) -> Timestamp {
+        self.task.stream_time
+    }
+
+    /// Wall clock as the runtime last read it.
+    pub fn current_system_time(&self) -> Timestamp {
+        self.task.wall_time
+    }
+
+    /// The task.
+    pub fn task_id(&self) -> TaskId {
+        self.task.task
+    }
+
+    /// `application.id`.
+    pub fn application_id(&self) -> &str {
+        &self.task.application_id
+    }
+
+    /// Asks for a commit soon after this record.
+    pub fn commit(&mut self) {
+        self.task.commit_requested = true;
+    }
+}
+
+/// Takes the stores `names` for processor `node` out of the builder.
+pub(crate) fn connected_stores(
+    builder: &TaskBuilder<'_>,
+    node: &str,
+    names: &[std::sync::Arc<str>],
+) -> NodeResult<ConnectedStores> {
+    names
+        .iter()
+        .map(|name| match builder.stores.iter().find(|(store, _)| store == name) {
+            Some((store, instance)) => Ok((store.clone(), instance.typed.clone())),
+            None => Err(builder.context.wiring_error(&format!("node `{node}`: there is no store `{name}`"))),
+        })
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! How the chains of a task are built: from the sinks back, types erased only at the node boundary, once.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::store::StateStore;
+use streams_state::types::Timestamp;
+
+use super::{BoxPush, Punctuation, Push, TaskContext};
+use crate::error::NodeResult;
+use crate::record::{RawRecord, Record};
+
+/// A node whose input type is not named: between the moment it is made and the moment its parent takes it.
+pub struct ErasedPush {
+    push: Box<dyn Any>,
+    share: fn(Box<dyn Any>) -> Option<(Box<dyn Any>, Box<dyn Any>)>,
+}
+
+/// A node with several parents: one chain, entered from several sides.
+struct Shared<K, V>(Rc<RefCell<BoxPush<K, V>>>);
+
+impl<K, V> Push<K, V> for Shared<K, V> {
+    fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
+        self.0.borrow_mut().push(context, record)
+    }
+}
+
+impl ErasedPush {
+    /// Erases the input type of a node.
+    pub fn new<K: 'static, V: 'static>(push: BoxPush<K, V>) -> Self {
+        Self { push: Box::new(push), share: share::<K, V> }
+    }
+
+    /// The node as one that takes `Record<K, V>`. `name` is for the error message.
+    pub fn typed<K: 'static, V: 'static>(self, name: &str) -> NodeResult<BoxPush<K, V>> {
+        self.push.downcast::<BoxPush<K, V>>().map(|push| *push).map_err(|_| {
+            Box::new(crate::error::TaskError {
+                task: String::new(),
+                node: name.to_owned(),
+                record: String::new(),
+                cause: crate::error::TaskErrorCause::Wiring(format!(
+                    "the node does not take the records of its parent ({}, {})",
+                    std::any::type_name::<K>(),
+                    std::any::type_name::<V>()
+                )),
+            })
+        })
+    }
+
+    /// Two handles of the same node, for a node with several parents.
+    pub fn shared(self) -> (Self, Self) {
+        match (self.share)(self.push) {
+            Some((one, two)) => {
+                (Self { push: one, share: self.share }, Self { push: two, share: self.share })
+            }
+            None => unreachable!("`share` was made for the same types as `push`"),
+        }
+    }
+}
+
+fn share<K: 'static, V: 'static>(push: Box<dyn Any>) -> Option<(Box<dyn Any>, Box<dyn Any>)> {
+    let push: BoxPush<K, V> = *push.downcast::<BoxPush<K, V>>().ok()?;
+    let node = Rc::new(RefCell::new(push));
+    let handle = |node: Rc<RefCell<BoxPush<K, V>>>| -> Box<dyn Any> {
+        let push: BoxPush<K, V> = Box::new(Shared(node));
+        Box::new(push)
+    };
+    Some((handle(node.clone()), handle(node)))
+}
+
+/// A child on its way to its parent.
+pub struct Child {
+    /// Name of the child node.
+    pub name: Arc<str>,
+    /// The child.
+    pub push: ErasedPush,
+}
+
+/// A source topic's end of a source node: turns raw records into typed ones. One for each source topic.
+pub trait SourceNode {
+    /// Deserializes `raw` and keeps it as the head of its queue. `context.record` is the context of `raw`.
+    /// Returns its timestamp (may be negative: then the caller drops it), or `None` if it was dropped here.
+    fn load(
+        &mut self,
+        context: &mut TaskContext,
+        raw: &RawRecord<'_>,
+        partition_time: Timestamp,
+    ) -> NodeResult<Option<Timestamp>>;
+
+    /// Pushes the head through the topology. `context.record` is its context again.
+    fn process(&mut self, context: &mut TaskContext) -> NodeResult;
+
+    /// Forgets the head.
+    fn discard(&mut self);
+
+    /// The same source node for another topic.
+    fn fork(&self) -> Box<dyn SourceNode>;
+}
+
+/// What the task calls on nodes outside of records. Nodes register themselves when they are made.
+pub trait Lifecycle {
+    /// Once, after the stores are restored and before the first record.
+    fn init(&mut self, _context: &mut TaskContext) -> NodeResult {
+        Ok(())
+    }
+
+    /// A schedule of this node is due.
+    fn punctuate(
+        &mut self,
+        _context: &mut TaskContext,
+        _punctuation: Punctuation,
+        _timestamp: Timestamp,
+    ) -> NodeResult {
+        Ok(())
+    }
+
+    /// Forward what the node's cached store holds back. Before each commit, stores in registration order.
+    fn flush_cache(&mut self, _context: &mut TaskContext) -> NodeResult {
+        Ok(())
+    }
+
+    /// Once, before the task goes away.
+    fn close(&mut self, _context: &mut TaskContext) -> NodeResult {
+        Ok(())
+    }
+}
+
+/// A store of a task, typed and untyped at once: both sides are the same cell.
+#[derive(Clone)]
+pub struct StoreInstance {
+    /// `Rc<RefCell<S>>` as `dyn Any`, for the nodes.
+    pub typed: Rc<dyn Any>,
+    /// The same cell, for the task.
+    pub state: Rc<RefCell<dyn StateStore>>,
+}
+
+impl StoreInstance {
+    /// Wraps a store.
+    pub fn new<S: StateStore + 'static>(store: S) -> Self {
+        let cell = Rc::new(RefCell::new(store));
+        Self { typed: cell.clone(), state: cell }
+    }
+}
+
+/// Given to each node's factory when a task is built.
+pub struct TaskBuilder<'a> {
+    /// The task's context: outbox topics are registered here.
+    pub context: &'a mut TaskContext,
+    /// Stores by name (`store name -> instance`), in registration order.
+    pub stores: &'a [(Arc<str>, StoreInstance)],
+    /// Nodes that the task calls outside of records, in the order in which they were made.
+    pub lifecycle: Vec<Rc<RefCell<dyn Lifecycle>>>,
+    /// For each cached store, by name: the node that forwards its updates.
+    pub cache_forwarders: Vec<(Arc<str>, Rc<RefCell<dyn Lifecycle>>)>,
+}
+
+impl TaskBuilder<'_> {
+    /// The store `name` of type `S`, for `node`.
+    pub fn store<S: 'static>(&self, node: &str, name: &str) -> NodeResult<Rc<RefCell<S>>> {
+        let Some((_, instance)) = self.stores.iter().find(|(store, _)| &**store == name) else {
+            return Err(self.context.wiring_error(&format!("node `{node}`: there is no store `{name}`")));
+        };
+        instance.typed.clone().downcast::<RefCell<S>>().map_err(|_| {
+            self.context.wiring_error(&format!(
+                "node `{node}`: store `{name}` is not a {}; use the same `Store` constant everywhere",
+                std::any::type_name::<S>()
+            ))
+        })
+    }
+
+    /// Registers a node for init, punctuation and close. Returns its slot.
+    pub fn register(&mut self, node: Rc<RefCell<dyn Lifecycle>>) -> usize {
+        self.lifecycle.push(node);
+        self.lifecycle.len() - 1
+    }
+
+    /// Registers the node that forwards the updates of cached store `store`.
+    pub fn forwards_cache_of(&mut self, store: &str, node: Rc<RefCell<dyn Lifecycle>>) {
+        self.cache_forwarders.push((store.into(), node));
+    }
+}
+
+/// A node that is also called outside of records is a shared cell.
+impl<K, V, N: Push<K, V>> Push<K, V> for Rc<RefCell<N>> {
+    #[inline]
+    fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
+        self.borrow_mut().push(context, record)
+    }
+}

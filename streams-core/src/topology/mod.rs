@@ -1,0 +1,8 @@
+//! The compiled plan: nodes, stores and internal topics. The DSL writes it, the runtime reads it.
+
+mod spec;
+
+pub use spec::{
+    InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,
+    SourceFactory, SourceTopic, StoreFactory, StoreId, StoreKind, StoreSpec, TopicKind, Topology,
+};

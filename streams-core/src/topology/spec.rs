@@ -1,0 +1,212 @@
+//! The arena of a topology: nodes and stores addressed by index; names are labels for humans and topics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use streams_state::engine::Engine;
+use streams_state::error::StateError;
+
+use crate::error::NodeResult;
+use crate::processor::{Child, ErasedPush, SourceNode, StoreInstance, TaskBuilder};
+
+/// Index of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct NodeId(pub u32);
+
+/// Index of a store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct StoreId(pub u32);
+
+/// Where a group starts that has no committed offset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OffsetReset {
+    /// At the beginning. The default.
+    Earliest,
+    /// At the end.
+    Latest,
+    /// Stop with an error.
+    None,
+}
+
+/// A topic that a source reads. An internal one gets the application id as a prefix at run time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceTopic {
+    /// Name, without the application's prefix.
+    pub name: Arc<str>,
+    /// Whether it is a repartition topic of this application.
+    pub internal: bool,
+}
+
+/// Where a sink writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SinkTopic {
+    /// Always this topic.
+    Static {
+        /// Name, without the application's prefix.
+        name: Arc<str>,
+        /// Whether it is a repartition topic of this application.
+        internal: bool,
+    },
+    /// Chosen for each record; the text is what `describe()` prints for the extractor.
+    Dynamic(Arc<str>),
+}
+
+/// Makes a source node for a task; its children are made already.
+pub type SourceFactory =
+    Arc<dyn Fn(&mut TaskBuilder<'_>, Vec<Child>) -> NodeResult<Box<dyn SourceNode>> + Send + Sync>;
+/// Makes a processor node for a task; its children are made already.
+pub type ProcessorFactory =
+    Arc<dyn Fn(&mut TaskBuilder<'_>, Vec<Child>) -> NodeResult<ErasedPush> + Send + Sync>;
+/// Makes a sink node for a task.
+pub type SinkFactory = Arc<dyn Fn(&mut TaskBuilder<'_>) -> NodeResult<ErasedPush> + Send + Sync>;
+/// Makes a store for a task.
+pub type StoreFactory = Arc<dyn Fn(OpenStore) -> Result<StoreInstance, StateError> + Send + Sync>;
+
+/// What a store is made with.
+pub struct OpenStore {
+    /// Name of the store.
+    pub name: Arc<str>,
+    /// Its engine, open.
+    pub engine: Box<dyn Engine>,
+    /// Whether updates are held back until a commit (`false` if the application's cache size is 0).
+    pub caching: bool,
+    /// Whether updates go to a changelog.
+    pub logging: bool,
+    /// Bytes of memory that the tier of this store may use.
+    pub tier_max_bytes: u64,
+}
+
+/// What a node does.
+#[derive(Clone)]
+pub enum NodeKind {
+    /// Reads topics.
+    Source {
+        /// Topics read.
+        topics: Vec<SourceTopic>,
+        /// Reset policy of this source; `None` leaves it to `auto.offset.reset`.
+        offset_reset: Option<OffsetReset>,
+        /// Makes the node.
+        factory: SourceFactory,
+    },
+    /// Processes records.
+    Processor {
+        /// Stores it uses.
+        stores: Vec<StoreId>,
+        /// Makes the node.
+        factory: ProcessorFactory,
+    },
+    /// Writes a topic.
+    Sink {
+        /// Where it writes.
+        topic: SinkTopic,
+        /// Makes the node.
+        factory: SinkFactory,
+    },
+}
+
+/// A node of the topology.
+#[derive(Clone)]
+pub struct Node {
+    /// Kafka Streams' name of the node, `KSTREAM-FILTER-0000000003`.
+    pub name: Arc<str>,
+    /// Parents, in the order in which they were connected.
+    pub parents: Vec<NodeId>,
+    /// Children, in the order in which they were added.
+    pub children: Vec<NodeId>,
+    /// What it does.
+    pub kind: NodeKind,
+}
+
+/// The shape of a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreKind {
+    /// Key -> value.
+    KeyValue,
+    /// Key -> value and timestamp: what DSL tables use.
+    TimestampedKeyValue,
+}
+
+/// A store of the topology.
+#[derive(Clone)]
+pub struct StoreSpec {
+    /// Name.
+    pub name: Arc<str>,
+    /// Shape.
+    pub kind: StoreKind,
+    /// In memory only: the engine is the in-memory one whatever the application uses.
+    pub in_memory: bool,
+    /// Whether updates go to a changelog topic.
+    pub logging: bool,
+    /// Whether updates are held back until a commit.
+    pub caching: bool,
+    /// Own settings of the changelog topic.
+    pub changelog_config: BTreeMap<String, String>,
+    /// The source topic that serves as changelog, if `topology.optimization` said so.
+    pub source_topic: Option<Arc<str>>,
+    /// A global store: one copy per instance, fed by the global thread, no changelog.
+    pub global: bool,
+    /// Nodes that use it, in the order in which they were connected.
+    pub processors: Vec<NodeId>,
+    /// Makes it.
+    pub factory: StoreFactory,
+}
+
+/// What an internal topic is for; decides its settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TopicKind {
+    /// Between two sub-topologies.
+    Repartition,
+    /// Backs a store.
+    Changelog,
+}
+
+/// An internal topic: name without prefix, partition count if enforced.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InternalTopic {
+    /// Name, without the application's prefix.
+    pub name: Arc<str>,
+    /// Number of partitions, if the user enforced it.
+    pub partitions: Option<i32>,
+}
+
+/// The compiled plan.
+#[derive(Clone, Default)]
+pub struct Topology {
+    /// Nodes in insertion order.
+    pub nodes: Vec<Node>,
+    /// Stores in registration order.
+    pub stores: Vec<StoreSpec>,
+    /// Repartition topics by name without prefix.
+    pub repartition_topics: BTreeMap<Arc<str>, InternalTopic>,
+    /// Groups of topics (names without prefix) that must have the same number of partitions.
+    pub copartition_groups: Vec<Vec<Arc<str>>>,
+}
+
+impl Topology {
+    /// An empty topology.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The node `id`.
+    pub fn node(&self, id: NodeId) -> &Node {
+        #[allow(clippy::indexing_slicing)]
+        &self.nodes[id.0 as usize]
+    }
+
+    /// The store `id`.
+    pub fn store(&self, id: StoreId) -> &StoreSpec {
+        #[allow(clippy::indexing_slicing)]
+        &self.stores[id.0 as usize]
+    }
+
+    /// The node of this name.
+    pub fn find_node(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().position(|node| &*node.name == name).map(|index| NodeId(index as u32))
+    }
+
+    /// The store of this name.
+    pub fn find_store(&self, name: &str) -> Option<StoreId> {
+        self.stores.iter().position(|store| &*store.name == name).map(|index| StoreId(index as u32))
+    }
+}

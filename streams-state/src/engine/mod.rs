@@ -1,0 +1,60 @@
+//! What an engine must do: keep the committed bytes of one store together with the changelog offset they reach.
+
+use std::ops::Bound;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::error::StateError;
+
+/// One entry of a sorted run: key, and value or deletion.
+pub type RunEntry<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// One store's share of a task's engine.
+///
+/// Contract: an [`apply`](Engine::apply) is atomic and durable against a process crash once it returned; after
+/// a crash the engine holds a prefix of the applies, each together with its offset. Nothing uncommitted is ever
+/// applied.
+pub trait Engine: Send {
+    /// Reads the value of `key` into `out` (cleared first). Returns whether the key exists.
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError>;
+
+    /// Visits entries in byte order until `visit` breaks.
+    fn scan(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StateError>;
+
+    /// Writes a run that is sorted by key and has no duplicates, and the changelog offset that it reaches (the
+    /// next offset to read; `None` for a store without changelog).
+    fn apply(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError>;
+
+    /// Deletes all keys in `from..to`.
+    fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError>;
+
+    /// The changelog offset that the last apply reached.
+    fn offset(&self) -> Result<Option<i64>, StateError>;
+
+    /// Whether no entry is stored.
+    fn is_empty(&self) -> Result<bool, StateError>;
+
+    /// Deletes everything, offset included.
+    fn wipe(&mut self) -> Result<(), StateError>;
+
+    /// Approximate size in bytes, on disk or in memory.
+    fn size_bytes(&self) -> u64;
+}
+
+/// Opens the engines of a task: one directory, one engine for each store name.
+pub trait EngineProvider: Send + Sync {
+    /// Opens `directory` and returns an engine for each of `stores`, in their order.
+    fn open(&self, directory: &Path, stores: &[&str]) -> Result<Vec<Box<dyn Engine>>, StateError>;
+
+    /// A word for logs and `describe`: `rocksdb`, `in-memory`.
+    fn name(&self) -> &'static str;
+}

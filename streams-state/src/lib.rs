@@ -1,0 +1,16 @@
+//! Local state of kstreams: typed stores on a hash tier, with RocksDB or memory underneath.
+//!
+//! This crate knows bytes, time and files. It has the words for Kafka's things (topic-partition, task,
+//! changelog offset) but no client and no runtime: a store is told what the changelog holds and leaves what
+//! the changelog must get.
+
+// Words that everything else uses.
+pub mod types;
+// What can go wrong with state, and where.
+pub mod error;
+// Typed values to bytes and back.
+pub mod serdes;
+// What an engine must do; the in-memory and the RocksDB engine.
+pub mod engine;
+// Typed stores.
+pub mod store;

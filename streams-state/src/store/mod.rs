@@ -1,0 +1,74 @@
+//! Typed stores, and what a task asks of any store.
+
+mod key_value;
+
+use crate::error::StateError;
+use crate::types::Timestamp;
+
+pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
+
+/// A changelog entry as the producer wants it. `value` is `None` for a tombstone.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangelogEntry<'a> {
+    /// Serialized key.
+    pub key: &'a [u8],
+    /// Serialized value, without the timestamp prefix.
+    pub value: Option<&'a [u8]>,
+    /// Timestamp of the changelog record.
+    pub timestamp: Timestamp,
+}
+
+/// What has been committed but not yet given to the engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unflushed {
+    /// Changelog records since the last flush: what a crash would have to replay.
+    pub records: u64,
+    /// Bytes of distinct rows since the last flush.
+    pub bytes: u64,
+}
+
+/// What a task asks of each of its stores, whatever their types.
+///
+/// Life of an update: `put` (typed face) -> logged by `drain_changelog` -> the transaction commits ->
+/// `committed` -> some time later `flush` gives it to the engine with the changelog offset.
+/// After an abort the store is closed and opened again, and restores the tail of its changelog: nothing
+/// uncommitted ever reached the engine.
+pub trait StateStore {
+    /// Name of the store.
+    fn name(&self) -> &str;
+
+    /// Hands over changelog entries that were produced since the last call, in order.
+    fn drain_changelog(
+        &mut self,
+        sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError>;
+
+    /// Moves updates that the cache holds back to the changelog without telling anybody: for a cached store that
+    /// no node forwards.
+    fn write_cached(&mut self) -> Result<(), StateError>;
+
+    /// Everything drained so far is committed; the changelog reaches `offset` (next offset to read).
+    fn committed(&mut self, offset: Option<i64>);
+
+    /// Applies one changelog record while restoring. `value` is the changelog value (no timestamp prefix).
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError>;
+
+    /// The changelog offset up to which this store holds everything (next offset to read).
+    fn offset(&self) -> Option<i64>;
+
+    /// Committed updates that the engine does not have yet.
+    fn unflushed(&self) -> Unflushed;
+
+    /// Gives committed updates to the engine, with the offset that they reach. Must not be called with
+    /// uncommitted updates.
+    fn flush(&mut self) -> Result<(), StateError>;
+
+    /// Bytes of memory in use by the tier.
+    fn memory_bytes(&self) -> u64;
+
+    /// Bytes that the engine holds.
+    fn engine_bytes(&self) -> u64;
+
+    /// Deletes all data and the offset: the store restores from the start of its changelog.
+    fn wipe(&mut self) -> Result<(), StateError>;
+}

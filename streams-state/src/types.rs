@@ -1,0 +1,145 @@
+//! The words for Kafka's things that stores and everything above them share.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Event time: milliseconds since the Unix epoch. Negative means unknown, as in Kafka.
+pub type Timestamp = i64;
+
+/// The timestamp that means "unknown".
+pub const NO_TIMESTAMP: Timestamp = -1;
+
+/// One partition of one topic. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// Topic name.
+    pub topic: Arc<str>,
+    /// Partition number, from 0.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// Names partition `partition` of `topic`.
+    pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+impl fmt::Debug for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Identifies a task: the sub-topology it runs and the partition it owns. Prints as Kafka Streams does, `0_3`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TaskId {
+    /// Number of the sub-topology.
+    pub subtopology: u32,
+    /// Partition number.
+    pub partition: i32,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.subtopology, self.partition)
+    }
+}
+
+/// One record header: a name and a value that may be null. Names may repeat.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// Header name.
+    pub key: String,
+    /// Header bytes; `None` is a null header.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The headers of a record, in order. Empty headers cost nothing; clones share.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Headers(Option<Arc<Vec<Header>>>);
+
+impl Headers {
+    /// No headers.
+    pub const EMPTY: Headers = Headers(None);
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The headers in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Header> {
+        self.0.as_deref().map_or([].iter(), |headers| headers.iter())
+    }
+
+    /// Adds a header at the end.
+    pub fn add(&mut self, key: impl Into<String>, value: Option<Vec<u8>>) {
+        let list = self.0.get_or_insert_with(Default::default);
+        Arc::make_mut(list).push(Header { key: key.into(), value });
+    }
+
+    /// Removes every header of this name.
+    pub fn remove(&mut self, key: &str) {
+        if let Some(list) = &mut self.0 {
+            Arc::make_mut(list).retain(|header| header.key != key);
+            if list.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+
+    /// The value of the last header of this name.
+    pub fn last(&self, key: &str) -> Option<&Header> {
+        self.iter().rfind(|header| header.key == key)
+    }
+}
+
+impl FromIterator<Header> for Headers {
+    fn from_iter<I: IntoIterator<Item = Header>>(headers: I) -> Self {
+        let list: Vec<Header> = headers.into_iter().collect();
+        if list.is_empty() { Self(None) } else { Self(Some(Arc::new(list))) }
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// A table's update: the value before and after. `None` says missing, never an empty value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change<V> {
+    /// Value before the update, if known and wanted downstream.
+    pub old: Option<V>,
+    /// Value after the update; `None` deletes the row.
+    pub new: Option<V>,
+}
+
+/// Where the record that is being processed came from. Travels with cached updates, so that what a flush
+/// forwards carries the context of the update, as in Kafka Streams.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RecordContext {
+    /// Index of the source topic in the task's list; `u32::MAX` where there is none (punctuation).
+    pub source: u32,
+    /// Offset in the source partition; -1 where there is none.
+    pub offset: i64,
+    /// Timestamp of the record.
+    pub timestamp: Timestamp,
+    /// Headers of the record.
+    pub headers: Headers,
+}
+
+impl RecordContext {
+    /// The context outside of any record, as in a punctuation at `timestamp`.
+    pub fn none(timestamp: Timestamp) -> Self {
+        Self { source: u32::MAX, offset: -1, timestamp, headers: Headers::EMPTY }
+    }
+}
