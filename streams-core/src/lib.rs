@@ -10,6 +10,8 @@ pub use streams_state::types;
 
 // A record, typed and raw.
 pub mod record;
+// Typed names of topics and stores.
+pub mod topic;
 // What can go wrong, and where.
 pub mod error;
 // What an application decides about bad records.
