@@ -1,11 +1,22 @@
 //! The compiled plan: nodes, stores and internal topics. The DSL writes it, the runtime reads it.
 
 mod builder;
+mod copartition;
 mod error;
+mod internal_topic;
+mod plan;
 mod spec;
+mod subtopology;
+#[cfg(test)]
+mod testing;
 
 pub use error::TopologyError;
+pub use internal_topic::{
+    PlannedTopic, changelog_topic_config, changelog_topic_name, internal_topic_name, repartition_topic_config,
+};
+pub use plan::{TopicCounts, TopicPlan};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,
     SourceFactory, SourceTopic, StoreFactory, StoreId, StoreKind, StoreSpec, TopicKind, Topology,
 };
+pub use subtopology::SubTopology;
