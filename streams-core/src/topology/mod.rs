@@ -2,14 +2,17 @@
 
 mod builder;
 mod copartition;
+mod describe;
 mod error;
 mod internal_topic;
+mod java_order;
 mod plan;
 mod spec;
 mod subtopology;
 #[cfg(test)]
 mod testing;
 
+pub use describe::{NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription};
 pub use error::TopologyError;
 pub use internal_topic::{
     PlannedTopic, changelog_topic_config, changelog_topic_name, internal_topic_name, repartition_topic_config,
