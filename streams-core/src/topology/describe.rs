@@ -259,7 +259,7 @@ mod tests {
             topology.describe().to_string(),
             "Topologies:\n   Sub-topology: 0\n    Source: S1 (topics: [in2, in1])\n      --> P1, K2\n    \
              Processor: P1 (stores: [st])\n      --> K1, K2\n      <-- S1\n    \
-             Sink: K1 (extractor class: Extractor)\n      <-- P1\n    Sink: K2 (topic: o2)\n      <-- P1, S1\n\n"
+             Sink: K1 (extractor class: Extractor)\n      <-- P1\n    Sink: K2 (topic: o2)\n      <-- S1, P1\n\n"
         );
     }
 

@@ -11,6 +11,7 @@ mod spec;
 mod subtopology;
 #[cfg(test)]
 mod testing;
+mod validate;
 
 pub use describe::{NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription};
 pub use error::TopologyError;
@@ -23,3 +24,4 @@ pub use spec::{
     SourceFactory, SourceTopic, StoreFactory, StoreId, StoreKind, StoreSpec, TopicKind, Topology,
 };
 pub use subtopology::SubTopology;
+pub use validate::validate_name;
