@@ -169,14 +169,13 @@ impl StateManager {
 
     /// Moves new changelog entries of all stores to the outbox.
     pub fn drain_changelogs(&self, outbox: &mut Outbox) -> Result<(), StateError> {
-        for store in &self.stores {
-            let Some(topic) = store.out else {
-                continue;
-            };
+        for store in self.own() {
             store.instance.state.borrow_mut().drain_changelog(&mut |entry| {
-                let timestamp = Some(entry.timestamp).filter(|timestamp| *timestamp >= 0);
-                let partition = Some(self.partition);
-                outbox.push(topic, partition, Some(entry.key), entry.value, timestamp, Headers::EMPTY);
+                if let Some(topic) = store.out {
+                    let timestamp = Some(entry.timestamp).filter(|timestamp| *timestamp >= 0);
+                    let partition = Some(self.partition);
+                    outbox.push(topic, partition, Some(entry.key), entry.value, timestamp, Headers::EMPTY);
+                }
                 Ok(())
             })?;
         }
