@@ -1,10 +1,16 @@
 //! What an engine must do: keep the committed bytes of one store together with the changelog offset they reach.
 
+mod in_memory;
+mod mixed;
+
 use std::ops::Bound;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::error::StateError;
+
+pub use in_memory::{InMemoryEngine, InMemoryProvider};
+pub use mixed::MixedProvider;
 
 /// One entry of a sorted run: key, and value or deletion.
 pub type RunEntry<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -48,6 +54,17 @@ pub trait Engine: Send {
 
     /// Approximate size in bytes, on disk or in memory.
     fn size_bytes(&self) -> u64;
+
+    /// Approximate number of entries; 0 if the engine cannot tell.
+    fn approximate_entries(&self) -> u64 {
+        0
+    }
+
+    /// Whether what was applied is there after a restart. If not, a store keeps its rows in memory only and
+    /// applies nothing.
+    fn is_durable(&self) -> bool {
+        true
+    }
 }
 
 /// Opens the engines of a task: one directory, one engine for each store name.

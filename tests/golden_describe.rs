@@ -1,0 +1,7 @@
+//! Topologies whose description, numbering and internal topics were recorded from Kafka Streams 4.3.1
+//! (`tests/data/golden/describe.json.gz`).
+
+mod golden_describe {
+    mod arena;
+    mod golden;
+}
