@@ -2,13 +2,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::sync::Arc;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
-use streams_examples::demo::{App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, thousands};
+use streams_examples::demo::{App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands};
 use streams_examples::order_enrichment::{
     CUSTOMERS, Customer, DEAD_LETTERS, ENRICHED_ORDERS, EnrichedOrder, ORDERS, Order, TIER_TOTALS, TierTotal, topology,
 };
@@ -39,7 +40,11 @@ struct Results {
     dead_letters: Tail<Option<Vec<u8>>, Option<Vec<u8>>>,
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> ExitCode {
+    report(start())
+}
+
+fn start() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let mut app = App::new("order-enrichment", &arguments.options)?;

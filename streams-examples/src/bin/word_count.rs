@@ -4,13 +4,14 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
-use streams_examples::demo::{App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, thousands};
+use streams_examples::demo::{App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands};
 use streams_examples::word_count::{LINES, WORD_COUNTS, topology, words};
 
 /// The text shipped with the repository.
@@ -33,7 +34,11 @@ struct Arguments {
     input: Option<PathBuf>,
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> ExitCode {
+    report(start())
+}
+
+fn start() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let app = App::new("word-count", &arguments.options)?;

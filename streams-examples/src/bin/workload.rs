@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use kstreams::client::rdkafka::RdKafka;
 use kstreams::prelude::*;
 use kstreams::types::TopicPartition;
 use serde_json::json;
-use streams_examples::demo::{Failure, Stop, log_filter};
+use streams_examples::demo::{Failure, Stop, log_filter, report};
 use streams_examples::workloads::{bench, chaos};
 
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +25,11 @@ enum Harness {
     Chaos,
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> ExitCode {
+    report(start())
+}
+
+fn start() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
     let workload = std::env::args().nth(1).map_or_else(|| required("WORKLOAD"), Ok)?;
     let (harness, topology) = topology(&workload)?;

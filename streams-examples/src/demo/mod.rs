@@ -10,7 +10,7 @@ mod tail;
 mod topics;
 mod view;
 
-pub use app::{App, Stop, log_filter};
+pub use app::{App, Stop, log_filter, report};
 pub use feed::{Feed, Feeder, Target};
 pub use options::Options;
 pub use tail::Tail;
