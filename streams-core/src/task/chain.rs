@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::error::NodeResult;
 use crate::processor::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext};
-use crate::topology::{NodeId, NodeKind, SourceTopic, Topology};
+use crate::topology::{NodeId, NodeKind, SourceTopic, Topology, internal_topic_name};
 
 /// A node that a task calls outside of records.
 pub type LifecycleNode = Rc<RefCell<dyn Lifecycle>>;
@@ -40,7 +40,7 @@ pub struct Chain {
 /// `topic` as Kafka knows it: internal ones carry the application's prefix.
 pub fn topic_name(application_id: &str, topic: &SourceTopic) -> Arc<str> {
     match topic.internal {
-        true => format!("{application_id}-{}", topic.name).into(),
+        true => internal_topic_name(application_id, &topic.name).into(),
         false => topic.name.clone(),
     }
 }

@@ -26,5 +26,5 @@ pub use offset_metadata::{OffsetMetadata, ProcessorMetadata};
 pub use options::TaskOptions;
 pub use partition_group::{PartitionGroup, Turn};
 pub use record_queue::RecordQueue;
-pub use state_manager::{FlushPolicy, StateManager, TaskStore, changelog_topic, stores_of};
+pub use state_manager::{FlushPolicy, StateManager, TaskStore, stores_of};
 pub use stream_task::StreamTask;

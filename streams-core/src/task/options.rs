@@ -23,10 +23,8 @@ pub struct TaskOptions<'a> {
     pub nodes: &'a [NodeId],
     /// Directory of the task's stores.
     pub directory: PathBuf,
-    /// Opens the engines of stores that are not in memory only.
+    /// Opens the engines of stores. Those that are in memory only get the in-memory one whatever this is.
     pub engines: &'a dyn EngineProvider,
-    /// Opens the engines of stores that are in memory only.
-    pub in_memory_engines: &'a dyn EngineProvider,
     /// Whether stores may hold updates back until a commit: `statestore.cache.max.bytes` is not 0.
     pub caching: bool,
     /// Bytes of memory for the tiers of the task's stores, all together.

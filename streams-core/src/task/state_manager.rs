@@ -3,10 +3,9 @@
 //! In: store specifications and an engine provider. Out: store instances for the nodes, changelog records in the outbox, and
 //! decisions about when committed updates go to the engines. Nothing uncommitted ever reaches an engine.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use streams_state::engine::Engine;
+use streams_state::engine::{Engine, EngineProvider, InMemoryProvider};
 use streams_state::error::StateError;
 use streams_state::store::Unflushed;
 use streams_state::types::{Headers, TaskId, Timestamp, TopicPartition};
@@ -14,7 +13,7 @@ use streams_state::types::{Headers, TaskId, Timestamp, TopicPartition};
 use super::{LifecycleNode, TaskOptions};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{OutTopic, Outbox, StoreInstance, TaskContext};
-use crate::topology::{NodeId, NodeKind, OpenStore, StoreId, StoreSpec, Topology};
+use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreId, StoreSpec, Topology};
 
 /// When committed updates go to the engines: as soon as one of the limits is reached, over all stores of the task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,21 +50,14 @@ pub struct StateManager {
     partition: i32,
 }
 
-/// `<application>-<store>-changelog`.
-pub fn changelog_topic(application_id: &str, store: &str) -> String {
-    format!("{application_id}-{store}-changelog")
-}
-
 /// The stores that `nodes` use, in Kafka Streams' registration order: by the first node that uses them.
 pub fn stores_of(topology: &Topology, nodes: &[NodeId]) -> Vec<StoreId> {
     let mut order: Vec<StoreId> = Vec::new();
     for node in nodes {
         if let NodeKind::Processor { stores, .. } = &topology.node(*node).kind {
-            let mut stores = stores.clone();
-            // A node keeps the names of its stores in a HashSet.
-            let table = (stores.len() * 4).div_ceil(3).next_power_of_two().max(16) as u32;
-            stores.sort_by_key(|store| spread_hash(&topology.store(*store).name) & (table - 1));
-            for store in stores {
+            let mut names = HashOrder::new();
+            stores.iter().for_each(|store| names.add(&topology.store(*store).name));
+            for store in names.names().into_iter().filter_map(|name| topology.find_store(name)) {
                 if !order.contains(&store) {
                     order.push(store);
                 }
@@ -73,13 +65,6 @@ pub fn stores_of(topology: &Topology, nodes: &[NodeId]) -> Vec<StoreId> {
         }
     }
     order
-}
-
-/// The hash by which Java's HashMap orders a string.
-fn spread_hash(name: &str) -> u32 {
-    let hash =
-        name.encode_utf16().fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
-    hash ^ (hash >> 16)
 }
 
 impl StateManager {
@@ -184,14 +169,13 @@ impl StateManager {
 
     /// Moves new changelog entries of all stores to the outbox.
     pub fn drain_changelogs(&self, outbox: &mut Outbox) -> Result<(), StateError> {
-        for store in &self.stores {
-            let Some(topic) = store.out else {
-                continue;
-            };
+        for store in self.own() {
             store.instance.state.borrow_mut().drain_changelog(&mut |entry| {
-                let timestamp = Some(entry.timestamp).filter(|timestamp| *timestamp >= 0);
-                let partition = Some(self.partition);
-                outbox.push(topic, partition, Some(entry.key), entry.value, timestamp, Headers::EMPTY);
+                if let Some(topic) = store.out {
+                    let timestamp = Some(entry.timestamp).filter(|timestamp| *timestamp >= 0);
+                    let partition = Some(self.partition);
+                    outbox.push(topic, partition, Some(entry.key), entry.value, timestamp, Headers::EMPTY);
+                }
                 Ok(())
             })?;
         }
@@ -271,17 +255,13 @@ fn task_store(
     global: bool,
     context: &mut TaskContext,
 ) -> TaskStore {
-    let changelog = match &spec.source_topic {
-        _ if spec.global || !spec.logging => None,
-        Some(topic) => Some(topic.clone()),
-        None => Some(changelog_topic(&options.application_id, &spec.name).into()),
-    };
+    let changelog: Option<Arc<str>> = spec.changelog_topic(&options.application_id).map(Arc::from);
     let written = changelog.as_ref().filter(|_| writes_changelog(spec));
     let out = written.map(|topic| context.outbox.topic(topic));
     let reached = instance.state.borrow().offset();
     TaskStore {
         name: spec.name.clone(),
-        changelog: changelog.map(|topic: Arc<str>| TopicPartition::new(topic, options.task.partition)),
+        changelog: changelog.map(|topic| TopicPartition::new(topic, options.task.partition)),
         source_changelog: spec.source_topic.is_some(),
         global,
         out,
@@ -292,34 +272,26 @@ fn task_store(
     }
 }
 
-/// Engines for `specs`, in their order: each from the provider that its store asks for.
+/// Engines for `specs`, in their order. Stores that are in memory only get in-memory ones.
 fn open_engines(options: &TaskOptions<'_>, specs: &[&StoreSpec]) -> Result<Vec<Box<dyn Engine>>, StateError> {
     let names = |in_memory: bool| -> Vec<&str> {
         specs.iter().filter(|spec| spec.in_memory == in_memory).map(|spec| &*spec.name).collect()
     };
-    let directory: &Path = &options.directory;
-    let (memory, disk) = (names(true), names(false));
-    let open = |provider: &dyn streams_state::engine::EngineProvider, names: &[&str]| match names {
+    let open = |provider: &dyn EngineProvider, names: Vec<&str>| match names.as_slice() {
         [] => Ok(Vec::new()),
-        names => provider.open(directory, names),
+        names => provider.open(&options.directory, names),
     };
-    let mut memory = open(options.in_memory_engines, &memory)?.into_iter();
-    let mut disk = open(options.engines, &disk)?.into_iter();
-    specs
-        .iter()
-        .map(|spec| {
-            let engine = if spec.in_memory { memory.next() } else { disk.next() };
-            engine.ok_or_else(|| StateError::Engine {
-                store: spec.name.to_string(),
-                engine: if spec.in_memory {
-                    options.in_memory_engines.name()
-                } else {
-                    options.engines.name()
-                },
-                message: "the engine was not opened".to_owned(),
-            })
+    let mut memory = open(&InMemoryProvider, names(true))?.into_iter();
+    let mut others = open(options.engines, names(false))?.into_iter();
+    let engine = |spec: &&StoreSpec| {
+        let engine = if spec.in_memory { memory.next() } else { others.next() };
+        engine.ok_or_else(|| StateError::Engine {
+            store: spec.name.to_string(),
+            engine: options.engines.name(),
+            message: "the engine was not opened".to_owned(),
         })
-        .collect()
+    };
+    specs.iter().map(engine).collect()
 }
 
 /// A store error of `task`, outside of any node.

@@ -286,6 +286,12 @@ impl StreamTask {
         self.state.flush_if_due(policy).map_err(|error| store_error(task, error))
     }
 
+    /// Gives all committed updates to the engines. Only right after [`post_commit`](Self::post_commit).
+    pub fn flush(&mut self) -> NodeResult {
+        let task = self.context.task;
+        self.state.flush().map_err(|error| store_error(task, error))
+    }
+
     /// What operators keep in the metadata of committed offsets.
     pub fn processor_metadata(&mut self) -> &mut ProcessorMetadata {
         &mut self.metadata

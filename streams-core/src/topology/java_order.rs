@@ -1,7 +1,8 @@
-//! The iteration order of Java's `HashSet` and `TreeSet`, because Kafka Streams prints `describe()` in that order.
+//! The iteration order of Java's `HashSet` and `TreeSet`, because Kafka Streams prints `describe()` in that order, and
+//! registers the stores of a node in it.
 //!
 //! In: names or nodes in the order in which they are added. Out: the order in which Java would list them. Only
-//! descriptions may depend on it. Buckets that Java turns into trees (nine names with one hash) keep their order here.
+//! descriptions and the order in which stores are flushed may depend on it. Buckets that Java turns into trees (nine names with one hash) keep their order here.
 
 use std::cmp::Ordering;
 
@@ -16,7 +17,7 @@ pub(super) fn compare_strings(one: &str, two: &str) -> Ordering {
 }
 
 /// A `HashSet` or `HashMap` of strings, as far as its order goes.
-pub(super) struct HashOrder<'a> {
+pub(crate) struct HashOrder<'a> {
     buckets: Vec<Vec<(u32, &'a str)>>,
     len: usize,
 }
@@ -28,12 +29,12 @@ const MIN_TREEIFY_CAPACITY: usize = 64;
 
 impl<'a> HashOrder<'a> {
     /// `new HashSet<>()`.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_capacity(DEFAULT_CAPACITY)
     }
 
     /// `new HashSet<>(names)`.
-    pub(super) fn copy_of(names: &[&'a str]) -> Self {
+    pub(crate) fn copy_of(names: &[&'a str]) -> Self {
         let capacity = (names.len() as f32 / 0.75_f32) as usize + 1;
         let mut copy = Self::with_capacity(capacity.max(DEFAULT_CAPACITY).next_power_of_two());
         names.iter().for_each(|name| copy.add(name));
@@ -45,7 +46,7 @@ impl<'a> HashOrder<'a> {
     }
 
     /// `add` or `put`: a name that is there already keeps its place.
-    pub(super) fn add(&mut self, name: &'a str) {
+    pub(crate) fn add(&mut self, name: &'a str) {
         let hash = string_hash(name) as u32;
         let spread = hash ^ (hash >> 16);
         let capacity = self.buckets.len();
@@ -76,7 +77,7 @@ impl<'a> HashOrder<'a> {
     }
 
     /// The names in iteration order.
-    pub(super) fn names(&self) -> Vec<&'a str> {
+    pub(crate) fn names(&self) -> Vec<&'a str> {
         self.buckets.iter().flatten().map(|(_, name)| *name).collect()
     }
 }

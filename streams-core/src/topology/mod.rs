@@ -18,6 +18,7 @@ pub use error::TopologyError;
 pub use internal_topic::{
     PlannedTopic, changelog_topic_config, changelog_topic_name, internal_topic_name, repartition_topic_config,
 };
+pub(crate) use java_order::HashOrder;
 pub use plan::{TopicCounts, TopicPlan};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,
