@@ -68,7 +68,7 @@ pub fn topology() -> Result<Topology, TopologyError> {
     enriched.clone().to(&ENRICHED_ORDERS);
     enriched
         .group_by(|_, enriched| enriched.tier.clone())
-        .aggregate_with(&TOTALS, TierTotal::default, |_, enriched, total| total.add(&enriched.order))
+        .fold(&TOTALS, |_, enriched, total| total.add(&enriched.order))
         .to_stream()
         .to(&TIER_TOTALS);
     builder.build()
@@ -88,5 +88,49 @@ impl TierTotal {
     fn add(&mut self, order: &Order) {
         self.orders += 1;
         self.cents += order.cents;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kstreams::testing::DriverConfig;
+    use std::sync::Arc;
+
+    fn driver() -> TopologyTestDriver {
+        let handler = Arc::new(DeadLetterQueue::new(DEAD_LETTERS.name()));
+        let config = DriverConfig { deserialization_exception_handler: handler, ..DriverConfig::default() };
+        TopologyTestDriver::with_config(topology().unwrap(), config).unwrap()
+    }
+
+    fn order(customer: &str, cents: i64) -> Order {
+        Order { id: "o1".to_owned(), customer: customer.to_owned(), cents }
+    }
+
+    #[test]
+    fn joins_orders_with_customers_and_adds_them_up() {
+        let driver = driver();
+        driver.input(&CUSTOMERS).pipe("ada", Customer { name: "Ada".to_owned(), tier: "gold".to_owned() });
+        driver.input(&ORDERS).pipe("o1", order("ada", 150));
+        driver.input(&ORDERS).pipe("o2", order("ada", 50));
+        driver.input(&ORDERS).pipe("o3", order("nobody", 7));
+        let enriched = driver.output(&ENRICHED_ORDERS).read_all();
+        assert_eq!(enriched[0].1.name.as_deref(), Some("Ada"));
+        assert_eq!(enriched[2], ("nobody".to_owned(), EnrichedOrder::new(order("nobody", 7), None)));
+        let totals = driver.output(&TIER_TOTALS).read_key_values();
+        assert_eq!(totals["gold"], TierTotal { orders: 2, cents: 200 });
+        assert_eq!(totals["unknown"], TierTotal { orders: 1, cents: 7 });
+    }
+
+    #[test]
+    fn records_that_do_not_parse_go_to_the_dead_letter_topic() {
+        let driver = driver();
+        driver.input(&ORDERS).pipe_raw(Some(b"o1"), Some(b"{\"id\": \"o1\", \"cust")).unwrap();
+        driver.input(&ORDERS).pipe("o2", order("nobody", 7));
+        let letters = driver.output(&DEAD_LETTERS).read_records();
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letters[0].value.as_deref(), Some(&b"{\"id\": \"o1\", \"cust"[..]));
+        assert!(letters[0].headers.last("__streams.errors.message").is_some());
+        assert_eq!(driver.output(&ENRICHED_ORDERS).len(), 1);
     }
 }

@@ -37,9 +37,9 @@ mod tests {
 
     #[test]
     fn counts_words() {
-        let mut driver = TopologyTestDriver::new(topology().unwrap()).unwrap();
-        driver.input(&LINES).pipe((), "to be, or not To Be".to_owned());
-        let counts = driver.output(&WORD_COUNTS).read_latest();
+        let driver = TopologyTestDriver::new(topology().unwrap()).unwrap();
+        driver.input(&LINES).pipe((), "to be, or not To Be");
+        let counts = driver.output(&WORD_COUNTS).read_key_values();
         assert_eq!(counts.get("to"), Some(&2));
         assert_eq!(counts.get("be"), Some(&2));
         assert_eq!(counts.get("or"), Some(&1));

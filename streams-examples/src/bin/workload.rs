@@ -33,7 +33,7 @@ fn start() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
     let workload = std::env::args().nth(1).map_or_else(|| required("WORKLOAD"), Ok)?;
     let (harness, topology) = topology(&workload)?;
-    let config = StreamsConfig::from_properties(properties(harness, &workload)?)?;
+    let config = config(harness, &workload)?;
     let clients = Arc::new(RdKafka::new(&config.bootstrap_servers, &config.client_properties));
     let stop = Stop::on_signals()?;
     let reporter = Reporter { began: Instant::now(), harness };
@@ -57,10 +57,23 @@ fn topology(workload: &str) -> Result<(Harness, Topology), Failure> {
     if let Some(topology) = chaos::topology(workload, &topics.input, &topics.output) {
         return Ok((Harness::Chaos, topology?));
     }
-    match bench::topology(workload, &topics) {
+    match bench::topology(workload, topics) {
         Some(topology) => Ok((Harness::Bench, topology?)),
         None => Err(format!("unknown workload `{workload}`").into()),
     }
+}
+
+/// The environment as settings. What `EXTRA` says and this library does not know is ignored, aloud.
+fn config(harness: Harness, workload: &str) -> Result<StreamsConfig, Failure> {
+    let mut config = StreamsConfig::from_properties(properties(harness, workload)?)?;
+    for pair in optional("EXTRA").iter().flat_map(|extra| extra.split(',')) {
+        if let Some(pair) = pair.split_once('=')
+            && let Err(error) = config.apply_properties([pair])
+        {
+            eprintln!("ignored: {error}");
+        }
+    }
+    Ok(config)
 }
 
 /// The environment as Kafka Streams' settings.
@@ -97,11 +110,6 @@ fn properties(harness: Harness, workload: &str) -> Result<BTreeMap<String, Strin
             set("producer.transaction.timeout.ms", optional("TXN_TIMEOUT_MS").unwrap_or_else(|| "10000".to_owned()));
             set("main.consumer.session.timeout.ms", optional("SESSION_MS").unwrap_or_else(|| "6000".to_owned()));
             set("main.consumer.heartbeat.interval.ms", "1500".to_owned());
-        }
-    }
-    for pair in optional("EXTRA").iter().flat_map(|extra| extra.split(',')) {
-        if let Some((key, value)) = pair.split_once('=') {
-            set(key, value.to_owned());
         }
     }
     Ok(properties)

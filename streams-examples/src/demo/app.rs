@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kstreams::client::ClientSupplier;
 use kstreams::client::embedded::EmbeddedKafka;
+use kstreams::config::read_properties_file;
 use kstreams::prelude::*;
 
 use super::{Failure, Feed, Options, topics};
@@ -32,10 +33,10 @@ impl App {
     /// An application called `name` unless the options say otherwise, exactly once unless the properties say
     /// otherwise.
     pub fn new(name: &str, options: &Options) -> Result<Self, Failure> {
-        let mut config = match &options.properties {
-            Some(file) => StreamsConfig::from_properties_file(file, name)?,
-            None => StreamsConfig::new(name, ProcessingGuarantee::ExactlyOnceV2),
-        };
+        let mut config = StreamsConfig::new(name, ProcessingGuarantee::ExactlyOnceV2);
+        if let Some(file) = &options.properties {
+            config.apply_properties(read_properties_file(file)?)?;
+        }
         if let Some(id) = &options.application_id {
             config.application_id.clone_from(id);
         }

@@ -19,7 +19,7 @@ pub struct Topics {
 }
 
 /// The topology of `workload`; `None` if there is none of this name.
-pub fn topology(workload: &str, topics: &Topics) -> Option<Result<Topology, TopologyError>> {
+pub fn topology(workload: &str, topics: Topics) -> Option<Result<Topology, TopologyError>> {
     Some(match workload {
         "stateless" => stateless(topics),
         "wordcount" => wordcount(topics),
@@ -30,57 +30,57 @@ pub fn topology(workload: &str, topics: &Topics) -> Option<Result<Topology, Topo
 }
 
 /// Values longer than 4 characters, in upper case.
-fn stateless(topics: &Topics) -> Result<Topology, TopologyError> {
+fn stateless(topics: Topics) -> Result<Topology, TopologyError> {
     let builder = StreamsBuilder::new();
     builder
-        .stream(&Topic::<Option<String>, String>::named(&topics.input))
+        .stream(&Topic::<Option<String>, String>::named(topics.input))
         .filter(|_, value| java_length(value) > 4)
         .map_values(to_upper_case)
-        .to(&Topic::named(&topics.output));
+        .to(&Topic::<Option<String>, String>::named(topics.output));
     builder.build()
 }
 
 /// A running count of each word.
-fn wordcount(topics: &Topics) -> Result<Topology, TopologyError> {
+fn wordcount(topics: Topics) -> Result<Topology, TopologyError> {
     let builder = StreamsBuilder::new();
     builder
-        .stream(&Topic::<Option<String>, String>::named(&topics.input))
+        .stream(&Topic::<Option<String>, String>::named(topics.input))
         .flat_map_values(|line| split_at_spaces(&line))
         .group_by(|_, word| word.clone())
         .count_with(&Store::<String, i64>::new("counts"))
         .to_stream()
-        .to(&Topic::named(&topics.output));
+        .to(&Topic::<String, i64>::named(topics.output));
     builder.build()
 }
 
 /// Each value with the table's row of the same key.
-fn enrich(topics: &Topics) -> Result<Topology, TopologyError> {
+fn enrich(topics: Topics) -> Result<Topology, TopologyError> {
     let builder = StreamsBuilder::new();
     let table = builder
-        .table_with(&Topic::<String, String>::named(&topics.table), &Store::<String, String>::new("table"));
+        .table_with(&Topic::<String, String>::named(topics.table), &Store::<String, String>::new("table"));
     builder
-        .stream(&Topic::<String, String>::named(&topics.input))
+        .stream(&Topic::<String, String>::named(topics.input))
         .left_join_table(&table, |mut value, row: Option<&String>| {
             value.push('|');
             value.push_str(row.map_or("null", |row| row));
             value
         })
-        .to(&Topic::named(&topics.output));
+        .to(&Topic::<String, String>::named(topics.output));
     builder.build()
 }
 
 /// How many records each key had, and the newest value: `N|v`.
-fn kvstate(topics: &Topics) -> Result<Topology, TopologyError> {
+fn kvstate(topics: Topics) -> Result<Topology, TopologyError> {
     let builder = StreamsBuilder::new();
     builder
-        .stream(&Topic::<String, String>::named(&topics.input))
+        .stream(&Topic::<String, String>::named(topics.input))
         .group_by_key()
-        .aggregate_with(&Store::<String, Latest, Auto, Text>::new("latest"), Latest::default, |_, value, latest| {
+        .fold(&Store::<String, Latest, Auto, Text>::new("latest"), |_, value, latest| {
             latest.count += 1;
             latest.value = value;
         })
         .to_stream()
-        .to(&Topic::<String, Latest, Auto, Text>::named(&topics.output));
+        .to(&Topic::<String, Latest, Auto, Text>::named(topics.output));
     builder.build()
 }
 

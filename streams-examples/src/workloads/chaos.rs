@@ -22,10 +22,11 @@ fn bank(input: &str, output: &str) -> Result<Topology, TopologyError> {
     let builder = StreamsBuilder::new();
     builder
         .stream(&Topic::<String, Transfer, Auto, Text>::named(input))
-        .flat_map(|id, transfer| transfer.legs(&id))
-        .repartition(Repartitioned::named("by-account"))
-        .group_by_key()
-        .aggregate_with(&Store::<String, Account, Auto, Text>::new("balances"), Account::default, |_, leg, account| {
+        .flat_map(|id, transfer| transfer.legs(id))
+        .named("by-account")
+        .repartition_with(Repartitioned::new().serdes(Auto, Text))
+        .group_by_key_with(Grouped::serdes(Auto, Text))
+        .fold(&Store::<String, Account, Auto, Text>::new("balances"), |_, leg, account| {
             account.sequence += 1;
             account.balance += leg.amount;
             account.last = leg;
@@ -41,10 +42,8 @@ fn echo_sum(input: &str, output: &str) -> Result<Topology, TopologyError> {
     let numbers = builder.stream(&Topic::<String, Number, Auto, Text>::named(input));
     numbers.clone().to(&Topic::<String, Number, Auto, Text>::named(format!("{output}-echo")));
     numbers
-        .group_by_key()
-        .aggregate_with(&Store::<String, Figures, Auto, Text>::new("agg"), Figures::default, |_, number, figures| {
-            figures.add(&number);
-        })
+        .group_by_key_with(Grouped::serdes(Auto, Text))
+        .fold(&Store::<String, Figures, Auto, Text>::new("agg"), |_, number, figures| figures.add(&number))
         .to_stream()
         .to(&Topic::<String, Figures, Auto, Text>::named(format!("{output}-agg")));
     builder.build()
