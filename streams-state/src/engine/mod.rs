@@ -15,6 +15,9 @@ pub use mixed::MixedProvider;
 /// One entry of a sorted run: key, and value or deletion.
 pub type RunEntry<'a> = (&'a [u8], Option<&'a [u8]>);
 
+/// Called for each entry of a scan, key and value, until it breaks.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// One store's share of a task's engine.
 ///
 /// Contract: an [`apply`](Engine::apply) is atomic and durable against a process crash once it returned; after
@@ -25,12 +28,7 @@ pub trait Engine: Send {
     fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError>;
 
     /// Visits entries in byte order until `visit` breaks.
-    fn scan(
-        &self,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StateError>;
+    fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError>;
 
     /// Writes a run that is sorted by key and has no duplicates, and the changelog offset that it reaches (the
     /// next offset to read; `None` for a store without changelog).
