@@ -2,6 +2,8 @@
 
 mod in_memory;
 mod mixed;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 
 use std::ops::Bound;
 use std::ops::ControlFlow;
@@ -11,6 +13,8 @@ use crate::error::StateError;
 
 pub use in_memory::{InMemoryEngine, InMemoryProvider};
 pub use mixed::MixedProvider;
+#[cfg(feature = "rocksdb")]
+pub use rocksdb::RocksDbProvider;
 
 /// One entry of a sorted run: key, and value or deletion.
 pub type RunEntry<'a> = (&'a [u8], Option<&'a [u8]>);
