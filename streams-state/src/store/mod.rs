@@ -1,6 +1,10 @@
 //! Typed stores, and what a task asks of any store.
 
+mod changelog_buffer;
+mod key_bytes;
 mod key_value;
+mod record_cache;
+mod tier;
 
 use crate::error::StateError;
 use crate::types::Timestamp;
