@@ -6,10 +6,10 @@
 
 // Words that everything else uses.
 pub mod types;
-// What can go wrong with state, and where.
-pub mod error;
 // Typed values to bytes and back.
 pub mod serdes;
+// What can go wrong with state, and where.
+pub mod error;
 // What an engine must do; the in-memory and the RocksDB engine.
 pub mod engine;
 // Typed stores.
