@@ -9,6 +9,7 @@ use std::sync::Arc;
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::internal_topic::{changelog_topic_config, internal_topic_name, repartition_topic_config};
+use super::validate::validate_name;
 use super::{
     NodeKind, OffsetReset, PlannedTopic, SourceTopic, StoreId, SubTopology, TopicKind, Topology,
     TopologyError,
@@ -159,6 +160,10 @@ impl Topology {
             plan.sources.push(sources);
             self.plan_repartition_topics(part, &count_of, topic_properties, &mut plan);
             self.plan_changelogs(part, tasks, topic_properties, &mut plan);
+        }
+        if !plan.internal_topics.is_empty() {
+            validate_name(application_id)
+                .map_err(|error| TopologyError::new(format!("application.id: {}", error.faults.join(" "))))?;
         }
         plan.internal_topics.sort_by(|one, two| one.name.cmp(&two.name));
         plan.subtopologies = subtopologies;

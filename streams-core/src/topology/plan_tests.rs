@@ -151,3 +151,12 @@ fn a_repartition_topic_that_nothing_feeds_has_no_count() {
     let error = plan(&topology, &[]).unwrap_err().to_string();
     assert!(error.contains("`r`") && error.contains("Repartitioned"), "{error}");
 }
+
+#[test]
+fn an_application_id_that_cannot_be_part_of_a_topic_is_refused_only_if_it_would_be() {
+    let plan = |topology: Topology| topology.plan("a b", &|_| Some(1), &BTreeMap::new());
+    assert!(plan(Sketch::new().source("a", &["a"]).topology()).is_ok());
+    let stateful = Sketch::new().source("a", &["a"]).processor("p", &["a"]).store("s", &["p"]).topology();
+    let error = plan(stateful).unwrap_err().to_string();
+    assert!(error.contains("application.id: the name `a b` contains ' '"), "{error}");
+}

@@ -1,10 +1,10 @@
 //! The in-memory engine: a sorted map. Nothing survives; a store over it restores its whole changelog.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::path::Path;
 
-use super::{Engine, EngineProvider, RunEntry};
+use super::{Engine, EngineProvider, RunEntry, Visitor};
 use crate::error::StateError;
 
 /// Rows in memory, in byte order.
@@ -45,12 +45,7 @@ impl Engine for InMemoryEngine {
         Ok(row.is_some())
     }
 
-    fn scan(
-        &self,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StateError> {
+    fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError> {
         for (key, value) in self.rows.range::<[u8], _>((from, to)) {
             if visit(key, value).is_break() {
                 break;

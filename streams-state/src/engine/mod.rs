@@ -2,6 +2,8 @@
 
 mod in_memory;
 mod mixed;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
 
 use std::ops::Bound;
 use std::ops::ControlFlow;
@@ -11,9 +13,14 @@ use crate::error::StateError;
 
 pub use in_memory::{InMemoryEngine, InMemoryProvider};
 pub use mixed::MixedProvider;
+#[cfg(feature = "rocksdb")]
+pub use rocksdb::RocksDbProvider;
 
 /// One entry of a sorted run: key, and value or deletion.
 pub type RunEntry<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Called for each entry of a scan, key and value, until it breaks.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// One store's share of a task's engine.
 ///
@@ -25,12 +32,7 @@ pub trait Engine: Send {
     fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError>;
 
     /// Visits entries in byte order until `visit` breaks.
-    fn scan(
-        &self,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StateError>;
+    fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError>;
 
     /// Writes a run that is sorted by key and has no duplicates, and the changelog offset that it reaches (the
     /// next offset to read; `None` for a store without changelog).
