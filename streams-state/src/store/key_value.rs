@@ -22,6 +22,8 @@
 
 mod lifecycle;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
