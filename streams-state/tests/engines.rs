@@ -1,6 +1,6 @@
 //! What every engine promises, and what RocksDB promises across restarts.
+#![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ mod rocksdb {
     fn a_mixed_provider_keeps_only_what_is_not_in_memory() {
         let directory = tempfile::tempdir().unwrap();
         let inner = Arc::new(RocksDbProvider::new(8 << 20));
-        let provider = MixedProvider::new(inner, BTreeSet::from(["memory".to_owned()]));
+        let provider = MixedProvider::new(inner, ["memory".to_owned()]);
         let mut engines = provider.open(directory.path(), &["memory", "disk"]).unwrap();
         for engine in &mut engines {
             apply(&mut **engine, &[("a", Some("1"))], Some(1));

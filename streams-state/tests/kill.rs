@@ -1,6 +1,7 @@
 //! A process that applies runs to RocksDB is killed (SIGKILL) at any point, again and again. What it leaves must be
 //! exactly the state after some run, together with the offset of that run, and no run that returned may be lost.
 #![cfg(feature = "rocksdb")]
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -22,7 +23,7 @@ fn run(number: i64) -> Vec<Row> {
     for _ in 0..300 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let key = ((random >> 33) % 1000) as u16;
-        let value = (random >> 40) % 5 != 0;
+        let value = !(random >> 40).is_multiple_of(5);
         rows.insert(key.to_be_bytes().to_vec(), value.then(|| number.to_be_bytes().repeat(4)));
     }
     rows.into_iter().collect()
