@@ -318,6 +318,26 @@ fn caches_are_flushed_in_registration_order_at_the_commit() {
 }
 
 #[test]
+fn a_cache_filled_by_the_flush_of_a_later_one_is_flushed_in_the_same_commit() {
+    let toy = Toy::default()
+        .source("source", &["a"])
+        .store("plain", |_| {})
+        .store("back", |spec| spec.caching = true)
+        .store("front", |spec| spec.caching = true)
+        .put("reads back", &["source"], &["plain", "back"])
+        .put("front", &["reads back"], &["front"])
+        .put("writes back", &["front"], &["back"])
+        .sink("sink", &["writes back"], "out");
+    let mut task = toy.task();
+    add(&mut task, 0, 0, 5, "k", "v");
+    task.process(1).unwrap();
+    sent(&mut task);
+    task.prepare_commit().unwrap();
+    assert_eq!(task.state().cached_bytes(), 0);
+    assert_eq!(sent(&mut task), ["out: k=v@5", "app-back-changelog: k=v@5", "app-front-changelog: k=v@5"]);
+}
+
+#[test]
 fn a_requested_commit_ends_the_batch() {
     let toy = Toy::default().source("source", &["a"]).node("ask", &["source"], |context, record, _| {
         context.commit_requested = record.value == "commit";

@@ -70,10 +70,8 @@ pub trait StateStore {
     /// Bytes of memory in use by the tier.
     fn memory_bytes(&self) -> u64;
 
-    /// Bytes of updates that the cache holds back until the next commit, about.
-    fn cached_bytes(&self) -> u64 {
-        0
-    }
+    /// Bytes of updates that the cache holds back until the next commit, about; 0 only if there are none.
+    fn cached_bytes(&self) -> u64;
 
     /// Bytes that the engine holds.
     fn engine_bytes(&self) -> u64;
