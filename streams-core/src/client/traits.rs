@@ -160,7 +160,7 @@ pub trait Consumer {
 }
 
 /// A producer's own handle of a topic.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct TopicHandle(pub u32);
 
 /// A record to send. Bytes are copied by the call.

@@ -1,1 +1,5 @@
-//! (in work)
+//! Threads, assignment, commit, recovery.
+
+mod clock;
+
+pub use clock::SystemClock;

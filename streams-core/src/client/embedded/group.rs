@@ -1,0 +1,204 @@
+//! A consumer group: members, generations and the eager rebalance.
+//!
+//! ```text
+//!            join, leave, expiry, new partitions
+//!   Stable ---------------------------------------> Preparing: members revoke and join again
+//!     ^                                                  |
+//!     `----- all members joined, or the deadline --------'   generation + 1, assignor `range`
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use streams_state::types::TopicPartition;
+
+use super::errors::not_in_group;
+use super::offsets::GroupOffsets;
+use super::range_assignor;
+use crate::client::{ClientError, GroupMetadata};
+
+/// What a member says of itself when it joins.
+#[derive(Clone, Debug)]
+pub(super) struct JoinRequest {
+    pub(super) topics: Vec<Arc<str>>,
+    /// `max.poll.interval.ms`: longest time between polls, and for joining again in a rebalance.
+    pub(super) max_poll_interval_ms: i64,
+    /// `session.timeout.ms`: how long a member that vanished without leaving is waited for.
+    pub(super) session_timeout_ms: i64,
+}
+
+#[derive(Debug)]
+struct Member {
+    request: JoinRequest,
+    joined: bool,
+    last_poll_ms: i64,
+    /// When its consumer vanished without leaving.
+    vanished_ms: Option<i64>,
+    assignment: Vec<TopicPartition>,
+}
+
+impl Member {
+    fn deadline_ms(&self) -> i64 {
+        let poll = self.last_poll_ms.saturating_add(self.request.max_poll_interval_ms);
+        self.vanished_ms.map_or(poll, |at| at.saturating_add(self.request.session_timeout_ms).min(poll))
+    }
+}
+
+/// Where a member stands.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// The group does not know it.
+    Gone,
+    /// It must give its partitions back and join again.
+    MustJoin,
+    /// It has joined and waits for the others.
+    Waiting,
+    /// It has its place in this generation.
+    Settled(i32),
+}
+
+/// A consumer group.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    generation: i32,
+    members: BTreeMap<String, Member>,
+    /// Deadline of the rebalance that goes on.
+    rebalance_deadline_ms: Option<i64>,
+    members_made: u64,
+    pub(super) offsets: GroupOffsets,
+}
+
+impl Group {
+    /// A member id that nobody had in this group.
+    pub(super) fn new_member(&mut self, client_id: &str) -> String {
+        self.members_made += 1;
+        format!("{client_id}-{:08}", self.members_made)
+    }
+
+    /// A member joins, or joins again. Anything but an answer to a rebalance begins one.
+    pub(super) fn join(&mut self, member: &str, request: JoinRequest, now_ms: i64) {
+        let joined =
+            Member { request, joined: true, last_poll_ms: now_ms, vanished_ms: None, assignment: Vec::new() };
+        self.members.insert(member.to_owned(), joined);
+        if self.rebalance_deadline_ms.is_none() {
+            self.begin_rebalance(now_ms);
+            if let Some(member) = self.members.get_mut(member) {
+                member.joined = true;
+            }
+        }
+    }
+
+    /// A member leaves.
+    pub(super) fn leave(&mut self, member: &str, now_ms: i64) {
+        if self.members.remove(member).is_some() && self.rebalance_deadline_ms.is_none() {
+            self.begin_rebalance(now_ms);
+        }
+    }
+
+    /// All members have to join again.
+    pub(super) fn begin_rebalance(&mut self, now_ms: i64) {
+        let wait_ms =
+            self.members.values().map(|member| member.request.max_poll_interval_ms).max().unwrap_or(0);
+        self.rebalance_deadline_ms = Some(now_ms.saturating_add(wait_ms));
+        for member in self.members.values_mut() {
+            member.joined = false;
+        }
+    }
+
+    /// Whether a member subscribed to `topic`.
+    pub(super) fn reads(&self, topic: &str) -> bool {
+        self.members.values().any(|member| member.request.topics.iter().any(|name| &**name == topic))
+    }
+
+    /// A member polled.
+    pub(super) fn polled(&mut self, member: &str, now_ms: i64) {
+        if let Some(member) = self.members.get_mut(member) {
+            member.last_poll_ms = now_ms;
+        }
+    }
+
+    /// The consumer of a member is gone without having left.
+    pub(super) fn vanished(&mut self, member: &str, now_ms: i64) {
+        if let Some(member) = self.members.get_mut(member) {
+            member.vanished_ms = Some(now_ms);
+        }
+    }
+
+    /// Where a member stands.
+    pub(super) fn standing(&self, member: &str) -> Standing {
+        match (self.members.get(member), self.rebalance_deadline_ms) {
+            (None, _) => Standing::Gone,
+            (Some(_), None) => Standing::Settled(self.generation),
+            (Some(member), Some(_)) if member.joined => Standing::Waiting,
+            (Some(_), Some(_)) => Standing::MustJoin,
+        }
+    }
+
+    /// What a member was assigned in this generation.
+    pub(super) fn assignment(&self, member: &str) -> Vec<TopicPartition> {
+        self.members.get(member).map(|member| member.assignment.clone()).unwrap_or_default()
+    }
+
+    /// Removes members that were silent for too long, and ends the rebalance when it can end. Whether anything
+    /// changed. `topics` are all topics with their partition counts.
+    pub(super) fn advance(&mut self, now_ms: i64, topics: &dyn Fn(&str) -> Option<i32>) -> bool {
+        let known = self.members.len();
+        self.members.retain(|_, member| member.deadline_ms() > now_ms);
+        let mut changed = self.members.len() != known;
+        if changed && self.rebalance_deadline_ms.is_none() {
+            self.begin_rebalance(now_ms);
+        }
+        let Some(deadline_ms) = self.rebalance_deadline_ms else { return changed };
+        if deadline_ms <= now_ms {
+            self.members.retain(|_, member| member.joined);
+        }
+        if self.members.values().all(|member| member.joined) {
+            self.complete_rebalance(topics);
+            changed = true;
+        }
+        changed
+    }
+
+    fn complete_rebalance(&mut self, topics: &dyn Fn(&str) -> Option<i32>) {
+        self.generation += 1;
+        self.rebalance_deadline_ms = None;
+        let members: BTreeMap<String, Vec<Arc<str>>> =
+            self.members.iter().map(|(id, member)| (id.clone(), member.request.topics.clone())).collect();
+        let counts = members.values().flatten();
+        let counts = counts.filter_map(|name| topics(name).map(|count| (Arc::clone(name), count))).collect();
+        for (id, partitions) in range_assignor::assign(&members, &counts) {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.assignment = partitions;
+            }
+        }
+    }
+
+    /// When something happens by itself.
+    pub(super) fn next_deadline_ms(&self) -> Option<i64> {
+        self.members.values().map(Member::deadline_ms).chain(self.rebalance_deadline_ms).min()
+    }
+
+    /// Whether `proof` may commit offsets: a member of the current generation, or anybody if there are no members.
+    pub(super) fn check(&self, call: &str, proof: &GroupMetadata) -> Result<(), ClientError> {
+        if self.members.is_empty() && proof.member.is_empty() && proof.generation < 0 {
+            return Ok(());
+        }
+        if !self.members.contains_key(&proof.member) {
+            let message = format!("group `{}` does not know member `{}`", proof.group, proof.member);
+            return Err(not_in_group(call, message));
+        }
+        if proof.generation != self.generation {
+            let (ours, theirs) = (self.generation, proof.generation);
+            let message =
+                format!("group `{}` is in generation {ours}, the commit is of {theirs}", proof.group);
+            return Err(not_in_group(call, message));
+        }
+        Ok(())
+    }
+
+    /// Makes all members be lost, as if their sessions had timed out.
+    pub(super) fn expire_members(&mut self, now_ms: i64) {
+        self.members.clear();
+        self.begin_rebalance(now_ms);
+    }
+}

@@ -1,0 +1,188 @@
+//! A consumer's part in its group: joins, learns what it owns, gives it back, finds itself lost.
+//!
+//! ```text
+//!   Absent --poll--> Joined --all joined--> Assigning --complete_assign--> Stable
+//!     ^                ^                                                     | rebalance      | expired
+//!     |                `---------------- complete_revoke ---- Revoking <-----'                v
+//!     `--------------------------------- complete_revoke ------------------------------- Losing
+//! ```
+
+use std::sync::Arc;
+
+use streams_state::types::TopicPartition;
+
+use super::group::{JoinRequest, Standing};
+use super::log::{Log, Now};
+use crate::client::{GroupMetadata, RebalanceEvent};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Absent,
+    Joined,
+    Assigning,
+    Stable,
+    Revoking,
+    Losing,
+}
+
+/// The membership of one consumer that subscribed.
+#[derive(Debug)]
+pub(super) struct Membership {
+    client_id: String,
+    group: String,
+    request: JoinRequest,
+    phase: Phase,
+    member: String,
+    generation: i32,
+    assignment: Vec<TopicPartition>,
+    /// Subscribed topics that were missing when it was last looked, not yet reported.
+    unreported: bool,
+}
+
+impl Membership {
+    pub(super) fn new(client_id: &str, group: &str, request: JoinRequest) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            group: group.to_owned(),
+            request,
+            phase: Phase::Absent,
+            member: String::new(),
+            generation: -1,
+            assignment: Vec::new(),
+            unreported: true,
+        }
+    }
+
+    /// Subscribes to other topics: joins again with the next poll.
+    pub(super) fn resubscribe(&mut self, topics: Vec<Arc<str>>, log: &mut Log, now: Now) {
+        self.request.topics = topics;
+        self.unreported = true;
+        match self.phase {
+            Phase::Absent | Phase::Losing => {}
+            Phase::Joined => self.join(log, now),
+            Phase::Assigning | Phase::Stable | Phase::Revoking => {
+                log.group(&self.group).begin_rebalance(now.ms);
+                log.stir();
+            }
+        }
+    }
+
+    /// Topics that were subscribed but do not exist; told once.
+    pub(super) fn missing_topics(&mut self, log: &Log) -> Option<String> {
+        if !std::mem::take(&mut self.unreported) {
+            return None;
+        }
+        let missing = self.request.topics.iter().filter(|name| log.partition_count(name).is_none());
+        let missing: Vec<&str> = missing.map(|name| &**name).collect();
+        (!missing.is_empty()).then(|| missing.join("`, `"))
+    }
+
+    /// Whether a rebalance step waits for its answer.
+    pub(super) fn awaits_answer(&self) -> bool {
+        match self.phase {
+            Phase::Assigning | Phase::Revoking | Phase::Losing => true,
+            Phase::Absent | Phase::Joined | Phase::Stable => false,
+        }
+    }
+
+    /// Serves the membership: the next rebalance step, if there is one.
+    pub(super) fn poll(&mut self, log: &mut Log, now: Now) -> Option<RebalanceEvent> {
+        log.group(&self.group).polled(&self.member, now.ms);
+        loop {
+            match self.phase {
+                Phase::Assigning | Phase::Revoking | Phase::Losing => return None,
+                Phase::Absent => self.join(log, now),
+                Phase::Joined => match log.group(&self.group).standing(&self.member) {
+                    Standing::Gone => self.phase = Phase::Absent,
+                    Standing::MustJoin => self.join(log, now),
+                    Standing::Waiting => return None,
+                    Standing::Settled(generation) => return Some(self.settle(generation, log)),
+                },
+                Phase::Stable => match log.group(&self.group).standing(&self.member) {
+                    Standing::Gone => {
+                        self.phase = Phase::Losing;
+                        return Some(RebalanceEvent::Lost(self.assignment.clone()));
+                    }
+                    Standing::MustJoin | Standing::Waiting if self.assignment.is_empty() => {
+                        self.join(log, now)
+                    }
+                    Standing::MustJoin | Standing::Waiting => {
+                        self.phase = Phase::Revoking;
+                        return Some(RebalanceEvent::Revoked(self.assignment.clone()));
+                    }
+                    Standing::Settled(_) => return None,
+                },
+            }
+        }
+    }
+
+    fn join(&mut self, log: &mut Log, now: Now) {
+        let group = log.group(&self.group);
+        if self.phase == Phase::Absent {
+            self.member = group.new_member(&self.client_id);
+            self.generation = -1;
+        }
+        group.join(&self.member, self.request.clone(), now.ms);
+        self.phase = Phase::Joined;
+        log.stir();
+        log.advance(now.ms);
+    }
+
+    fn settle(&mut self, generation: i32, log: &mut Log) -> RebalanceEvent {
+        self.generation = generation;
+        self.assignment = log.group(&self.group).assignment(&self.member);
+        self.phase = Phase::Assigning;
+        RebalanceEvent::Assigned(self.assignment.clone())
+    }
+
+    /// The assignment was taken up. Whether there was one to take up.
+    pub(super) fn complete_assign(&mut self) -> bool {
+        let assigning = self.phase == Phase::Assigning;
+        if assigning {
+            self.phase = Phase::Stable;
+        }
+        assigning
+    }
+
+    /// The partitions were given back. Whether it was asked for.
+    pub(super) fn complete_revoke(&mut self, log: &mut Log, now: Now) -> bool {
+        match self.phase {
+            Phase::Revoking => {
+                self.assignment.clear();
+                match log.group(&self.group).standing(&self.member) {
+                    Standing::Gone => self.forget(),
+                    Standing::MustJoin | Standing::Waiting | Standing::Settled(_) => self.join(log, now),
+                }
+                true
+            }
+            Phase::Losing => {
+                self.forget();
+                true
+            }
+            Phase::Absent | Phase::Joined | Phase::Assigning | Phase::Stable => false,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.assignment.clear();
+        self.phase = Phase::Absent;
+    }
+
+    /// Leaves the group.
+    pub(super) fn leave(&mut self, log: &mut Log, now: Now) {
+        log.group(&self.group).leave(&self.member, now.ms);
+        log.stir();
+        log.advance(now.ms);
+    }
+
+    /// The consumer is dropped without having left.
+    pub(super) fn vanish(&mut self, log: &mut Log, now: Now) {
+        log.group(&self.group).vanished(&self.member, now.ms);
+        log.stir();
+    }
+
+    /// Proof of the membership; after it was lost, the old one.
+    pub(super) fn proof(&self) -> GroupMetadata {
+        GroupMetadata { group: self.group.clone(), generation: self.generation, member: self.member.clone() }
+    }
+}
