@@ -1,2 +1,70 @@
-//! kstreams: embedded stream processing for Kafka, with Kafka Streams' words and meaning.
-pub use streams_core::*;
+//! Embedded stream processing for Kafka, with Kafka Streams' words and meaning.
+//!
+//! You write a topology with a typed builder. The library runs it as tasks, one for each partition, in the threads of
+//! your program: their state lives in fast local stores, is backed by changelog topics, and is committed exactly once
+//! with Kafka transactions. There is no cluster to run; start the program twice and the two share the partitions.
+//!
+//! ```
+//! use kstreams::prelude::*;
+//!
+//! const LINES: Topic<(), String> = Topic::new("lines");
+//! const WORD_COUNTS: Topic<String, i64> = Topic::new("word-counts");
+//! const COUNTS: Store<String, i64> = Store::new("counts");
+//!
+//! let builder = StreamsBuilder::new();
+//! builder
+//!     .stream(&LINES)
+//!     .flat_map_values(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+//!     .group_by(|_, word| word.clone())
+//!     .count_with(&COUNTS)
+//!     .to_stream()
+//!     .to(&WORD_COUNTS);
+//! let topology = builder.build()?;
+//!
+//! let driver = TopologyTestDriver::new(topology)?;
+//! driver.input(&LINES).pipe((), "to be or not to be");
+//! assert_eq!(driver.store(&COUNTS).get(&"be".to_owned()), Some(2));
+//! assert_eq!(driver.output(&WORD_COUNTS).read_key_values()["to"], 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go from here
+//! - Operators: [`KStream`](dsl::KStream), [`KTable`](dsl::KTable), [`KGroupedStream`](dsl::KGroupedStream); what
+//!   they have no word for: [`Processor`](processor::Processor), or the low-level [`Topology`](topology::Topology).
+//! - Running: [`KafkaStreams`](runtime::KafkaStreams) with [`StreamsConfig`](config::StreamsConfig), on
+//!   [`RdKafka`](client) or on the [embedded log](client::embedded), which needs no broker.
+//! - Bytes: [`serdes`]. Bad records: [`handler`]. Tests: [`TopologyTestDriver`](testing::TopologyTestDriver).
+//!
+//! # Cargo features
+//! - `rdkafka` (default): the client of a real Kafka.
+//! - `rocksdb` (default): stores on disk. Without it they are in memory and restore from their changelogs.
+
+pub use streams_core::{
+    client, config, dsl, error, handler, partitioner, processor, record, runtime, serdes, testing, topic, topology,
+    types,
+};
+
+/// The names that almost every application uses: `use kstreams::prelude::*`.
+pub mod prelude {
+    pub use streams_core::config::{ProcessingGuarantee, StreamsConfig};
+    pub use streams_core::dsl::{
+        BranchedKStream, Consumed, Grouped, Joined, KGroupedStream, KStream, KTable, Materialized, Produced,
+        Repartitioned, StoreBuilder, Stores, StreamsBuilder,
+    };
+    pub use streams_core::handler::{DeadLetterQueue, LogAndContinue, LogAndFail};
+    pub use streams_core::processor::{Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};
+    pub use streams_core::record::Record;
+    pub use streams_core::runtime::{
+        KafkaStreams, MetricsSnapshot, State, StateRestoreListener, StreamThreadExceptionResponse, StreamsError,
+    };
+    pub use streams_core::serdes::{Auto, Json, Raw, Serde, SerdeError, SerdeRef};
+    pub use streams_core::testing::TopologyTestDriver;
+    pub use streams_core::topic::{Store, Topic};
+    pub use streams_core::topology::{Topology, TopologyError};
+    pub use streams_core::types::{Headers, Timestamp};
+}
+
+/// The code blocks of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

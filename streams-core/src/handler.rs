@@ -56,6 +56,12 @@ pub enum Response {
 pub trait ExceptionHandler: Send + Sync {
     /// Says what to do about this record.
     fn handle(&self, context: &ErrorContext<'_>, error: &dyn std::fmt::Display) -> Response;
+
+    /// Whether [`handle`](Self::handle) looks at the key and value bytes of the source record, or may answer
+    /// [`Response::DeadLetter`]. If no handler does, the task does not keep them.
+    fn wants_raw(&self) -> bool {
+        true
+    }
 }
 
 /// Logs the record at ERROR and stops the task. The default.
@@ -70,6 +76,10 @@ impl ExceptionHandler for LogAndFail {
         );
         Response::Fail
     }
+
+    fn wants_raw(&self) -> bool {
+        false
+    }
 }
 
 /// Logs the record at WARN and drops it.
@@ -83,6 +93,10 @@ impl ExceptionHandler for LogAndContinue {
             offset = context.offset, "{:?} failed, record dropped: {error}", context.stage
         );
         Response::Continue
+    }
+
+    fn wants_raw(&self) -> bool {
+        false
     }
 }
 

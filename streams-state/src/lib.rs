@@ -6,11 +6,13 @@
 
 // Words that everything else uses.
 pub mod types;
-// What can go wrong with state, and where.
-pub mod error;
 // Typed values to bytes and back.
 pub mod serdes;
+// What can go wrong with state, and where.
+pub mod error;
 // What an engine must do; the in-memory and the RocksDB engine.
 pub mod engine;
 // Typed stores.
 pub mod store;
+// The directory on disk: lock, format, process id, task directories.
+pub mod directory;

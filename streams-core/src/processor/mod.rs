@@ -4,6 +4,7 @@ mod context;
 mod outbox;
 mod outputs;
 mod punctuation;
+mod time_heap;
 mod user;
 mod wiring;
 
@@ -11,5 +12,7 @@ pub use context::{DropReason, PartitionCounts, TaskContext};
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub use punctuation::{Punctuation, PunctuationType, Punctuations};
-pub use user::{ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier};
+pub(crate) use time_heap::TimeHeap;
+pub(crate) use user::connected_stores;
+pub use user::{ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier, StoreRef};
 pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};

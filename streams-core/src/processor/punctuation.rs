@@ -2,6 +2,8 @@
 
 use streams_state::types::{NO_TIMESTAMP, Timestamp};
 
+use super::TimeHeap;
+
 /// Which clock drives a schedule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PunctuationType {
@@ -19,8 +21,6 @@ pub struct Punctuation(pub u32);
 struct Schedule {
     node: usize,
     interval: i64,
-    next: Timestamp,
-    kind: PunctuationType,
     live: bool,
 }
 
@@ -28,6 +28,8 @@ struct Schedule {
 #[derive(Debug, Default)]
 pub struct Punctuations {
     schedules: Vec<Schedule>,
+    stream_time: TimeHeap,
+    wall_clock: TimeHeap,
     live: usize,
 }
 
@@ -41,13 +43,14 @@ impl Punctuations {
         kind: PunctuationType,
         now: Timestamp,
     ) -> Punctuation {
-        let next = match kind {
-            PunctuationType::StreamTime => 0,
-            PunctuationType::WallClockTime => now + interval_ms,
-        };
-        self.schedules.push(Schedule { node, interval: interval_ms.max(1), next, kind, live: true });
+        let index = self.schedules.len() as u32;
+        match kind {
+            PunctuationType::StreamTime => self.stream_time.offer(0, index),
+            PunctuationType::WallClockTime => self.wall_clock.offer(now + interval_ms, index),
+        }
+        self.schedules.push(Schedule { node, interval: interval_ms.max(1), live: true });
         self.live += 1;
-        Punctuation(self.schedules.len() as u32 - 1)
+        Punctuation(index)
     }
 
     /// Stops a schedule.
@@ -63,32 +66,30 @@ impl Punctuations {
         self.live == 0
     }
 
-    /// The schedules of `kind` due at `now`, earliest first: node slot and schedule. Each is returned once and
-    /// moved past `now`; missed rounds are skipped.
-    pub fn due(&mut self, kind: PunctuationType, now: Timestamp) -> Vec<(usize, Punctuation)> {
+    /// The next schedule of `kind` that is due at `now`: node slot and schedule. It is moved past `now` at once; missed
+    /// rounds are skipped. To be called until it gives `None`.
+    #[inline]
+    pub fn next_due(&mut self, kind: PunctuationType, now: Timestamp) -> Option<(usize, Punctuation)> {
         if self.live == 0 || now == NO_TIMESTAMP {
-            return Vec::new();
+            return None;
         }
-        let mut due: Vec<(Timestamp, usize, Punctuation)> = Vec::new();
-        for (index, schedule) in self.schedules.iter_mut().enumerate() {
-            if schedule.live && schedule.kind == kind && schedule.next <= now {
-                due.push((schedule.next, schedule.node, Punctuation(index as u32)));
-                schedule.next += schedule.interval;
-                if schedule.next <= now {
-                    schedule.next += (now - schedule.next) / schedule.interval * schedule.interval;
-                    if schedule.next <= now {
-                        schedule.next += schedule.interval;
-                    }
-                }
+        let turns = match kind {
+            PunctuationType::StreamTime => &mut self.stream_time,
+            PunctuationType::WallClockTime => &mut self.wall_clock,
+        };
+        while let Some((next, index)) = turns.peek().filter(|(next, _)| *next <= now) {
+            turns.poll();
+            if let Some(schedule) = self.schedules.get(index as usize).filter(|schedule| schedule.live) {
+                let rounds = (now - next) / schedule.interval + 1;
+                turns.offer(next + rounds * schedule.interval, index);
+                return Some((schedule.node, Punctuation(index)));
             }
         }
-        due.sort_by_key(|(next, _, punctuation)| (*next, punctuation.0));
-        due.into_iter().map(|(_, node, punctuation)| (node, punctuation)).collect()
+        None
     }
 
     /// The earliest wall-clock time at which something is due.
     pub fn next_wall_clock(&self) -> Option<Timestamp> {
-        let wall = |schedule: &&Schedule| schedule.live && schedule.kind == PunctuationType::WallClockTime;
-        self.schedules.iter().filter(wall).map(|schedule| schedule.next).min()
+        self.wall_clock.peek().filter(|_| self.live > 0).map(|(next, _)| next)
     }
 }

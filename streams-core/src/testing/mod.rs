@@ -1,1 +1,24 @@
-//! (in work)
+//! Topologies in a test: records in, records out, no broker, no files, no waiting.
+//!
+//! The driver turns the same tasks as the runtime. It holds partition 0 of every topic, processes a record to its
+//! end before the next, and commits after each, exactly as Kafka Streams' `TopologyTestDriver` does.
+
+// What a driver is made with.
+mod config;
+// The turning itself.
+mod crank;
+// The driver.
+mod driver;
+// Typed ends.
+mod input_topic;
+mod output_topic;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use config::DriverConfig;
+pub use crank::ProducedRecord;
+pub use driver::TopologyTestDriver;
+pub use input_topic::TestInputTopic;
+pub use output_topic::TestOutputTopic;
+pub use store::TestStore;

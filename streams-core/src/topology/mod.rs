@@ -1,11 +1,28 @@
 //! The compiled plan: nodes, stores and internal topics. The DSL writes it, the runtime reads it.
 
 mod builder;
+mod copartition;
+mod describe;
 mod error;
+mod internal_topic;
+mod java_order;
+mod plan;
 mod spec;
+mod subtopology;
+#[cfg(test)]
+mod testing;
+mod validate;
 
+pub use describe::{NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription};
 pub use error::TopologyError;
+pub use internal_topic::{
+    PlannedTopic, changelog_topic_config, changelog_topic_name, internal_topic_name, repartition_topic_config,
+};
+pub(crate) use java_order::HashOrder;
+pub use plan::{TopicCounts, TopicPlan};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,
     SourceFactory, SourceTopic, StoreFactory, StoreId, StoreKind, StoreSpec, TopicKind, Topology,
 };
+pub use subtopology::SubTopology;
+pub use validate::validate_name;

@@ -1,13 +1,26 @@
 //! What an engine must do: keep the committed bytes of one store together with the changelog offset they reach.
 
+mod in_memory;
+mod mixed;
+#[cfg(feature = "rocksdb")]
+mod rocksdb;
+
 use std::ops::Bound;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::error::StateError;
 
+pub use in_memory::{InMemoryEngine, InMemoryProvider};
+pub use mixed::MixedProvider;
+#[cfg(feature = "rocksdb")]
+pub use rocksdb::RocksDbProvider;
+
 /// One entry of a sorted run: key, and value or deletion.
 pub type RunEntry<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// Called for each entry of a scan, key and value, until it breaks.
+pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// One store's share of a task's engine.
 ///
@@ -19,12 +32,7 @@ pub trait Engine: Send {
     fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError>;
 
     /// Visits entries in byte order until `visit` breaks.
-    fn scan(
-        &self,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StateError>;
+    fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError>;
 
     /// Writes a run that is sorted by key and has no duplicates, and the changelog offset that it reaches (the
     /// next offset to read; `None` for a store without changelog).
@@ -48,6 +56,17 @@ pub trait Engine: Send {
 
     /// Approximate size in bytes, on disk or in memory.
     fn size_bytes(&self) -> u64;
+
+    /// Approximate number of entries; 0 if the engine cannot tell.
+    fn approximate_entries(&self) -> u64 {
+        0
+    }
+
+    /// Whether what was applied is there after a restart. If not, a store keeps its rows in memory only and
+    /// applies nothing.
+    fn is_durable(&self) -> bool {
+        true
+    }
 }
 
 /// Opens the engines of a task: one directory, one engine for each store name.

@@ -1,12 +1,41 @@
-//! Key-value stores, plain and timestamped: the typed face over the hash tier.
+//! Step 5, store: key-value stores, plain and timestamped: the typed face over the hash tier.
+//!
+//! In come typed keys and changes, out go changelog entries ([`StateStore::drain_changelog`]), held-back updates
+//! ([`KeyValueStore::pop_cached`]) and, long after the commit, a sorted run for the engine
+//! ([`StateStore::flush`]). The engine is asked only for keys that the tier does not have, and never while the
+//! tier has every row of the store (`complete`).
+//!
+//! ```text
+//!          no cache:   update ──► slot + changelog entry
+//! record ─┤
+//!          cache:      update ──► slot + mark ──pop_cached──► changelog entry + CachedUpdate
+//!
+//! commit succeeded ──► committed(offset)     no I/O
+//! budget reached ────► flush                 touched slots, sorted, with the offset, in one atomic run
+//! ```
+//!
+//! There is no undo. After an abort the owner drops the store, opens a new one over the engine (which has seen
+//! nothing uncommitted) and restores the tail of the changelog. That costs only what the flush budget bounds,
+//! and spares every update the copy of the value that an undo would need. For the same reason an error of a
+//! value's serde is final: the change is in the slot but cannot be logged, so the store refuses to hand over its
+//! changelog from then on.
 
-use std::collections::BTreeMap;
+mod lifecycle;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::{ChangelogEntry, StateStore, Unflushed};
+use self::scan::OrderedKeys;
+use super::changelog_buffer::ChangelogBuffer;
+use super::record_cache::RecordCache;
+use super::tier::{NONE, Tier};
+use super::{StateStore, Unflushed};
 use crate::engine::Engine;
 use crate::error::StateError;
-use crate::serdes::SerdeRef;
+use crate::serdes::{SerdeError, SerdeRef};
 use crate::types::{Change, RecordContext, Timestamp};
 
 /// How a key-value store is made.
@@ -31,7 +60,8 @@ pub struct CachedUpdate<K, V> {
     pub key: K,
     /// `new` is the value now; `old` is the one at the last flush, filled only with `send_old_values` or if `new` is `None`.
     pub change: Change<V>,
-    /// Timestamp of the value; of the record that deleted it, for a deletion.
+    /// Timestamp of the value; of the record that deleted it, for a deletion. In a plain store always that of the
+    /// record.
     pub timestamp: Timestamp,
     /// Context of the update.
     pub context: RecordContext,
@@ -40,11 +70,28 @@ pub struct CachedUpdate<K, V> {
 /// A store of `V` by `K`.
 pub struct KeyValueStore<K, V> {
     options: KeyValueOptions,
-    _engine: Box<dyn Engine>,
+    engine: Box<dyn Engine>,
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
-    rows: BTreeMap<Vec<u8>, (V, Timestamp)>,
-    log: Vec<(Vec<u8>, Option<Vec<u8>>, Timestamp)>,
+    tier: Tier<V>,
+    /// Every row of the store is in the tier.
+    complete: bool,
+    /// The tier evicts when it needs more than this. Above `tier_max_bytes` while little can be evicted.
+    evict_above: u64,
+    cache: RecordCache<V>,
+    send_old_values: bool,
+    log: ChangelogBuffer,
+    ordered: OrderedKeys,
+    /// Updates written out and not committed.
+    uncommitted: u64,
+    /// Updates committed and not flushed.
+    unflushed: u64,
+    offset: Option<i64>,
+    flushed_offset: Option<i64>,
+    /// Why the changelog must not be handed over any more.
+    broken: Option<String>,
+    key_bytes: Vec<u8>,
+    value_bytes: Vec<u8>,
 }
 
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
@@ -55,24 +102,59 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         keys: SerdeRef<K>,
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
-        Ok(Self { options, _engine: engine, keys, values, rows: BTreeMap::new(), log: Vec::new() })
+        let complete = engine.is_empty()?;
+        let offset = engine.offset()?;
+        let evict_above = options.tier_max_bytes;
+        Ok(Self {
+            options,
+            engine,
+            keys,
+            values,
+            tier: Tier::new(),
+            complete,
+            evict_above,
+            cache: RecordCache::new(),
+            send_old_values: false,
+            log: ChangelogBuffer::default(),
+            ordered: OrderedKeys::default(),
+            uncommitted: 0,
+            unflushed: 0,
+            offset,
+            flushed_offset: offset,
+            broken: None,
+            key_bytes: Vec::new(),
+            value_bytes: Vec::new(),
+        })
     }
 
-    /// Downstream wants old values: keep the value at the last flush of each cached key.
-    pub fn send_old_values(&mut self) {}
+    /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.
+    pub fn send_old_values(&mut self) {
+        self.send_old_values = true;
+    }
 
     /// Whether updates are held back.
     pub fn caching(&self) -> bool {
         self.options.caching
     }
 
-    /// The value of `key` and its timestamp.
-    pub fn get(&mut self, key: &K) -> Result<Option<(&V, Timestamp)>, StateError> {
-        let key = self.key_bytes(key)?;
-        Ok(self.rows.get(&key).map(|(value, timestamp)| (value, *timestamp)))
+    /// Number of keys whose update is held back.
+    pub fn cached_len(&self) -> usize {
+        self.cache.len()
     }
 
-    /// Sets or (`None`) deletes the value of `key`.
+    /// Approximate bytes of the updates held back, for the cache limit. A value that lives on the heap counts as
+    /// an average row of this store.
+    pub fn cached_bytes(&self) -> u64 {
+        self.cache.bytes() + self.cache.len() as u64 * self.tier.mean_value_bytes()
+    }
+
+    /// The value of `key` and its timestamp.
+    pub fn get(&mut self, key: &K) -> Result<Option<(&V, Timestamp)>, StateError> {
+        let Some(id) = self.locate(key)? else { return Ok(None) };
+        Ok(self.tier.slot(id).row.as_ref().map(|(value, timestamp)| (value, *timestamp)))
+    }
+
+    /// Sets or (`None`) deletes the value of `key`. A value that serializes as null deletes, too.
     pub fn put(
         &mut self,
         key: &K,
@@ -80,106 +162,237 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         timestamp: Timestamp,
         context: &RecordContext,
     ) -> Result<(), StateError> {
-        self.update(key, context, |slot| *slot = value.map(|value| (value, timestamp)))
+        let id = self.locate_or_insert(key)?;
+        let wants_flushed = self.wants_flushed(id);
+        let row = value.map(|value| (value, timestamp));
+        let before = std::mem::replace(&mut self.tier.slot_mut(id).row, row);
+        let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
+        self.changed(id, flushed, context)
+    }
+
+    /// Deletes `key` and returns the value it had. The changelog gets a tombstone even if there was none.
+    pub fn delete(&mut self, key: &K, context: &RecordContext) -> Result<Option<V>, StateError> {
+        let id = self.locate_or_insert(key)?;
+        let before = self.tier.slot_mut(id).row.take().map(|(value, _)| value);
+        let flushed = if self.wants_flushed(id) { before.clone() } else { None };
+        self.changed(id, flushed, context)?;
+        Ok(before)
+    }
+
+    /// Sets the value of `key` unless it has one; returns the one it has.
+    pub fn put_if_absent(
+        &mut self,
+        key: &K,
+        value: Option<V>,
+        timestamp: Timestamp,
+        context: &RecordContext,
+    ) -> Result<Option<V>, StateError> {
+        if let Some((present, _)) = self.get(key)? {
+            return Ok(Some(present.clone()));
+        }
+        self.put(key, value, timestamp, context)?;
+        Ok(None)
     }
 
     /// Changes the value of `key` in place: `change` sees the value and its timestamp, `None` is no row.
+    ///
+    /// With caching, the first update of a key after a flush clones its value: a deletion may have to say what was
+    /// deleted.
+    #[inline]
     pub fn update<R>(
         &mut self,
         key: &K,
         context: &RecordContext,
         change: impl FnOnce(&mut Option<(V, Timestamp)>) -> R,
     ) -> Result<R, StateError> {
-        let bytes = self.key_bytes(key)?;
-        let mut slot = self.rows.remove(&bytes);
-        let result = change(&mut slot);
-        let mut out = Vec::new();
-        let mut present = false;
-        if let Some((value, _)) = &slot {
-            present = self.values.serialize(value, &mut out).map_err(|source| self.serde_error(source))?;
+        match self.try_update(key, context, |row| Ok::<R, Infallible>(change(row)))? {
+            Ok(result) => Ok(result),
+            Err(never) => match never {},
         }
-        let timestamp = slot.as_ref().map_or(context.timestamp, |(_, timestamp)| *timestamp);
-        if self.options.logging {
-            self.log.push((bytes.clone(), present.then_some(out), timestamp));
-        }
-        if let Some(slot) = slot {
-            self.rows.insert(bytes, slot);
+    }
+
+    /// Like [`update`](Self::update) for a change that can fail. If it does it must have left the row as it was:
+    /// then nothing is logged or held back.
+    #[inline]
+    pub fn try_update<R, E>(
+        &mut self,
+        key: &K,
+        context: &RecordContext,
+        change: impl FnOnce(&mut Option<(V, Timestamp)>) -> Result<R, E>,
+    ) -> Result<Result<R, E>, StateError> {
+        let id = self.locate_or_insert(key)?;
+        let wants_flushed = self.wants_flushed(id);
+        let slot = self.tier.slot_mut(id);
+        let flushed = match &slot.row {
+            Some((value, _)) if wants_flushed => Some(value.clone()),
+            Some(_) | None => None,
+        };
+        let result = change(&mut slot.row);
+        if result.is_ok() {
+            self.changed(id, flushed, context)?;
         }
         Ok(result)
     }
 
     /// Takes the next update that the cache holds back, in order of last update, and logs it. `None`: no more.
+    ///
+    /// A row that is absent now and was at the last flush is passed over. For a deletion without
+    /// [`send_old_values`](Self::send_old_values) `old` says what was there; a forwarder need not send it.
     pub fn pop_cached(&mut self) -> Result<Option<CachedUpdate<K, V>>, StateError> {
+        while let Some(held) = self.cache.pop() {
+            self.tier.slot_mut(held.slot).cached = NONE;
+            if self.tier.slot(held.slot).row.is_none() && held.flushed.is_none() {
+                continue;
+            }
+            self.write_out(held.slot, held.context.timestamp)?;
+            let slot = self.tier.slot(held.slot);
+            let key = self.keys.deserialize(Some(slot.key())).map_err(|source| self.serde_error(source))?;
+            let (new, timestamp) = match &slot.row {
+                Some((value, timestamp)) if self.options.timestamped => (Some(value.clone()), *timestamp),
+                Some((value, _)) => (Some(value.clone()), held.context.timestamp),
+                None => (None, held.context.timestamp),
+            };
+            let old = held.flushed.filter(|_| self.send_old_values || new.is_none());
+            let change = Change { old, new };
+            return Ok(Some(CachedUpdate { key, change, timestamp, context: held.context }));
+        }
         Ok(None)
     }
 
-    /// Visits all rows in byte order of their keys.
-    pub fn for_each(&mut self, visit: &mut dyn FnMut(K, &V, Timestamp)) -> Result<(), StateError> {
-        for (key, (value, timestamp)) in &self.rows {
-            let key = self.keys.deserialize(Some(key)).map_err(|source| self.serde_error(source))?;
-            visit(key, value, *timestamp);
+    /// Whether the cache will want the value that the row has now: it is the one at the last flush.
+    #[inline]
+    fn wants_flushed(&self, id: u32) -> bool {
+        self.options.caching && self.tier.slot(id).cached == NONE
+    }
+
+    /// The row of `id` has changed: holds the update back or writes it out.
+    #[inline]
+    fn changed(&mut self, id: u32, flushed: Option<V>, context: &RecordContext) -> Result<(), StateError> {
+        if !self.options.caching {
+            return self.write_out(id, context.timestamp);
         }
+        let slot = self.tier.slot_mut(id);
+        if slot.row.as_ref().is_some_and(|(value, _)| self.values.is_null(value)) {
+            slot.row = None;
+        }
+        match slot.cached {
+            NONE => slot.cached = self.cache.add(id, slot.key().len(), flushed, context),
+            entry => self.cache.again(entry, context),
+        }
+        self.tier.touch(id, None);
         Ok(())
     }
 
-    fn key_bytes(&self, key: &K) -> Result<Vec<u8>, StateError> {
-        let mut bytes = Vec::new();
-        self.keys.serialize(key, &mut bytes).map_err(|source| self.serde_error(source))?;
-        Ok(bytes)
+    /// Logs the row of `id`. The one place where an update is counted and null turns into absence.
+    #[inline]
+    fn write_out(&mut self, id: u32, context_timestamp: Timestamp) -> Result<(), StateError> {
+        let slot = self.tier.slot_mut(id);
+        let (values, row) = (&*self.values, &slot.row);
+        let len = if self.options.logging {
+            let timestamp = match row {
+                Some((_, timestamp)) if self.options.timestamped => *timestamp,
+                Some(_) | None => context_timestamp,
+            };
+            let write = |out: &mut Vec<u8>| match row {
+                Some((value, _)) => values.serialize(value, out),
+                None => Ok(false),
+            };
+            match self.log.push(slot.key(), (timestamp, context_timestamp), write) {
+                Ok(len) => Some(len.ok_or(())),
+                Err(source) => return Err(self.break_off(source)),
+            }
+        } else if row.as_ref().is_none_or(|(value, _)| values.is_null(value)) {
+            Some(Err(()))
+        } else {
+            None
+        };
+        if let Some(Err(())) = len {
+            slot.row = None;
+        }
+        self.uncommitted += 1;
+        self.tier.touch(id, len.map(|len| len.unwrap_or(0)));
+        Ok(())
     }
 
-    fn serde_error(&self, source: crate::serdes::SerdeError) -> StateError {
+    /// The slot of `key`; looks into the engine if the tier does not know. `None`: no row and no slot.
+    #[inline]
+    fn locate(&mut self, key: &K) -> Result<Option<u32>, StateError> {
+        let hash = self.encode_key(key)?;
+        match self.tier.find(hash, &self.key_bytes) {
+            Some(id) => Ok(Some(id)),
+            None if self.complete => Ok(None),
+            None => self.load(hash).map(Some),
+        }
+    }
+
+    /// The slot of `key`, made if there is none.
+    #[inline]
+    fn locate_or_insert(&mut self, key: &K) -> Result<u32, StateError> {
+        let hash = self.encode_key(key)?;
+        match self.tier.find(hash, &self.key_bytes) {
+            Some(id) => Ok(id),
+            None if self.complete => Ok(self.tier.insert(hash, &self.key_bytes, None, 0)),
+            None => self.load(hash),
+        }
+    }
+
+    /// Takes the row of the key in `key_bytes` from the engine into the tier, or its absence.
+    #[cold]
+    fn load(&mut self, hash: u64) -> Result<u32, StateError> {
+        self.make_room();
+        let found = self.engine.get(&self.key_bytes, &mut self.value_bytes)?;
+        let row = if found { Some(self.decode(&self.value_bytes)?) } else { None };
+        let len = self.value_bytes.len().saturating_sub(8);
+        Ok(self.tier.insert(hash, &self.key_bytes, row, if found { len } else { 0 }))
+    }
+
+    /// Evicts if loaded rows have filled the tier.
+    fn make_room(&mut self) {
+        if self.tier.memory_bytes() <= self.evict_above {
+            return;
+        }
+        self.evict();
+        let in_use = self.tier.memory_bytes();
+        self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
+    }
+
+    fn evict(&mut self) {
+        if self.tier.evict(self.options.tier_max_bytes / 2) {
+            self.complete = false;
+        }
+    }
+
+    /// A row as the engine has it: timestamp, 8 bytes big-endian, and the serialized value.
+    fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp), StateError> {
+        let Some((timestamp, value)) = bytes.split_first_chunk::<8>() else {
+            return Err(
+                self.serde_error(SerdeError(format!("a row of {} bytes has no timestamp", bytes.len())))
+            );
+        };
+        let value = self.values.deserialize(Some(value)).map_err(|source| self.serde_error(source))?;
+        Ok((value, Timestamp::from_be_bytes(*timestamp)))
+    }
+
+    /// Serializes `key` into `key_bytes`. Returns its hash.
+    #[inline]
+    fn encode_key(&mut self, key: &K) -> Result<u64, StateError> {
+        self.key_bytes.clear();
+        match self.keys.serialize(key, &mut self.key_bytes) {
+            Ok(true) => Ok(self.tier.hash(&self.key_bytes)),
+            Ok(false) => Err(self.serde_error(SerdeError::new("the key is null; a store needs a key"))),
+            Err(source) => Err(self.serde_error(source)),
+        }
+    }
+
+    #[cold]
+    fn serde_error(&self, source: SerdeError) -> StateError {
         StateError::Serde { store: self.options.name.to_string(), source }
     }
-}
 
-impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
-    fn name(&self) -> &str {
-        &self.options.name
-    }
-    fn drain_changelog(
-        &mut self,
-        sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
-        for (key, value, timestamp) in self.log.drain(..) {
-            sink(ChangelogEntry { key: &key, value: value.as_deref(), timestamp })?;
-        }
-        Ok(())
-    }
-    fn write_cached(&mut self) -> Result<(), StateError> {
-        Ok(())
-    }
-    fn committed(&mut self, _offset: Option<i64>) {}
-    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
-        match value {
-            Some(bytes) => {
-                let value =
-                    self.values.deserialize(Some(bytes)).map_err(|source| self.serde_error(source))?;
-                self.rows.insert(key.to_vec(), (value, timestamp));
-            }
-            None => {
-                self.rows.remove(key);
-            }
-        }
-        Ok(())
-    }
-    fn offset(&self) -> Option<i64> {
-        None
-    }
-    fn unflushed(&self) -> Unflushed {
-        Unflushed::default()
-    }
-    fn flush(&mut self) -> Result<(), StateError> {
-        Ok(())
-    }
-    fn memory_bytes(&self) -> u64 {
-        0
-    }
-    fn engine_bytes(&self) -> u64 {
-        0
-    }
-    fn wipe(&mut self) -> Result<(), StateError> {
-        self.rows.clear();
-        Ok(())
+    /// A change could not be logged: from now on nothing of this store may be committed.
+    #[cold]
+    fn break_off(&mut self, source: SerdeError) -> StateError {
+        self.broken = Some(format!("an earlier change could not be written: {source}"));
+        self.serde_error(source)
     }
 }

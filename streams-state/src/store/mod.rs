@@ -1,6 +1,10 @@
 //! Typed stores, and what a task asks of any store.
 
+mod changelog_buffer;
+mod key_bytes;
 mod key_value;
+mod record_cache;
+mod tier;
 
 use crate::error::StateError;
 use crate::types::Timestamp;
@@ -65,6 +69,11 @@ pub trait StateStore {
 
     /// Bytes of memory in use by the tier.
     fn memory_bytes(&self) -> u64;
+
+    /// Bytes of updates that the cache holds back until the next commit, about.
+    fn cached_bytes(&self) -> u64 {
+        0
+    }
 
     /// Bytes that the engine holds.
     fn engine_bytes(&self) -> u64;

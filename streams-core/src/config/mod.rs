@@ -1,11 +1,27 @@
 //! Settings of an application, under Kafka Streams' names.
+//!
+//! A program fills the fields of [`StreamsConfig`], or reads Kafka Streams' properties
+//! ([`StreamsConfig::from_properties`]). Each Kafka client gets its share by its own method
+//! ([`StreamsConfig::consumer_properties`] and so on).
+
+mod client_keys;
+mod clients;
+mod error;
+mod handlers;
+mod keys;
+mod parse;
+mod values;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::handler::{ExceptionHandler, LogAndFail};
+
+pub use error::ConfigError;
+pub use parse::read_properties_file;
 
 /// `processing.guarantee`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +32,16 @@ pub enum ProcessingGuarantee {
     ExactlyOnceV2,
 }
 
+impl ProcessingGuarantee {
+    /// What `commit.interval.ms` is if nobody says: 30 s, or 100 ms with exactly once.
+    pub fn default_commit_interval(self) -> Duration {
+        match self {
+            ProcessingGuarantee::AtLeastOnce => Duration::from_secs(30),
+            ProcessingGuarantee::ExactlyOnceV2 => Duration::from_millis(100),
+        }
+    }
+}
+
 /// Settings of an application.
 #[derive(Clone)]
 pub struct StreamsConfig {
@@ -23,6 +49,8 @@ pub struct StreamsConfig {
     pub application_id: String,
     /// `bootstrap.servers`.
     pub bootstrap_servers: String,
+    /// `client.id`: prefix of the ids of all clients; empty for one made of the application id.
+    pub client_id: String,
     /// `state.dir`.
     pub state_dir: PathBuf,
     /// `num.stream.threads`.
@@ -75,13 +103,11 @@ impl StreamsConfig {
         Self {
             application_id: application_id.into(),
             bootstrap_servers: String::new(),
+            client_id: String::new(),
             state_dir: std::env::temp_dir().join("kafka-streams"),
             num_stream_threads: 1,
             processing_guarantee: guarantee,
-            commit_interval: match guarantee {
-                ProcessingGuarantee::AtLeastOnce => Duration::from_secs(30),
-                ProcessingGuarantee::ExactlyOnceV2 => Duration::from_millis(100),
-            },
+            commit_interval: guarantee.default_commit_interval(),
             statestore_cache_max_bytes: 10 * 1024 * 1024,
             buffered_records_per_partition: 1000,
             max_task_idle: Some(Duration::ZERO),
@@ -108,3 +134,49 @@ impl StreamsConfig {
         self.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2
     }
 }
+
+/// All settings, without passwords, keys and other secrets.
+impl fmt::Debug for StreamsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamsConfig")
+            .field("application_id", &self.application_id)
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("client_id", &self.client_id)
+            .field("state_dir", &self.state_dir)
+            .field("num_stream_threads", &self.num_stream_threads)
+            .field("processing_guarantee", &self.processing_guarantee)
+            .field("commit_interval", &self.commit_interval)
+            .field("statestore_cache_max_bytes", &self.statestore_cache_max_bytes)
+            .field("buffered_records_per_partition", &self.buffered_records_per_partition)
+            .field("max_task_idle", &self.max_task_idle)
+            .field("poll", &self.poll)
+            .field("replication_factor", &self.replication_factor)
+            .field("topology_optimization", &self.topology_optimization)
+            .field("repartition_purge_interval", &self.repartition_purge_interval)
+            .field("task_timeout", &self.task_timeout)
+            .field("state_cleanup_delay", &self.state_cleanup_delay)
+            .field("window_store_additional_retention", &self.window_store_additional_retention)
+            .field("dsl_stores_in_memory", &self.dsl_stores_in_memory)
+            .field("ensure_explicit_internal_resource_naming", &self.ensure_explicit_internal_resource_naming)
+            .field("memory_max_bytes", &self.memory_max_bytes)
+            .field("topic_properties", &self.topic_properties)
+            .field("client_properties", &Redacted(&self.client_properties))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Properties with their secrets hidden.
+struct Redacted<'a>(&'a BTreeMap<String, String>);
+
+impl fmt::Debug for Redacted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self
+            .0
+            .iter()
+            .map(|(key, value)| (key, if client_keys::is_secret(key) { "(hidden)" } else { value.as_str() }));
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+#
+# One profile (release) and one target directory for all clones on this machine, so that RocksDB's C++ is compiled
+# once. CARGO_TARGET_DIR is respected.
+
+CACHE_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+export CARGO_TARGET_DIR ?= $(CACHE_HOME)/kstreams/target
+LEAN_TARGET_DIR := $(CARGO_TARGET_DIR)/lean
+EXAMPLES := cargo run --quiet --release -p streams-examples
+LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-orders demo-lean test lint bench oracle workload compare
+
+help: ## list of commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing on this machine (Debian, Ubuntu)
+	@scripts/setup test
+
+demo: ## word count on the embedded log, RocksDB stores, exactly once; ARGS="--input FILE"
+	@scripts/setup demo
+	@$(EXAMPLES) --bin word_count -- $(ARGS)
+
+demo-orders: ## orders joined with customers, per-tier totals, dead letters
+	@scripts/setup demo
+	@$(EXAMPLES) --bin order_enrichment -- $(ARGS)
+
+demo-lean: ## the word count without C++: in-memory engine, builds in about a minute
+	@scripts/setup lean
+	@$(LEAN) --bin word_count -- $(ARGS)
+
+test: ## format, lints, all tests with a real broker, the examples; ends with a summary
+	@scripts/setup test
+	@scripts/test
+
+lint: ## format and clippy only
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+
+bench: ## criterion: record path, stores, serdes
+	@scripts/setup demo
+	cargo bench --workspace --benches -- $(ARGS)
+
+oracle: ## compare with recorded Kafka Streams cases: make -s oracle CASES=DIR
+	@test -n '$(CASES)' || { echo 'usage: make -s oracle CASES=DIR' >&2; exit 2; }
+	@cargo run --quiet --release -p streams-examples --bin oracle -- '$(CASES)'
+
+workload: ## build the workload program in release mode; the last line is its path
+	@cargo build --quiet --release -p streams-examples --bin workload
+	@echo '$(CARGO_TARGET_DIR)/release/workload'
+
+compare: ## word count side by side with Kafka Streams on the same broker; prints the table
+	@scripts/setup test
+	@scripts/compare $(ARGS)

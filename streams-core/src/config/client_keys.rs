@@ -1,0 +1,31 @@
+//! The settings of Kafka's clients: Java's names, and librdkafka's where they differ.
+//!
+//! `client_keys.txt` has a line for each: the name, and which clients know it (`c`onsumer, `p`roducer, `a`dmin).
+
+/// The names and their clients.
+fn client_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    include_str!("client_keys.txt").lines().filter_map(|line| line.split_once(' '))
+}
+
+/// Names of all client settings.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    client_keys().map(|(name, _)| name)
+}
+
+/// Whether a client knows this setting.
+pub(super) fn is_known(key: &str) -> bool {
+    names().any(|name| name == key)
+}
+
+/// Whether the client `role` (`c`, `p` or `a`) knows this setting.
+pub(super) fn is_of(role: char, key: &str) -> bool {
+    client_keys().any(|(name, roles)| name == key && roles.contains(role))
+}
+
+/// Whether the value of this setting must not be shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    let hidden =
+        ["password", "passphrase", "secret", "jaas", "token", "credential", "keystore.key", "key.pem"];
+    let key = key.to_ascii_lowercase();
+    hidden.iter().any(|word| key.contains(word)) && !key.ends_with(".location") && !key.ends_with(".url")
+}

@@ -1,0 +1,137 @@
+//! Settings -> properties of each Kafka client, as Kafka Streams hands them down.
+//!
+//! Weakest first: Kafka Streams' own defaults, settings without a prefix that the client knows, then `consumer.` (all
+//! consumers), then the client's own prefix; last what may not be changed. Names are Java's; values are text. The ids
+//! of client, group and transactions are not among them: the runtime gives those.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{StreamsConfig, client_keys};
+
+/// Properties of a client, by Java's names.
+type Properties = BTreeMap<String, String>;
+
+/// What nobody may change for any consumer.
+const FIXED: [(&str, &str); 3] =
+    [("allow.auto.create.topics", "false"), ("enable.auto.commit", "false"), ("group.protocol", "classic")];
+/// Given by the runtime, or chosen by this library.
+const NOT_PASSED: [&str; 5] =
+    ["client.id", "group.id", "group.instance.id", "partition.assignment.strategy", "transactional.id"];
+const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
+
+impl StreamsConfig {
+    /// Properties of the consumer that reads input topics. Assignor is `range`. `group.instance.id` is the value for
+    /// the whole application: a thread appends `-` and its number.
+    pub fn consumer_properties(&self) -> Properties {
+        let mut properties = self.common_consumer_properties("main.consumer.");
+        properties.entry("auto.offset.reset".to_owned()).or_insert_with(|| "earliest".to_owned());
+        properties.insert("partition.assignment.strategy".to_owned(), "range".to_owned());
+        let instance = ["main.consumer.group.instance.id", "consumer.group.instance.id", "group.instance.id"]
+            .iter()
+            .find_map(|key| self.client_properties.get(*key));
+        if let Some(instance) = instance {
+            properties.insert("group.instance.id".to_owned(), instance.clone());
+        }
+        properties
+    }
+
+    /// Properties of the consumer that restores stores.
+    pub fn restore_consumer_properties(&self) -> Properties {
+        self.assigning_consumer_properties("restore.consumer.")
+    }
+
+    /// Properties of the consumer that feeds global stores.
+    pub fn global_consumer_properties(&self) -> Properties {
+        self.assigning_consumer_properties("global.consumer.")
+    }
+
+    /// Properties of the producer.
+    pub fn producer_properties(&self) -> Properties {
+        let mut properties = self.defaults(&[("linger.ms", "100")]);
+        if self.exactly_once() {
+            properties.extend(owned(&[
+                ("delivery.timeout.ms", "2147483647"),
+                ("transaction.timeout.ms", &DEFAULT_TRANSACTION_TIMEOUT_MS.to_string()),
+            ]));
+        }
+        self.add_unprefixed('p', &mut properties);
+        self.add_prefixed("producer.", &mut properties);
+        if self.exactly_once() {
+            fix(&mut properties, "enable.idempotence", "true");
+        }
+        self.finish(properties)
+    }
+
+    /// Properties of the admin client.
+    pub fn admin_properties(&self) -> Properties {
+        let mut properties = self.defaults(&[("enable.metrics.push", "true")]);
+        self.add_unprefixed('a', &mut properties);
+        self.add_prefixed("admin.", &mut properties);
+        self.finish(properties)
+    }
+
+    /// How long a transaction may stay open; `None` without exactly once. 10 s, unless
+    /// `producer.transaction.timeout.ms` says otherwise.
+    pub fn transaction_timeout(&self) -> Option<Duration> {
+        let given =
+            self.producer_properties().remove("transaction.timeout.ms").filter(|_| self.exactly_once())?;
+        Some(Duration::from_millis(given.parse().unwrap_or(DEFAULT_TRANSACTION_TIMEOUT_MS)))
+    }
+
+    fn assigning_consumer_properties(&self, prefix: &str) -> Properties {
+        let mut properties = self.common_consumer_properties(prefix);
+        properties.insert("auto.offset.reset".to_owned(), "none".to_owned());
+        properties
+    }
+
+    fn common_consumer_properties(&self, prefix: &str) -> Properties {
+        let mut properties = self.defaults(&[("max.poll.records", "1000")]);
+        self.add_unprefixed('c', &mut properties);
+        self.add_prefixed("consumer.", &mut properties);
+        self.add_prefixed(prefix, &mut properties);
+        for (key, value) in FIXED {
+            fix(&mut properties, key, value);
+        }
+        if self.exactly_once() {
+            fix(&mut properties, "isolation.level", "read_committed");
+        }
+        self.finish(properties)
+    }
+
+    fn defaults(&self, defaults: &[(&str, &str)]) -> Properties {
+        owned(defaults).collect()
+    }
+
+    fn add_unprefixed(&self, role: char, properties: &mut Properties) {
+        let known = self.client_properties.iter().filter(|(key, _)| client_keys::is_of(role, key));
+        properties.extend(known.map(|(key, value)| (key.clone(), value.clone())));
+    }
+
+    fn add_prefixed(&self, prefix: &str, properties: &mut Properties) {
+        for (key, value) in &self.client_properties {
+            if let Some(key) = key.strip_prefix(prefix) {
+                properties.insert(key.to_owned(), value.clone());
+            }
+        }
+    }
+
+    fn finish(&self, mut properties: Properties) -> Properties {
+        properties.retain(|key, _| !NOT_PASSED.contains(&key.as_str()));
+        if !self.bootstrap_servers.is_empty() {
+            properties.insert("bootstrap.servers".to_owned(), self.bootstrap_servers.clone());
+        }
+        properties
+    }
+}
+
+fn owned<'a>(entries: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (String, String)> + 'a {
+    entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+}
+
+fn fix(properties: &mut Properties, key: &str, value: &str) {
+    let old = properties.insert(key.to_owned(), value.to_owned());
+    if let Some(old) = old.filter(|old| old != value) {
+        tracing::warn!(setting = key, value = old, "is ignored: it is always `{value}` here");
+    }
+}

@@ -1,0 +1,179 @@
+use std::io::Write;
+
+use super::*;
+use crate::handler::{ErrorContext, ErrorStage, Response};
+use streams_state::types::{Headers, TaskId};
+
+fn faults(properties: &[(&str, &str)]) -> Vec<String> {
+    let required = [("application.id", "app"), ("bootstrap.servers", "b:1")];
+    let error = StreamsConfig::from_properties(required.iter().chain(properties).copied()).unwrap_err();
+    error.faults
+}
+
+fn fault(key: &str, value: &str) -> String {
+    let faults = faults(&[(key, value)]);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults[0].clone()
+}
+
+#[test]
+fn misspelt_settings_name_the_nearest() {
+    for (wrong, right) in [
+        ("commit.intervall.ms", "commit.interval.ms"),
+        ("num.streams.threads", "num.stream.threads"),
+        ("aplication.id", "application.id"),
+        ("max.pol.records", "max.poll.records"),
+        ("queued.max.messages.kbyte", "queued.max.messages.kbytes"),
+        ("bootstrap.server", "bootstrap.servers"),
+    ] {
+        assert_eq!(fault(wrong, "1"), format!("`{wrong}` is not a setting; did you mean `{right}`?"));
+    }
+    assert!(fault("my.own.thing", "1").contains("remove it, or put the client's prefix before it"));
+}
+
+#[test]
+fn bad_values_are_one_sentence_each_and_all_at_once() {
+    assert_eq!(
+        fault("commit.interval.ms", "soon"),
+        "`commit.interval.ms` is `soon`; it must be a whole number of milliseconds, 0 or more"
+    );
+    assert_eq!(
+        fault("processing.guarantee", "exactly_once"),
+        "`processing.guarantee` is `exactly_once`; it must be one of `at_least_once`, `exactly_once_v2`; the older \
+         forms were removed: write `exactly_once_v2`"
+    );
+    assert_eq!(
+        fault("ensure.explicit.internal.resource.naming", "yes"),
+        "`ensure.explicit.internal.resource.naming` is `yes`; it must be `true` or `false`"
+    );
+    assert!(fault("topology.optimization", "all,none").contains("`none`, `all`, or a list of: reuse"));
+    assert!(fault("default.timestamp.extractor", "my.Extractor").contains("with `Consumed`"));
+    assert_eq!(faults(&[("poll.ms", "x"), ("num.stream.threads", "-1"), ("nonsense", "")]).len(), 3);
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let none: [(&str, &str); 0] = [];
+    let error = StreamsConfig::from_properties(none).unwrap_err().to_string();
+    assert!(error.contains("2 faults"), "{error}");
+    assert!(error.contains("`application.id` is missing; set it: it names the consumer group"), "{error}");
+    assert!(error.contains("`bootstrap.servers` is missing; set it: it says which brokers"), "{error}");
+}
+
+#[test]
+fn contradictions_under_exactly_once_are_said() {
+    let late = faults(&[("processing.guarantee", "exactly_once_v2"), ("commit.interval.ms", "20000")]);
+    assert!(late[0].contains("longer than `producer.transaction.timeout.ms` (10000)"), "{late:?}");
+    let many = faults(&[
+        ("processing.guarantee", "exactly_once_v2"),
+        ("producer.max.in.flight.requests.per.connection", "6"),
+    ]);
+    assert!(many[0].contains("at most 5"), "{many:?}");
+}
+
+fn answer(handler: &Arc<dyn ExceptionHandler>) -> Response {
+    let context = ErrorContext {
+        stage: ErrorStage::Deserialization,
+        task: TaskId { subtopology: 0, partition: 0 },
+        node: "n",
+        topic: "t",
+        partition: 0,
+        offset: 0,
+        timestamp: 0,
+        headers: &Headers::EMPTY,
+        key: None,
+        value: None,
+    };
+    handler.handle(&context, &"broken")
+}
+
+#[test]
+fn handlers_go_by_their_java_names() {
+    let base = [("application.id", "app"), ("bootstrap.servers", "b:1")];
+    let with = |more: &[(&'static str, &'static str)]| {
+        StreamsConfig::from_properties(base.iter().chain(more).copied()).unwrap()
+    };
+    let continues = "org.apache.kafka.streams.errors.LogAndContinueExceptionHandler";
+    let config = with(&[("deserialization.exception.handler", continues)]);
+    assert_eq!(answer(&config.deserialization_exception_handler), Response::Continue);
+    assert_eq!(answer(&config.processing_exception_handler), Response::Fail);
+    let config = with(&[
+        ("default.deserialization.exception.handler", continues),
+        ("processing.exception.handler", "LogAndContinue"),
+        ("errors.dead.letter.queue.topic.name", "dead"),
+    ]);
+    assert_eq!(answer(&config.deserialization_exception_handler), Response::DeadLetter("dead".to_owned()));
+    assert_eq!(answer(&config.processing_exception_handler), Response::DeadLetter("dead".to_owned()));
+    assert_eq!(answer(&config.production_exception_handler), Response::Fail);
+    let own = fault("processing.exception.handler", "com.acme.Handler");
+    assert!(own.contains("set the field of `StreamsConfig` in code"), "{own}");
+}
+
+#[test]
+fn prefixed_and_client_settings_pass_through() {
+    let config = StreamsConfig::from_properties([
+        ("application.id", "app"),
+        ("bootstrap.servers", " a:1 , b:2 "),
+        ("topic.retention.ms", "5"),
+        ("consumer.anything.at.all", "x"),
+        ("statistics.interval.ms", "1000"),
+        ("security.protocol", "sasl_ssl"),
+        ("num.standby.replicas", "1"),
+        ("client.tag.zone", "eu"),
+    ])
+    .unwrap();
+    assert_eq!(config.bootstrap_servers, "a:1,b:2");
+    assert_eq!(config.topic_properties.get("retention.ms").map(String::as_str), Some("5"));
+    assert_eq!(config.consumer_properties().get("anything.at.all").map(String::as_str), Some("x"));
+    for properties in [config.producer_properties(), config.admin_properties(), config.consumer_properties()]
+    {
+        assert_eq!(properties.get("statistics.interval.ms").map(String::as_str), Some("1000"));
+        assert_eq!(properties.get("security.protocol").map(String::as_str), Some("sasl_ssl"));
+    }
+}
+
+#[test]
+fn later_properties_change_earlier_settings() {
+    let mut config = StreamsConfig::new("app", ProcessingGuarantee::ExactlyOnceV2);
+    config.apply_properties([("processing.guarantee", "at_least_once")]).unwrap();
+    assert_eq!(config.commit_interval, Duration::from_secs(30));
+    config.apply_properties([("commit.interval.ms", "7"), ("max.task.idle.ms", "-1")]).unwrap();
+    assert_eq!((config.commit_interval, config.max_task_idle), (Duration::from_millis(7), None));
+    config
+        .apply_properties([("cache.max.bytes.buffering", "1"), ("statestore.cache.max.bytes", "2")])
+        .unwrap();
+    assert_eq!(config.statestore_cache_max_bytes, 2);
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let mut config = StreamsConfig::new("app", ProcessingGuarantee::AtLeastOnce);
+    let secrets = [
+        "sasl.password",
+        "ssl.key.password",
+        "consumer.sasl.jaas.config",
+        "ssl.keystore.key",
+        "ssl.key.pem",
+        "sasl.oauthbearer.client.secret",
+        "producer.sasl.oauthbearer.assertion.private.key.passphrase",
+    ];
+    config.apply_properties(secrets.map(|key| (key, "hunter2"))).unwrap();
+    config.apply_properties([("ssl.keystore.location", "/keys")]).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2") && shown.contains("(hidden)") && shown.contains("/keys"), "{shown}");
+}
+
+#[test]
+fn properties_come_from_a_java_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "# a comment\napplication.id = word-count\nbootstrap.servers: a:1,\\\n    b:2\npoll.ms=5")
+        .unwrap();
+    let config = StreamsConfig::from_properties_file(file.path()).unwrap();
+    assert_eq!(
+        (config.application_id.as_str(), config.bootstrap_servers.as_str()),
+        ("word-count", "a:1,b:2")
+    );
+    assert_eq!(config.poll, Duration::from_millis(5));
+    let missing = StreamsConfig::from_properties_file("/nowhere/at.all").unwrap_err().to_string();
+    assert!(missing.contains("the properties file /nowhere/at.all cannot be read"), "{missing}");
+}

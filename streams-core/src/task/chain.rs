@@ -1,0 +1,165 @@
+//! Builds the chains of a task: factories run from the sinks back to the sources.
+//!
+//! In: a topology, the nodes of the task, its stores. Out: one source end for each source topic, the nodes that want to be called
+//! outside of records, and the node behind each cached store. Types are checked here, once, and nowhere later.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::error::NodeResult;
+use crate::processor::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext};
+use crate::topology::{NodeId, NodeKind, SourceTopic, Topology, internal_topic_name};
+
+/// A node that a task calls outside of records.
+pub type LifecycleNode = Rc<RefCell<dyn Lifecycle>>;
+
+/// A source topic's end of the chains.
+pub struct SourceEnd {
+    /// Name of the topic, the application's prefix included.
+    pub topic: Arc<str>,
+    /// Name of the source node.
+    pub node: Arc<str>,
+    /// Takes the records of the topic.
+    pub source: Box<dyn SourceNode>,
+}
+
+/// The chains of a task.
+pub struct Chain {
+    /// Source topics, in the order of their nodes. Their index is [`RecordContext::source`](crate::types::RecordContext).
+    pub sources: Vec<SourceEnd>,
+    /// Nodes called outside of records. Their index is the slot that schedules refer to.
+    pub lifecycle: Vec<LifecycleNode>,
+    /// Slots of `lifecycle` in the order in which the nodes were added to the topology: the order of `init`.
+    pub init_order: Vec<usize>,
+    /// For each cached store, by name: the node that forwards its updates.
+    pub cache_forwarders: Vec<(Arc<str>, LifecycleNode)>,
+}
+
+/// `topic` as Kafka knows it: internal ones carry the application's prefix.
+pub fn topic_name(application_id: &str, topic: &SourceTopic) -> Arc<str> {
+    match topic.internal {
+        true => internal_topic_name(application_id, &topic.name).into(),
+        false => topic.name.clone(),
+    }
+}
+
+impl Chain {
+    /// Builds the chains of `nodes` (in the order in which they were added), with `stores` in registration order.
+    ///
+    /// # Errors
+    /// A node does not take the records of its parent, or misses a store: a defect of the topology.
+    pub fn build(
+        topology: &Topology,
+        nodes: &[NodeId],
+        stores: &[(Arc<str>, StoreInstance)],
+        context: &mut TaskContext,
+    ) -> NodeResult<Self> {
+        let builder = TaskBuilder {
+            context,
+            stores,
+            connected: Vec::new(),
+            lifecycle: Vec::new(),
+            cache_forwarders: Vec::new(),
+        };
+        let mut assembly = Assembly { topology, builder, made: HashMap::new(), registered: Vec::new() };
+        let mut sources = Vec::new();
+        for id in nodes {
+            if let NodeKind::Source { topics, factory, .. } = &topology.node(*id).kind {
+                let children = assembly.children(*id)?;
+                let source = assembly.track(*id, |builder| factory(builder, children))?;
+                assembly.add_ends(*id, topics, source, &mut sources);
+            }
+        }
+        let Assembly { builder, mut registered, .. } = assembly;
+        registered.sort_by_key(|(node, slot)| (*node, *slot));
+        let init_order = registered.into_iter().map(|(_, slot)| slot).collect();
+        let TaskBuilder { lifecycle, cache_forwarders, .. } = builder;
+        Ok(Self { sources, lifecycle, init_order, cache_forwarders })
+    }
+}
+
+struct Assembly<'a> {
+    topology: &'a Topology,
+    builder: TaskBuilder<'a>,
+    /// Nodes with several parents that were made for one of them, and how many others they wait for.
+    made: HashMap<NodeId, (ErasedPush, usize)>,
+    /// Which node registered which slot.
+    registered: Vec<(NodeId, usize)>,
+}
+
+impl Assembly<'_> {
+    fn children(&mut self, id: NodeId) -> NodeResult<Vec<Child>> {
+        let topology = self.topology;
+        let node = topology.node(id);
+        node.children
+            .iter()
+            .map(|child| Ok(Child { name: topology.node(*child).name.clone(), push: self.node(*child)? }))
+            .collect()
+    }
+
+    /// The node `id`, for one of its parents.
+    fn node(&mut self, id: NodeId) -> NodeResult<ErasedPush> {
+        let node = self.topology.node(id);
+        let (push, waiting) = match self.made.remove(&id) {
+            Some((push, parents)) => (push, parents - 1),
+            None => (self.make(id)?, node.parents.len().saturating_sub(1)),
+        };
+        if waiting == 0 {
+            return Ok(push);
+        }
+        let (one, other) = push.shared();
+        self.made.insert(id, (other, waiting));
+        Ok(one)
+    }
+
+    fn make(&mut self, id: NodeId) -> NodeResult<ErasedPush> {
+        let topology = self.topology;
+        let node = topology.node(id);
+        match &node.kind {
+            NodeKind::Processor { stores, factory } => {
+                let children = self.children(id)?;
+                self.builder.connected =
+                    stores.iter().map(|store| topology.store(*store).name.clone()).collect();
+                self.track(id, |builder| factory(builder, children))
+            }
+            NodeKind::Sink { factory, .. } => self.track(id, |builder| factory(builder)),
+            NodeKind::Source { .. } => {
+                let message = format!("source `{}` has a parent", node.name);
+                Err(self.builder.context.wiring_error(&message))
+            }
+        }
+    }
+
+    /// Calls a node's factory and remembers which slots it registered.
+    fn track<T>(
+        &mut self,
+        id: NodeId,
+        make: impl FnOnce(&mut TaskBuilder<'_>) -> NodeResult<T>,
+    ) -> NodeResult<T> {
+        let first = self.builder.lifecycle.len();
+        let made = make(&mut self.builder)?;
+        self.registered.extend((first..self.builder.lifecycle.len()).map(|slot| (id, slot)));
+        Ok(made)
+    }
+
+    fn add_ends(
+        &mut self,
+        id: NodeId,
+        topics: &[SourceTopic],
+        source: Box<dyn SourceNode>,
+        sources: &mut Vec<SourceEnd>,
+    ) {
+        let node = &self.topology.node(id).name;
+        let application_id = self.builder.context.application_id.clone();
+        let mut end = |topic: &SourceTopic, source| {
+            let topic = topic_name(&application_id, topic);
+            sources.push(SourceEnd { topic, node: node.clone(), source });
+        };
+        if let Some((last, first)) = topics.split_last() {
+            first.iter().for_each(|topic| end(topic, source.fork()));
+            end(last, source);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What a task is made with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use streams_state::engine::EngineProvider;
+use streams_state::types::TaskId;
+
+use crate::handler::ExceptionHandler;
+use crate::processor::{PartitionCounts, StoreInstance};
+use crate::topology::{NodeId, Topology};
+
+/// What a task is made with.
+pub struct TaskOptions<'a> {
+    /// The task. Its partition is the partition of all its source topics and changelogs.
+    pub task: TaskId,
+    /// `application.id`.
+    pub application_id: Arc<str>,
+    /// The topology.
+    pub topology: &'a Topology,
+    /// Nodes that the task runs, in the order in which they were added: those of one sub-topology, or of all.
+    pub nodes: &'a [NodeId],
+    /// Directory of the task's stores.
+    pub directory: PathBuf,
+    /// Opens the engines of stores. Those that are in memory only get the in-memory one whatever this is.
+    pub engines: &'a dyn EngineProvider,
+    /// Whether stores may hold updates back until a commit: `statestore.cache.max.bytes` is not 0.
+    pub caching: bool,
+    /// Bytes of memory for the tiers of the task's stores, all together.
+    pub tier_max_bytes: u64,
+    /// `max.task.idle.ms`; `None` is -1.
+    pub max_task_idle: Option<Duration>,
+    /// Stores that live outside of the task: global stores, on this thread.
+    pub global_stores: Vec<(Arc<str>, StoreInstance)>,
+    /// Partition counts of topics that the task writes.
+    pub partition_counts: PartitionCounts,
+    /// `deserialization.exception.handler`.
+    pub deserialization_handler: Arc<dyn ExceptionHandler>,
+    /// `processing.exception.handler`.
+    pub processing_handler: Arc<dyn ExceptionHandler>,
+    /// `production.exception.handler`.
+    pub production_handler: Arc<dyn ExceptionHandler>,
+}

@@ -1,0 +1,310 @@
+//! Step 5, store: the stores of a task, from opening to the last flush.
+//!
+//! In: store specifications and an engine provider. Out: store instances for the nodes, changelog records in the outbox, and
+//! decisions about when committed updates go to the engines. Nothing uncommitted ever reaches an engine.
+
+use std::sync::Arc;
+
+use streams_state::engine::{Engine, EngineProvider, InMemoryProvider};
+use streams_state::error::StateError;
+use streams_state::store::Unflushed;
+use streams_state::types::{Headers, TaskId, Timestamp, TopicPartition};
+
+use super::{LifecycleNode, TaskOptions};
+use crate::error::{NodeResult, TaskError, TaskErrorCause};
+use crate::processor::{OutTopic, Outbox, StoreInstance, TaskContext};
+use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreId, StoreSpec, Topology};
+
+/// When committed updates go to the engines: as soon as one of the limits is reached, over all stores of the task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlushPolicy {
+    /// Bytes of distinct rows that the engines do not have yet.
+    pub bytes_max: u64,
+    /// Changelog records that a crash would have to replay.
+    pub records_max: u64,
+}
+
+/// A store of a task.
+pub struct TaskStore {
+    /// Name.
+    pub name: Arc<str>,
+    /// The store.
+    pub instance: StoreInstance,
+    /// Where it is restored from: its changelog, or the source topic that serves as one.
+    pub changelog: Option<TopicPartition>,
+    /// Whether `changelog` is a source topic: then nothing is written to it, and it reaches as far as the consumer.
+    pub source_changelog: bool,
+    /// A global store lives outside of the task: it is not flushed, committed or closed here.
+    pub global: bool,
+    /// The changelog in the outbox.
+    out: Option<OutTopic>,
+    forwarder: Option<LifecycleNode>,
+    caching: bool,
+    /// Next changelog offset to read after what is committed.
+    reached: Option<i64>,
+}
+
+/// The stores of a task, in registration order.
+pub struct StateManager {
+    stores: Vec<TaskStore>,
+    partition: i32,
+}
+
+/// The stores that `nodes` use, in Kafka Streams' registration order: by the first node that uses them.
+pub fn stores_of(topology: &Topology, nodes: &[NodeId]) -> Vec<StoreId> {
+    let mut order: Vec<StoreId> = Vec::new();
+    for node in nodes {
+        if let NodeKind::Processor { stores, .. } = &topology.node(*node).kind {
+            let mut names = HashOrder::new();
+            stores.iter().for_each(|store| names.add(&topology.store(*store).name));
+            for store in names.names().into_iter().filter_map(|name| topology.find_store(name)) {
+                if !order.contains(&store) {
+                    order.push(store);
+                }
+            }
+        }
+    }
+    order
+}
+
+impl StateManager {
+    /// Opens the stores of the task's nodes. Global stores are taken from the options.
+    pub fn open(options: &TaskOptions<'_>, context: &mut TaskContext) -> NodeResult<Self> {
+        let specs: Vec<&StoreSpec> = stores_of(options.topology, options.nodes)
+            .into_iter()
+            .map(|store| options.topology.store(store))
+            .collect();
+        let given = |spec: &StoreSpec| options.global_stores.iter().find(|(name, _)| *name == spec.name);
+        let own: Vec<&StoreSpec> = specs.iter().copied().filter(|spec| given(spec).is_none()).collect();
+        let opened = open_engines(options, &own).map_err(|error| context.state_error("", error))?;
+        let mut engines = opened.into_iter();
+        let mut stores = Vec::with_capacity(specs.len());
+        let tier_max_bytes = options.tier_max_bytes / own.len().max(1) as u64;
+        for spec in specs {
+            let instance = match given(spec) {
+                Some((_, instance)) => instance.clone(),
+                None => {
+                    let Some(engine) = engines.next() else {
+                        return Err(context.wiring_error(&format!("no engine for store `{}`", spec.name)));
+                    };
+                    let open = OpenStore {
+                        name: spec.name.clone(),
+                        engine,
+                        caching: spec.caching && options.caching,
+                        logging: writes_changelog(spec),
+                        tier_max_bytes,
+                    };
+                    (spec.factory)(open).map_err(|error| context.state_error("", error))?
+                }
+            };
+            stores.push(task_store(options, spec, instance, given(spec).is_some(), context));
+        }
+        Ok(Self { stores, partition: options.task.partition })
+    }
+
+    /// The stores, in registration order.
+    pub fn stores(&self) -> &[TaskStore] {
+        &self.stores
+    }
+
+    /// Name and instance of each store, for the nodes.
+    pub fn instances(&self) -> Vec<(Arc<str>, StoreInstance)> {
+        self.stores.iter().map(|store| (store.name.clone(), store.instance.clone())).collect()
+    }
+
+    /// The store of this name.
+    pub fn find(&self, name: &str) -> Option<&TaskStore> {
+        self.stores.iter().find(|store| &*store.name == name)
+    }
+
+    /// Remembers the nodes that forward the updates of cached stores.
+    pub(super) fn forward_caches(&mut self, forwarders: &[(Arc<str>, LifecycleNode)]) {
+        for store in &mut self.stores {
+            let forwarder = forwarders.iter().find(|(name, _)| *name == store.name);
+            store.forwarder = forwarder.map(|(_, node)| node.clone());
+        }
+    }
+
+    /// Applies a changelog record to store number `store`, while restoring. A record without key is skipped.
+    pub fn restore(
+        &mut self,
+        store: usize,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp: Timestamp,
+    ) -> Result<(), StateError> {
+        let Some(store) = self.stores.get(store) else {
+            return Ok(());
+        };
+        match key {
+            Some(key) => store.instance.state.borrow_mut().restore(key, value, timestamp),
+            None => {
+                tracing::warn!(store = &*store.name, "a changelog record without key was skipped");
+                Ok(())
+            }
+        }
+    }
+
+    /// Store number `store` is restored up to changelog offset `next` (the next one to read).
+    pub fn restored(&mut self, store: usize, next: i64) {
+        if let Some(store) = self.stores.get_mut(store) {
+            store.reached = Some(next);
+            store.instance.state.borrow_mut().committed(Some(next));
+        }
+    }
+
+    /// Forwards what cached stores hold back, in registration order; a cached store that nobody forwards only goes to its changelog.
+    pub fn flush_caches(&self, context: &mut TaskContext) -> NodeResult {
+        for store in self.stores.iter().filter(|store| store.caching) {
+            match &store.forwarder {
+                Some(node) => node.borrow_mut().flush_cache(context)?,
+                None => {
+                    let written = store.instance.state.borrow_mut().write_cached();
+                    written.map_err(|error| context.state_error("", error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves new changelog entries of all stores to the outbox.
+    pub fn drain_changelogs(&self, outbox: &mut Outbox) -> Result<(), StateError> {
+        for store in self.own() {
+            store.instance.state.borrow_mut().drain_changelog(&mut |entry| {
+                if let Some(topic) = store.out {
+                    let timestamp = Some(entry.timestamp).filter(|timestamp| *timestamp >= 0);
+                    let partition = Some(self.partition);
+                    outbox.push(topic, partition, Some(entry.key), entry.value, timestamp, Headers::EMPTY);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Everything drained so far is committed. `acked` says for a changelog partition the offset after the last record that
+    /// this task wrote (or, for a source topic that serves as changelog, consumed); `None` if nothing new came.
+    pub fn committed(&mut self, acked: &mut dyn FnMut(&TopicPartition) -> Option<i64>) {
+        for store in self.stores.iter_mut().filter(|store| !store.global) {
+            if let Some(next) = store.changelog.as_ref().and_then(&mut *acked) {
+                store.reached = Some(next);
+            }
+            store.instance.state.borrow_mut().committed(store.reached);
+        }
+    }
+
+    /// What the engines do not have yet, over all stores.
+    pub fn unflushed(&self) -> Unflushed {
+        self.own().fold(Unflushed::default(), |sum, store| {
+            let unflushed = store.instance.state.borrow().unflushed();
+            Unflushed { records: sum.records + unflushed.records, bytes: sum.bytes + unflushed.bytes }
+        })
+    }
+
+    /// Gives committed updates to the engines if `policy` says so. Returns whether it did. To be called after a commit
+    /// only: no uncommitted update may be there.
+    pub fn flush_if_due(&mut self, policy: FlushPolicy) -> Result<bool, StateError> {
+        let unflushed = self.unflushed();
+        let due = unflushed.bytes >= policy.bytes_max || unflushed.records >= policy.records_max;
+        if !due || unflushed == Unflushed::default() {
+            return Ok(false);
+        }
+        self.flush()?;
+        Ok(true)
+    }
+
+    /// Gives committed updates to the engines, with the changelog offsets that they reach.
+    pub fn flush(&mut self) -> Result<(), StateError> {
+        self.own().try_for_each(|store| store.instance.state.borrow_mut().flush())
+    }
+
+    /// Deletes all data: the stores restore from the start of their changelogs.
+    pub fn wipe(&mut self) -> Result<(), StateError> {
+        for store in self.stores.iter_mut().filter(|store| !store.global) {
+            store.reached = None;
+            store.instance.state.borrow_mut().wipe()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of memory that the stores use.
+    pub fn memory_bytes(&self) -> u64 {
+        self.own().map(|store| store.instance.state.borrow().memory_bytes()).sum()
+    }
+
+    /// Bytes of updates that record caches hold back until the next commit, about.
+    pub fn cached_bytes(&self) -> u64 {
+        self.own().map(|store| store.instance.state.borrow().cached_bytes()).sum()
+    }
+
+    fn own(&self) -> impl Iterator<Item = &TaskStore> {
+        self.stores.iter().filter(|store| !store.global)
+    }
+}
+
+impl TaskStore {
+    /// The changelog offset from which the store must be restored; `None` is the start of the changelog.
+    pub fn restore_offset(&self) -> Option<i64> {
+        self.instance.state.borrow().offset()
+    }
+}
+
+fn writes_changelog(spec: &StoreSpec) -> bool {
+    spec.logging && spec.source_topic.is_none() && !spec.global
+}
+
+fn task_store(
+    options: &TaskOptions<'_>,
+    spec: &StoreSpec,
+    instance: StoreInstance,
+    global: bool,
+    context: &mut TaskContext,
+) -> TaskStore {
+    let changelog: Option<Arc<str>> = spec.changelog_topic(&options.application_id).map(Arc::from);
+    let written = changelog.as_ref().filter(|_| writes_changelog(spec));
+    let out = written.map(|topic| context.outbox.topic(topic));
+    let reached = instance.state.borrow().offset();
+    TaskStore {
+        name: spec.name.clone(),
+        changelog: changelog.map(|topic| TopicPartition::new(topic, options.task.partition)),
+        source_changelog: spec.source_topic.is_some(),
+        global,
+        out,
+        forwarder: None,
+        caching: spec.caching && options.caching && !global,
+        reached,
+        instance,
+    }
+}
+
+/// Engines for `specs`, in their order. Stores that are in memory only get in-memory ones.
+fn open_engines(options: &TaskOptions<'_>, specs: &[&StoreSpec]) -> Result<Vec<Box<dyn Engine>>, StateError> {
+    let names = |in_memory: bool| -> Vec<&str> {
+        specs.iter().filter(|spec| spec.in_memory == in_memory).map(|spec| &*spec.name).collect()
+    };
+    let open = |provider: &dyn EngineProvider, names: Vec<&str>| match names.as_slice() {
+        [] => Ok(Vec::new()),
+        names => provider.open(&options.directory, names),
+    };
+    let mut memory = open(&InMemoryProvider, names(true))?.into_iter();
+    let mut others = open(options.engines, names(false))?.into_iter();
+    let engine = |spec: &&StoreSpec| {
+        let engine = if spec.in_memory { memory.next() } else { others.next() };
+        engine.ok_or_else(|| StateError::Engine {
+            store: spec.name.to_string(),
+            engine: options.engines.name(),
+            message: "the engine was not opened".to_owned(),
+        })
+    };
+    specs.iter().map(engine).collect()
+}
+
+/// A store error of `task`, outside of any node.
+pub(super) fn store_error(task: TaskId, error: StateError) -> Box<TaskError> {
+    Box::new(TaskError {
+        task: task.to_string(),
+        node: String::new(),
+        record: String::new(),
+        cause: TaskErrorCause::State(error),
+    })
+}

@@ -1,0 +1,342 @@
+//! Step 4, process: a partition's share of a topology, turned by hand.
+//!
+//! In: raw records, time. Out: an outbox with results and changelog records, and the offsets to commit. A task does no network
+//! I/O and never reads a clock; after an error it must be dropped (the caller aborts, rewinds and makes a new one).
+//!
+//! ```text
+//! new -> restore* -> start_at* -> init -> { add_record* -> process* -> punctuate* -> prepare_commit
+//!        -> (caller: send outbox, commit offsets) -> post_commit }* -> close
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streams_state::error::StateError;
+use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp, TopicPartition};
+
+use super::state_manager::store_error;
+use super::{
+    Chain, FlushPolicy, LifecycleNode, OffsetMetadata, PartitionGroup, ProcessorMetadata, RecordQueue,
+    StateManager, TaskOptions,
+};
+use crate::client::CommittedOffset;
+use crate::error::NodeResult;
+use crate::processor::{Outbox, PunctuationType, TaskContext};
+use crate::record::RawRecord;
+
+/// A task: queues, chains and stores of one partition.
+///
+/// A *slot* is the number of a source topic in the task, an index into [`topics`](Self::topics).
+pub struct StreamTask {
+    context: TaskContext,
+    group: PartitionGroup,
+    partitions: Vec<TopicPartition>,
+    state: StateManager,
+    lifecycle: Vec<LifecycleNode>,
+    init_order: Vec<usize>,
+    max_task_idle: Option<Duration>,
+    metadata: ProcessorMetadata,
+    /// A punctuator ran since the last commit.
+    punctuated: bool,
+}
+
+impl StreamTask {
+    /// Opens the stores and builds the chains. The stores are to be restored before [`init`](Self::init).
+    ///
+    /// # Errors
+    /// A store cannot be opened, or the topology does not fit together.
+    pub fn new(options: TaskOptions<'_>) -> NodeResult<Self> {
+        let mut context =
+            TaskContext::new(options.task, options.application_id.clone(), options.partition_counts.clone());
+        context.deserialization_handler = options.deserialization_handler.clone();
+        context.processing_handler = options.processing_handler.clone();
+        context.production_handler = options.production_handler.clone();
+        let mut state = StateManager::open(&options, &mut context)?;
+        let mut stores = state.instances();
+        let others = options.global_stores.iter().filter(|(name, _)| state.find(name).is_none());
+        stores.extend(others.cloned());
+        let chain = Chain::build(options.topology, options.nodes, &stores, &mut context)?;
+        state.forward_caches(&chain.cache_forwarders);
+        context.topics = chain.sources.iter().map(|end| end.topic.clone()).collect();
+        let partition = |topic: &Arc<str>| TopicPartition::new(topic.clone(), options.task.partition);
+        let partitions = context.topics.iter().map(partition).collect();
+        let handlers =
+            [&options.deserialization_handler, &options.processing_handler, &options.production_handler];
+        let keep_raw = handlers.iter().any(|handler| handler.wants_raw());
+        let queues = (0_u32..)
+            .zip(chain.sources)
+            .map(|(slot, end)| RecordQueue::new(end.source, end.node, slot, keep_raw))
+            .collect();
+        Ok(Self {
+            context,
+            group: PartitionGroup::new(queues),
+            partitions,
+            state,
+            lifecycle: chain.lifecycle,
+            init_order: chain.init_order,
+            max_task_idle: options.max_task_idle,
+            metadata: ProcessorMetadata::default(),
+            punctuated: false,
+        })
+    }
+
+    /// The task's name.
+    pub fn id(&self) -> TaskId {
+        self.context.task
+    }
+
+    /// Source partitions by slot, topic names with the application's prefix where they are internal.
+    pub fn partitions(&self) -> &[TopicPartition] {
+        &self.partitions
+    }
+
+    /// Slot of a source topic.
+    pub fn slot(&self, topic: &str) -> Option<u32> {
+        self.partitions.iter().position(|partition| &*partition.topic == topic).map(|slot| slot as u32)
+    }
+
+    /// The stores: changelogs, restore offsets, instances.
+    pub fn state(&self) -> &StateManager {
+        &self.state
+    }
+
+    /// The stores, to restore and wipe them.
+    pub fn state_mut(&mut self) -> &mut StateManager {
+        &mut self.state
+    }
+
+    /// Starts after what was committed for `slot`: takes over partition time, stream time and processor metadata.
+    /// The caller reads from `committed.offset`.
+    pub fn start_at(&mut self, slot: u32, committed: Option<&CommittedOffset>) {
+        let Some(committed) = committed else {
+            return;
+        };
+        let metadata = OffsetMetadata::decode(&committed.metadata);
+        self.context.stream_time = self.context.stream_time.max(metadata.partition_time);
+        self.metadata.merge(&metadata.processor);
+        if let Some(queue) = self.group.queue_mut(slot) {
+            queue.start_at(Some(committed.offset), metadata.partition_time);
+        }
+    }
+
+    /// Initializes the nodes: once, after the stores are restored and before the first record.
+    pub fn init(&mut self, now: Timestamp) -> NodeResult {
+        self.context.wall_time = now;
+        self.leave_record(NO_TIMESTAMP);
+        for slot in &self.init_order {
+            if let Some(node) = self.lifecycle.get(*slot) {
+                self.context.node_slot = *slot;
+                node.borrow_mut().init(&mut self.context)?;
+            }
+        }
+        self.drain_changelogs()
+    }
+
+    /// Appends a record to the queue in `slot`. Copies its bytes; nothing is deserialized yet.
+    #[inline]
+    pub fn add_record(&mut self, slot: u32, raw: RawRecord<'_>) {
+        self.group.push(slot, raw);
+    }
+
+    /// Number of records that wait in `slot`.
+    #[inline]
+    pub fn buffered(&self, slot: u32) -> usize {
+        self.group.buffered(slot)
+    }
+
+    /// Number of records that wait in all slots.
+    #[inline]
+    pub fn total_buffered(&self) -> usize {
+        self.group.total_buffered()
+    }
+
+    /// Whether the task may process now (`max.task.idle.ms`). See [`PartitionGroup::ready`].
+    pub fn ready(&mut self, now: Timestamp, lag: &mut dyn FnMut(u32) -> Option<i64>) -> bool {
+        self.group.ready(now, self.max_task_idle, lag)
+    }
+
+    /// Wall clock for the records that follow. The task never asks for it itself.
+    pub fn set_wall_time(&mut self, now: Timestamp) {
+        self.context.wall_time = now;
+    }
+
+    /// Processes up to `max` records in order of time; returns how many. Changelog records are in the outbox afterwards.
+    ///
+    /// Stops early when a queue became empty while others are not, if `max.task.idle.ms` may make the task wait for it: ask
+    /// [`ready`](Self::ready) again. Also when a processor asked for a commit.
+    ///
+    /// # Errors
+    /// The task cannot go on: it must be dropped, and what it did since the last commit must be undone.
+    pub fn process(&mut self, max: usize) -> NodeResult<usize> {
+        let mut count = 0;
+        while count < max {
+            let Some(turn) = self.group.process_next(&mut self.context)? else {
+                break;
+            };
+            count += 1;
+            let must_ask = turn.drained && self.max_task_idle.is_some();
+            if must_ask || self.context.commit_requested {
+                break;
+            }
+        }
+        self.drain_changelogs()?;
+        Ok(count)
+    }
+
+    /// Largest timestamp processed; -1 before the first record.
+    pub fn stream_time(&self) -> Timestamp {
+        self.context.stream_time
+    }
+
+    /// Runs the schedules that are due by stream time. Returns whether any was.
+    pub fn punctuate_stream_time(&mut self) -> NodeResult<bool> {
+        self.punctuate(PunctuationType::StreamTime, self.context.stream_time)
+    }
+
+    /// Runs the schedules that are due by wall clock. Returns whether any was.
+    pub fn punctuate_wall_clock(&mut self, now: Timestamp) -> NodeResult<bool> {
+        self.context.wall_time = now;
+        self.punctuate(PunctuationType::WallClockTime, now)
+    }
+
+    /// The earliest wall-clock time at which a schedule is due.
+    pub fn next_wall_clock(&self) -> Option<Timestamp> {
+        self.context.punctuations.next_wall_clock()
+    }
+
+    /// What is to be sent. The caller empties it: into a producer, or a test's output.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.context.outbox
+    }
+
+    /// Records dropped so far: `dropped-records-total`.
+    pub fn dropped(&self) -> u64 {
+        self.context.dropped
+    }
+
+    /// Whether a processor asked for a commit. Reset by [`post_commit`](Self::post_commit).
+    pub fn commit_requested(&self) -> bool {
+        self.context.commit_requested
+    }
+
+    /// Whether something happened that a commit would keep: records processed or skipped, schedules run, positions moved.
+    pub fn commit_needed(&self) -> bool {
+        self.punctuated
+            || !self.context.outbox.records.is_empty()
+            || self.metadata.changed()
+            || self.group.queues().iter().any(|queue| queue.uncommitted_offset().is_some())
+    }
+
+    /// The consumer's position in `slot`: moves the committed offset past transaction markers, so that lag reaches 0.
+    /// Ignored while records wait.
+    pub fn update_position(&mut self, slot: u32, position: i64) {
+        if let Some(queue) = self.group.queue_mut(slot) {
+            queue.update_position(position);
+        }
+    }
+
+    /// Steps 2 and 3 of a commit: forwards what caches hold back, store by store in registration order, then puts all
+    /// changelog records into the outbox.
+    pub fn prepare_commit(&mut self) -> NodeResult {
+        self.state.flush_caches(&mut self.context)?;
+        self.drain_changelogs()
+    }
+
+    /// Offsets to commit, with their metadata: of partitions that moved since the last commit, or of all that were ever
+    /// consumed if processor metadata changed. Ask after [`prepare_commit`](Self::prepare_commit).
+    pub fn committable_offsets(&self) -> Vec<(TopicPartition, CommittedOffset)> {
+        let all = self.metadata.changed();
+        let offset = |queue: &RecordQueue| match all {
+            true => queue.next_offset(),
+            false => queue.uncommitted_offset(),
+        };
+        let committable = |(partition, queue): (&TopicPartition, &RecordQueue)| {
+            let offset = offset(queue)?;
+            let metadata =
+                OffsetMetadata { partition_time: queue.partition_time(), processor: self.metadata.clone() };
+            Some((partition.clone(), CommittedOffset { offset, metadata: metadata.encode() }))
+        };
+        self.partitions.iter().zip(self.group.queues()).filter_map(committable).collect()
+    }
+
+    /// The commit succeeded: `offsets` are those of [`committable_offsets`](Self::committable_offsets); `acked` says for
+    /// a changelog partition the offset after the last record that this task wrote to it, `None` if it wrote none.
+    pub fn post_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        acked: &mut dyn FnMut(&TopicPartition) -> Option<i64>,
+    ) {
+        for (partition, committed) in offsets {
+            if let Some(queue) = self.slot(&partition.topic).and_then(|slot| self.group.queue_mut(slot)) {
+                queue.committed(committed.offset);
+            }
+        }
+        self.state.committed(&mut |changelog| {
+            let consumed = offsets.iter().find(|(partition, _)| partition == changelog);
+            consumed.map_or_else(|| acked(changelog), |(_, committed)| Some(committed.offset))
+        });
+        self.metadata.committed();
+        self.context.commit_requested = false;
+        self.punctuated = false;
+    }
+
+    /// Gives committed updates to the engines if `policy` says so. Only right after [`post_commit`](Self::post_commit).
+    pub fn flush_if_due(&mut self, policy: FlushPolicy) -> NodeResult<bool> {
+        let task = self.context.task;
+        self.state.flush_if_due(policy).map_err(|error| store_error(task, error))
+    }
+
+    /// Gives all committed updates to the engines. Only right after [`post_commit`](Self::post_commit).
+    pub fn flush(&mut self) -> NodeResult {
+        let task = self.context.task;
+        self.state.flush().map_err(|error| store_error(task, error))
+    }
+
+    /// What operators keep in the metadata of committed offsets.
+    pub fn processor_metadata(&mut self) -> &mut ProcessorMetadata {
+        &mut self.metadata
+    }
+
+    /// Closes the nodes, all of them even if one fails, and returns the first error. Committed updates stay where they are:
+    /// flush before, if the last commit succeeded and a quick restart is wanted.
+    pub fn close(mut self) -> NodeResult {
+        self.leave_record(NO_TIMESTAMP);
+        self.group.clear();
+        let mut result = Ok(());
+        for slot in &self.init_order {
+            if let Some(node) = self.lifecycle.get(*slot) {
+                let closed = node.borrow_mut().close(&mut self.context);
+                result = result.and(closed);
+            }
+        }
+        result
+    }
+
+    fn punctuate(&mut self, kind: PunctuationType, now: Timestamp) -> NodeResult<bool> {
+        let mut any = false;
+        while let Some((slot, punctuation)) = self.context.punctuations.next_due(kind, now) {
+            any = true;
+            self.leave_record(now);
+            if let Some(node) = self.lifecycle.get(slot) {
+                node.borrow_mut().punctuate(&mut self.context, punctuation, now)?;
+            }
+        }
+        if any {
+            self.punctuated = true;
+            self.drain_changelogs()?;
+        }
+        Ok(any)
+    }
+
+    /// No record is in work now.
+    fn leave_record(&mut self, timestamp: Timestamp) {
+        self.context.record = RecordContext::none(timestamp);
+        self.context.raw_key = None;
+        self.context.raw_value = None;
+    }
+
+    fn drain_changelogs(&mut self) -> NodeResult {
+        let drained: Result<(), StateError> = self.state.drain_changelogs(&mut self.context.outbox);
+        drained.map_err(|error| store_error(self.context.task, error))
+    }
+}

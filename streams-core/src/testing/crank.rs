@@ -1,0 +1,340 @@
+//! The turning of a test driver: one task for all sub-topologies, one for the global stores, a log for each topic.
+//!
+//! Order, as in Kafka Streams' driver: a record goes to the queue of its topic; then, while a queue holds a record: process the one
+//! with the lowest timestamp to its end, run schedules due by stream time, commit, and only then hand the records
+//! just produced to the queues of the topics that are read.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::types::{Headers, NO_TIMESTAMP, TaskId, Timestamp};
+
+use super::DriverConfig;
+use crate::error::{NodeResult, TaskError, TaskErrorCause};
+use crate::processor::{Outbox, StoreInstance};
+use crate::record::RawRecord;
+use crate::task::{StreamTask, TaskOptions};
+use crate::topology::{NodeId, Topology};
+
+/// A record that the topology wrote, internal topics included.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProducedRecord {
+    /// Topic, with the application's prefix if it is internal.
+    pub topic: Arc<str>,
+    /// Partition, if somebody chose one.
+    pub partition: Option<i32>,
+    /// Key bytes; `None` is null.
+    pub key: Option<Vec<u8>>,
+    /// Value bytes; `None` is null.
+    pub value: Option<Vec<u8>>,
+    /// Timestamp; `None` would be the producer's clock.
+    pub timestamp: Option<Timestamp>,
+    /// Headers.
+    pub headers: Headers,
+    /// During which input it was produced: piped records and moves of the wall clock are counted from 0.
+    pub item: usize,
+}
+
+/// What was written to a topic, and how much of it a test has read.
+#[derive(Default)]
+struct TopicLog {
+    records: Vec<ProducedRecord>,
+    read: usize,
+}
+
+/// A task and the next offsets of its source topics.
+struct Driven {
+    task: StreamTask,
+    offsets: Vec<i64>,
+}
+
+impl Driven {
+    fn new(task: StreamTask) -> Self {
+        Self { offsets: vec![0; task.partitions().len()], task }
+    }
+
+    /// Appends a record to the queue of `topic`, if the task reads it.
+    fn enqueue(&mut self, topic: &str, record: &ProducedRecord) -> bool {
+        let Some(slot) = self.task.slot(topic) else {
+            return false;
+        };
+        let offset = self.offsets.get_mut(slot as usize).map_or(0, |next| {
+            *next += 1;
+            *next - 1
+        });
+        let raw = RawRecord {
+            offset,
+            timestamp: record.timestamp.unwrap_or(NO_TIMESTAMP),
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: record.headers.clone(),
+        };
+        self.task.add_record(slot, raw);
+        true
+    }
+}
+
+/// Everything behind a [`TopologyTestDriver`](super::TopologyTestDriver).
+pub(super) struct Crank {
+    driven: Option<Driven>,
+    global: Option<Driven>,
+    logs: BTreeMap<Arc<str>, TopicLog>,
+    wall_time: Timestamp,
+    items: usize,
+    /// What the first error said: a task that failed cannot go on.
+    failed: Option<String>,
+}
+
+impl Crank {
+    pub(super) fn new(topology: &Topology, config: &DriverConfig) -> NodeResult<Self> {
+        let mut nodes = [Vec::new(), Vec::new()];
+        for group in topology.subtopologies() {
+            let [own, global] = &mut nodes;
+            if group.global.is_some() { global } else { own }.extend(group.nodes);
+        }
+        nodes.iter_mut().for_each(|nodes| nodes.sort());
+        let [own, global] = nodes;
+        let global = make_task(topology, config, &global, -1, Vec::new())?;
+        let stores = global.as_ref().map(|global| global.task.state().instances()).unwrap_or_default();
+        let driven = make_task(topology, config, &own, 0, stores)?;
+        let mut crank = Self {
+            driven,
+            global,
+            logs: BTreeMap::new(),
+            wall_time: config.wall_clock,
+            items: 0,
+            failed: None,
+        };
+        for driven in crank.global.iter_mut().chain(&mut crank.driven) {
+            driven.task.init(config.wall_clock)?;
+        }
+        crank.route()?;
+        Ok(crank)
+    }
+
+    /// Processes a record and all that follows from it.
+    pub(super) fn pipe(&mut self, record: ProducedRecord) -> NodeResult {
+        self.turn(|crank| {
+            let topic = record.topic.clone();
+            let queued = crank.driven.as_mut().is_some_and(|driven| driven.enqueue(&topic, &record));
+            if queued {
+                crank.work()?;
+            }
+            if !crank.update_global(&record)? && !queued {
+                return Err(wiring(format!(
+                    "no source of the topology reads topic `{topic}`; it reads {}",
+                    crank.source_topics()
+                )));
+            }
+            Ok(())
+        })
+    }
+
+    /// Moves the wall clock, and runs what is due.
+    pub(super) fn advance_wall_clock(&mut self, by: i64) -> NodeResult {
+        self.turn(|crank| {
+            crank.wall_time += by;
+            let now = crank.wall_time;
+            for driven in crank.global.iter_mut().chain(&mut crank.driven) {
+                driven.task.set_wall_time(now);
+            }
+            if let Some(driven) = &mut crank.driven {
+                driven.task.punctuate_wall_clock(now)?;
+            }
+            crank.commit()?;
+            crank.work()
+        })
+    }
+
+    pub(super) fn wall_time(&self) -> Timestamp {
+        self.wall_time
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.tasks().map(StreamTask::dropped).sum()
+    }
+
+    /// Names and instances of all stores, global ones included.
+    pub(super) fn stores(&self) -> Vec<(Arc<str>, StoreInstance)> {
+        let mut stores: Vec<(Arc<str>, StoreInstance)> = Vec::new();
+        for (name, instance) in self.tasks().flat_map(|task| task.state().instances()) {
+            if !stores.iter().any(|(known, _)| *known == name) {
+                stores.push((name, instance));
+            }
+        }
+        stores
+    }
+
+    pub(super) fn topics(&self) -> Vec<Arc<str>> {
+        self.logs.keys().cloned().collect()
+    }
+
+    /// All records written to `topic`, read or not.
+    pub(super) fn produced(&self, topic: &str) -> &[ProducedRecord] {
+        self.logs.get(topic).map_or(&[], |log| &log.records)
+    }
+
+    pub(super) fn unread(&self, topic: &str) -> usize {
+        self.logs.get(topic).map_or(0, |log| log.records.len() - log.read)
+    }
+
+    /// The next unread record of `topic`.
+    pub(super) fn read(&mut self, topic: &str) -> Option<ProducedRecord> {
+        let log = self.logs.get_mut(topic)?;
+        let record = log.records.get(log.read)?.clone();
+        log.read += 1;
+        Some(record)
+    }
+
+    /// Gives all committed updates to the engines.
+    pub(super) fn flush(&mut self) -> NodeResult {
+        for driven in self.global.iter_mut().chain(&mut self.driven) {
+            driven.task.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Closes the tasks; nothing can be piped any more.
+    pub(super) fn close(&mut self) -> NodeResult {
+        self.failed.get_or_insert_with(|| "the driver is closed".to_owned());
+        let tasks = self.driven.take().into_iter().chain(self.global.take());
+        tasks.map(|driven| driven.task.close()).fold(Ok(()), NodeResult::and)
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = &StreamTask> {
+        self.driven.iter().chain(&self.global).map(|driven| &driven.task)
+    }
+
+    fn source_topics(&self) -> String {
+        let topics = self.tasks().flat_map(|task| task.partitions());
+        let names: Vec<String> = topics.map(|partition| format!("`{}`", partition.topic)).collect();
+        if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    }
+
+    /// One input: counted, refused after an error; what a failed one produced is dropped.
+    fn turn(&mut self, work: impl FnOnce(&mut Self) -> NodeResult) -> NodeResult {
+        if let Some(failed) = &self.failed {
+            return Err(wiring(format!("the driver cannot go on: {failed}")));
+        }
+        let result = work(self);
+        self.items += 1;
+        if let Err(error) = &result {
+            self.failed = Some(error.to_string());
+        }
+        result
+    }
+
+    /// Until no queue holds a record: process one, run schedules, commit, hand on what was produced.
+    fn work(&mut self) -> NodeResult {
+        loop {
+            let Some(driven) = self.driven.as_mut().filter(|driven| driven.task.total_buffered() > 0) else {
+                return Ok(());
+            };
+            driven.task.process(1)?;
+            driven.task.punctuate_stream_time()?;
+            self.commit()?;
+        }
+    }
+
+    fn commit(&mut self) -> NodeResult {
+        let Some(driven) = &mut self.driven else {
+            return Ok(());
+        };
+        driven.task.prepare_commit()?;
+        let offsets = driven.task.committable_offsets();
+        self.route()?;
+        let (Some(driven), logs) = (&mut self.driven, &self.logs) else {
+            return Ok(());
+        };
+        let end = |topic: &str| logs.get(topic).map(|log| log.records.len() as i64);
+        driven.task.post_commit(&offsets, &mut |changelog| end(&changelog.topic));
+        Ok(())
+    }
+
+    /// Writes the outbox to the logs, and to the queues of the topics that are read.
+    fn route(&mut self) -> NodeResult {
+        let Some(driven) = &mut self.driven else {
+            return Ok(());
+        };
+        for record in take_outbox(driven.task.outbox(), self.items) {
+            if let Some(driven) = &mut self.driven {
+                driven.enqueue(&record.topic, &record);
+            }
+            self.update_global(&record)?;
+            self.logs.entry(record.topic.clone()).or_default().records.push(record);
+        }
+        Ok(())
+    }
+
+    /// Applies a record to the global stores that read its topic. Returns whether there are any.
+    fn update_global(&mut self, record: &ProducedRecord) -> NodeResult<bool> {
+        let Some(global) = &mut self.global else {
+            return Ok(false);
+        };
+        if !global.enqueue(&record.topic, record) {
+            return Ok(false);
+        }
+        global.task.process(1)?;
+        global.task.prepare_commit()?;
+        let offsets = global.task.committable_offsets();
+        global.task.post_commit(&offsets, &mut |_| None);
+        for record in take_outbox(global.task.outbox(), self.items) {
+            self.logs.entry(record.topic.clone()).or_default().records.push(record);
+        }
+        Ok(true)
+    }
+}
+
+fn make_task(
+    topology: &Topology,
+    config: &DriverConfig,
+    nodes: &[NodeId],
+    partition: i32,
+    global_stores: Vec<(Arc<str>, StoreInstance)>,
+) -> NodeResult<Option<Driven>> {
+    if nodes.is_empty() {
+        return Ok(None);
+    }
+    let task = StreamTask::new(TaskOptions {
+        task: TaskId { subtopology: 0, partition },
+        application_id: config.application_id.as_str().into(),
+        topology,
+        nodes,
+        directory: config.directory.join(if partition < 0 { "global" } else { "0_0" }),
+        engines: &*config.engines,
+        caching: config.statestore_cache_max_bytes > 0 && partition >= 0,
+        tier_max_bytes: config.tier_max_bytes,
+        max_task_idle: None,
+        global_stores,
+        partition_counts: Rc::new(|_| Some(1)),
+        deserialization_handler: config.deserialization_exception_handler.clone(),
+        processing_handler: config.processing_exception_handler.clone(),
+        production_handler: config.production_exception_handler.clone(),
+    })?;
+    Ok(Some(Driven::new(task)))
+}
+
+fn take_outbox(outbox: &mut Outbox, item: usize) -> Vec<ProducedRecord> {
+    let produced = |record: &crate::processor::OutRecord| ProducedRecord {
+        topic: outbox.topics.get(record.topic.0 as usize).cloned().unwrap_or_else(|| "".into()),
+        partition: record.partition,
+        key: outbox.slice(&record.key).map(<[u8]>::to_vec),
+        value: outbox.slice(&record.value).map(<[u8]>::to_vec),
+        timestamp: record.timestamp,
+        headers: record.headers.clone(),
+        item,
+    };
+    let records = outbox.records.iter().map(produced).collect();
+    outbox.clear();
+    records
+}
+
+fn wiring(message: String) -> Box<TaskError> {
+    Box::new(TaskError {
+        task: "0_0".to_owned(),
+        node: String::new(),
+        record: String::new(),
+        cause: TaskErrorCause::Wiring(message),
+    })
+}

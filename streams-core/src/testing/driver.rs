@@ -1,0 +1,172 @@
+//! `TopologyTestDriver`: a topology under test.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use streams_state::serdes::Serde;
+use streams_state::types::{Headers, Timestamp};
+
+use super::crank::Crank;
+use super::{DriverConfig, ProducedRecord, TestInputTopic, TestOutputTopic, TestStore};
+use crate::error::NodeResult;
+use crate::topic::{Store, Topic};
+use crate::topology::Topology;
+
+/// Runs a topology in a test: typed topics in and out, stores to look at, a clock to move.
+///
+/// Each piped record is processed to its end, repartition topics included, before the call returns. Record caches are
+/// flushed after each record, so that nothing is held back.
+pub struct TopologyTestDriver {
+    crank: Rc<RefCell<Crank>>,
+}
+
+impl TopologyTestDriver {
+    /// A driver with the default [`DriverConfig`].
+    ///
+    /// # Errors
+    /// The topology does not fit together, or a processor's `init` failed.
+    pub fn new(topology: Topology) -> NodeResult<Self> {
+        Self::with_config(topology, DriverConfig::default())
+    }
+
+    /// A driver with these settings.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); or the engine cannot be opened.
+    pub fn with_config(topology: Topology, config: DriverConfig) -> NodeResult<Self> {
+        Ok(Self { crank: Rc::new(RefCell::new(Crank::new(&topology, &config)?)) })
+    }
+
+    /// The input end of a source topic. Its records start at the wall clock of the driver.
+    pub fn input<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> TestInputTopic<K, V>
+    where
+        K: 'static,
+        V: 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        TestInputTopic::new(self.crank.clone(), topic)
+    }
+
+    /// The output end of a topic that the topology writes. All ends of one topic share what is unread.
+    pub fn output<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> TestOutputTopic<K, V>
+    where
+        K: 'static,
+        V: 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        TestOutputTopic::new(self.crank.clone(), topic)
+    }
+
+    /// Moves the wall clock, and runs the schedules that are due.
+    ///
+    /// # Panics
+    /// A node failed. [`try_advance_wall_clock`](Self::try_advance_wall_clock) returns the error.
+    #[track_caller]
+    pub fn advance_wall_clock(&self, by: Duration) {
+        if let Err(error) = self.try_advance_wall_clock(by) {
+            panic!("{error}");
+        }
+    }
+
+    /// Moves the wall clock, and runs the schedules that are due.
+    ///
+    /// # Errors
+    /// A node failed. The driver cannot go on then.
+    pub fn try_advance_wall_clock(&self, by: Duration) -> NodeResult {
+        self.crank.borrow_mut().advance_wall_clock(by.as_millis() as i64)
+    }
+
+    /// The wall clock, ms since the epoch.
+    pub fn wall_clock(&self) -> Timestamp {
+        self.crank.borrow().wall_time()
+    }
+
+    /// A store of the topology.
+    ///
+    /// # Panics
+    /// There is no such store, or it has other types.
+    #[track_caller]
+    pub fn store<K, V, KS, VS>(&self, store: &Store<K, V, KS, VS>) -> TestStore<K, V>
+    where
+        K: 'static,
+        V: Clone + 'static,
+    {
+        let stores = self.crank.borrow().stores();
+        let Some((_, instance)) = stores.iter().find(|(name, _)| &**name == store.name()) else {
+            let names: Vec<&str> = stores.iter().map(|(name, _)| &**name).collect();
+            panic!("there is no store `{}`; the topology has {names:?}", store.name());
+        };
+        match TestStore::new(instance) {
+            Some(typed) => typed,
+            None => panic!(
+                "store `{}` is not a key-value store of {} by {}",
+                store.name(),
+                std::any::type_name::<V>(),
+                std::any::type_name::<K>()
+            ),
+        }
+    }
+
+    /// Names of all stores that nodes use, global ones included.
+    pub fn store_names(&self) -> Vec<Arc<str>> {
+        self.crank.borrow().stores().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Number of records that were dropped, for whatever reason.
+    pub fn dropped(&self) -> u64 {
+        self.crank.borrow().dropped()
+    }
+
+    /// Processes a record given as bytes, and all that follows from it.
+    ///
+    /// # Errors
+    /// A node failed, or no source reads `topic`. The driver cannot go on then; what this record produced is dropped.
+    pub fn pipe_raw(
+        &self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp: Timestamp,
+        headers: Headers,
+    ) -> NodeResult {
+        self.crank.borrow_mut().pipe(ProducedRecord {
+            topic: topic.into(),
+            partition: None,
+            key: key.map(<[u8]>::to_vec),
+            value: value.map(<[u8]>::to_vec),
+            timestamp: Some(timestamp),
+            headers,
+            item: 0,
+        })
+    }
+
+    /// Names of all topics written so far, in order of name: outputs, repartition topics and changelogs.
+    pub fn produced_topics(&self) -> Vec<Arc<str>> {
+        self.crank.borrow().topics()
+    }
+
+    /// All records written to a topic so far, as bytes, whether a test has read them or not.
+    pub fn produced(&self, topic: &str) -> Vec<ProducedRecord> {
+        self.crank.borrow().produced(topic).to_vec()
+    }
+
+    /// Gives committed updates of all stores to their engines, as a running application does now and then.
+    ///
+    /// # Errors
+    /// An engine failed.
+    pub fn flush_stores(&self) -> NodeResult {
+        self.crank.borrow_mut().flush()
+    }
+
+    /// Closes the processors. Nothing can be piped afterwards; outputs can still be read.
+    ///
+    /// # Errors
+    /// The first that a node's `close` returned.
+    pub fn close(&self) -> NodeResult {
+        self.crank.borrow_mut().close()
+    }
+}

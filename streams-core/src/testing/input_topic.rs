@@ -1,0 +1,124 @@
+//! The input end of a topic: typed records go in.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use streams_state::serdes::{Serde, SerdeRef};
+use streams_state::types::{Headers, Timestamp};
+
+use super::ProducedRecord;
+use super::crank::Crank;
+use crate::error::{NodeResult, TaskError, TaskErrorCause};
+use crate::record::Record;
+use crate::topic::Topic;
+
+/// Pipes typed records into a topic. From [`TopologyTestDriver::input`](super::TopologyTestDriver::input).
+pub struct TestInputTopic<K, V> {
+    crank: Rc<RefCell<Crank>>,
+    name: String,
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    time: Cell<Timestamp>,
+}
+
+impl<K: 'static, V: 'static> TestInputTopic<K, V> {
+    pub(super) fn new<KS, VS>(crank: Rc<RefCell<Crank>>, topic: &Topic<K, V, KS, VS>) -> Self
+    where
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let time = Cell::new(crank.borrow().wall_time());
+        Self {
+            crank,
+            name: topic.name().to_owned(),
+            keys: topic.key_serde(),
+            values: topic.value_serde(),
+            time,
+        }
+    }
+
+    /// Pipes a record with the time of this topic.
+    ///
+    /// # Panics
+    /// A node failed, or no source reads the topic. [`try_pipe`](Self::try_pipe) returns the error.
+    #[track_caller]
+    pub fn pipe(&self, key: impl Into<K>, value: impl Into<V>) {
+        self.pipe_record(Record::new(key.into(), value.into(), self.time.get()));
+    }
+
+    /// Pipes a record with this timestamp, ms since the epoch.
+    ///
+    /// # Panics
+    /// As [`pipe`](Self::pipe).
+    #[track_caller]
+    pub fn pipe_at(&self, key: impl Into<K>, value: impl Into<V>, timestamp: Timestamp) {
+        self.pipe_record(Record::new(key.into(), value.into(), timestamp));
+    }
+
+    /// Pipes a record with its own timestamp and headers.
+    ///
+    /// # Panics
+    /// As [`pipe`](Self::pipe).
+    #[track_caller]
+    pub fn pipe_record(&self, record: Record<K, V>) {
+        if let Err(error) = self.try_pipe(record) {
+            panic!("{error}");
+        }
+    }
+
+    /// Pipes a record with its own timestamp and headers.
+    ///
+    /// # Errors
+    /// A node failed, or no source reads the topic. The driver cannot go on then.
+    pub fn try_pipe(&self, record: Record<K, V>) -> NodeResult {
+        let key = self.bytes("key", |out| self.keys.serialize(&record.key, out))?;
+        let value = self.bytes("value", |out| self.values.serialize(&record.value, out))?;
+        self.pipe_bytes(key, value, record.timestamp, record.headers)
+    }
+
+    /// Pipes bytes that may not even parse, with the time of this topic.
+    ///
+    /// # Errors
+    /// As [`try_pipe`](Self::try_pipe).
+    pub fn pipe_raw(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> NodeResult {
+        let bytes = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+        self.pipe_bytes(bytes(key), bytes(value), self.time.get(), Headers::EMPTY)
+    }
+
+    /// Moves the time of this topic, which [`pipe`](Self::pipe) gives to records.
+    pub fn advance(&self, by: Duration) {
+        self.time.set(self.time.get() + by.as_millis() as i64);
+    }
+
+    fn pipe_bytes(
+        &self,
+        key: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        timestamp: Timestamp,
+        headers: Headers,
+    ) -> NodeResult {
+        self.crank.borrow_mut().pipe(ProducedRecord {
+            topic: self.name.as_str().into(),
+            partition: None,
+            key,
+            value,
+            timestamp: Some(timestamp),
+            headers,
+            item: 0,
+        })
+    }
+
+    fn bytes(
+        &self,
+        part: &'static str,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, streams_state::serdes::SerdeError>,
+    ) -> NodeResult<Option<Vec<u8>>> {
+        let mut out = Vec::new();
+        let present = write(&mut out).map_err(|source| {
+            let cause = TaskErrorCause::Serialization { topic: self.name.clone(), part, source };
+            Box::new(TaskError { task: "test".to_owned(), node: String::new(), record: String::new(), cause })
+        })?;
+        Ok(present.then_some(out))
+    }
+}

@@ -1,0 +1,82 @@
+//! A key-value store, as a test sees it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use streams_state::error::StateError;
+use streams_state::store::KeyValueStore;
+use streams_state::types::{RecordContext, Timestamp};
+
+use crate::processor::StoreInstance;
+
+/// A store of the topology. From [`TopologyTestDriver::store`](super::TopologyTestDriver::store).
+pub struct TestStore<K, V> {
+    store: Rc<RefCell<KeyValueStore<K, V>>>,
+}
+
+impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
+    pub(super) fn new(instance: &StoreInstance) -> Option<Self> {
+        instance.typed.clone().downcast().ok().map(|store| Self { store })
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Panics
+    /// The key cannot be serialized, or the engine failed.
+    #[track_caller]
+    pub fn get(&self, key: &K) -> Option<V> {
+        self.get_with_timestamp(key).map(|(value, _)| value)
+    }
+
+    /// The value of `key` and its timestamp. In a plain store the timestamp means nothing.
+    ///
+    /// # Panics
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn get_with_timestamp(&self, key: &K) -> Option<(V, Timestamp)> {
+        let mut store = self.store.borrow_mut();
+        let row = checked(store.get(key));
+        row.map(|(value, timestamp)| (value.clone(), timestamp))
+    }
+
+    /// All keys and values, in byte order of the keys.
+    ///
+    /// # Panics
+    /// A row does not parse, or the engine failed.
+    #[track_caller]
+    pub fn all(&self) -> Vec<(K, V)> {
+        self.rows().into_iter().map(|(key, value, _)| (key, value)).collect()
+    }
+
+    /// All keys, values and timestamps, in byte order of the keys.
+    ///
+    /// # Panics
+    /// As [`all`](Self::all).
+    #[track_caller]
+    pub fn rows(&self) -> Vec<(K, V, Timestamp)> {
+        let mut rows = Vec::new();
+        let visited = self
+            .store
+            .borrow_mut()
+            .for_each(&mut |key, value, timestamp| rows.push((key, value.clone(), timestamp)));
+        checked(visited);
+        rows
+    }
+
+    /// Sets or (`None`) deletes a value, to start a test from a given state. Goes to the changelog with the next record.
+    ///
+    /// # Panics
+    /// Key or value cannot be serialized, or the engine failed.
+    #[track_caller]
+    pub fn put(&self, key: &K, value: Option<V>, timestamp: Timestamp) {
+        checked(self.store.borrow_mut().put(key, value, timestamp, &RecordContext::none(timestamp)));
+    }
+}
+
+#[track_caller]
+fn checked<T>(result: Result<T, StateError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}

@@ -1,0 +1,270 @@
+//! What is wrong with a topology: every fault at once, before anything starts.
+//!
+//! In: the arena. Out: a list of sentences, or nothing. Cycles need no check: a node can only be put below nodes that
+//! exist. A store that no node uses is no fault: as in Kafka Streams it is neither made nor backed by a topic.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{InternalTopic, Node, NodeId, NodeKind, SinkTopic, SourceTopic, Topology, TopologyError};
+
+const MAX_NAME_LENGTH: usize = 249;
+
+/// Checks a name that becomes part of a topic: not empty, not `.` or `..`, at most 249 characters out of ASCII letters,
+/// digits, `.`, `_` and `-`. Kafka Streams' `Named` and Kafka's topics have the same rules.
+///
+/// # Errors
+/// One sentence that repeats the name and says what is wrong with it.
+pub fn validate_name(name: &str) -> Result<(), TopologyError> {
+    match name_fault(name) {
+        None => Ok(()),
+        Some(fault) => Err(TopologyError::new(fault)),
+    }
+}
+
+fn name_fault(name: &str) -> Option<String> {
+    let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+    if name.is_empty() {
+        Some("a name is empty; give it at least one character, or leave it out".to_owned())
+    } else if name == "." || name == ".." {
+        Some(format!(
+            "the name `{name}` is not allowed: Kafka cannot have a topic of that name; choose another"
+        ))
+    } else if name.chars().count() > MAX_NAME_LENGTH {
+        Some(format!(
+            "the name `{name}` has {} characters where Kafka allows {MAX_NAME_LENGTH}; choose a shorter one",
+            name.chars().count()
+        ))
+    } else {
+        let letter = name.chars().find(|letter| !legal(*letter))?;
+        Some(format!(
+            "the name `{name}` contains {letter:?}; only ASCII letters, digits, `.`, `_` and `-` are allowed, because \
+             it becomes part of a topic name"
+        ))
+    }
+}
+
+impl Topology {
+    /// Checks the whole topology.
+    ///
+    /// # Errors
+    /// Every fault found, one sentence each.
+    pub fn validate(&self) -> Result<(), TopologyError> {
+        let mut faults = Vec::new();
+        if !self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Source { .. })) {
+            faults.push("it reads no topic; add a source (`stream`, `table` or `add_source`)".to_owned());
+        }
+        for (index, node) in (0_u32..).zip(&self.nodes) {
+            self.check_node(NodeId(index), node, &mut faults);
+        }
+        self.check_source_topics(&mut faults);
+        self.check_stores(&mut faults);
+        self.check_repartition_topics(&mut faults);
+        if faults.is_empty() { Ok(()) } else { Err(TopologyError { faults }) }
+    }
+
+    fn check_node(&self, id: NodeId, node: &Node, faults: &mut Vec<String>) {
+        let name = &node.name;
+        if name.is_empty() {
+            faults.push(format!("node {} has an empty name; give it one", id.0));
+        }
+        let is_source = matches!(node.kind, NodeKind::Source { .. });
+        if node.parents.is_empty() && !is_source {
+            faults.push(format!("node `{name}` has no parent, so no record can reach it; name at least one"));
+        }
+        for parent in &node.parents {
+            match self.nodes.get(parent.0 as usize) {
+                None => faults.push(format!("a parent of node `{name}` is unknown; add it first")),
+                Some(Node { name: parent, kind: NodeKind::Sink { .. }, .. }) => faults
+                    .push(format!("sink `{parent}` cannot be the parent of `{name}`: sinks forward nothing")),
+                Some(_) => {}
+            }
+        }
+        match &node.kind {
+            NodeKind::Source { topics, .. } if topics.is_empty() => {
+                faults.push(format!("source `{name}` has no topic; name at least one"));
+            }
+            NodeKind::Source { topics, .. } => {
+                for SourceTopic { name: topic, internal } in topics {
+                    self.check_topic("source", name, topic, *internal, faults);
+                }
+            }
+            NodeKind::Sink { topic: SinkTopic::Static { name: topic, internal }, .. } => {
+                self.check_topic("sink", name, topic, *internal, faults);
+            }
+            NodeKind::Processor { stores, .. } => {
+                let unknown = stores.iter().filter(|store| self.stores.get(store.0 as usize).is_none());
+                faults.extend(unknown.map(|_| format!("a store of node `{name}` is unknown; add it first")));
+            }
+            NodeKind::Sink { topic: SinkTopic::Dynamic(_), .. } => {}
+        }
+    }
+
+    fn check_topic(&self, word: &str, node: &str, topic: &str, internal: bool, faults: &mut Vec<String>) {
+        if let Some(fault) = name_fault(topic) {
+            faults.push(format!("topic of {word} `{node}`: {fault}"));
+        }
+        if internal && !self.repartition_topics.contains_key(topic) {
+            faults.push(format!(
+                "{word} `{node}` uses the repartition topic `{topic}`, which was not declared; declare it first"
+            ));
+        }
+    }
+
+    /// A topic may be read by one source only, once.
+    fn check_source_topics(&self, faults: &mut Vec<String>) {
+        let mut readers: BTreeMap<&str, Vec<&Arc<str>>> = BTreeMap::new();
+        for node in &self.nodes {
+            if let NodeKind::Source { topics, .. } = &node.kind {
+                for topic in topics {
+                    readers.entry(&topic.name).or_default().push(&node.name);
+                }
+            }
+        }
+        for (topic, nodes) in readers.into_iter().filter(|(_, nodes)| nodes.len() > 1) {
+            let listed = nodes.iter().map(|node| format!("`{node}`")).collect::<Vec<_>>().join(" and ");
+            faults.push(format!(
+                "topic `{topic}` is read by the sources {listed}; read it once and use that stream or table twice"
+            ));
+        }
+    }
+
+    fn check_stores(&self, faults: &mut Vec<String>) {
+        for store in &self.stores {
+            let name = &store.name;
+            if let Some(fault) = name_fault(name) {
+                faults.push(format!("store `{name}`: {fault}"));
+            }
+            for id in &store.processors {
+                match self.nodes.get(id.0 as usize) {
+                    Some(Node { kind: NodeKind::Processor { .. }, .. }) => {}
+                    Some(node) => faults.push(format!(
+                        "store `{name}` is connected to `{}`, which is a source or a sink; only processors use stores",
+                        node.name
+                    )),
+                    None => faults
+                        .push(format!("store `{name}` is connected to a node that is unknown; add the node first")),
+                }
+            }
+            if store.global && store.processors.len() > 1 {
+                faults.push(format!(
+                    "global store `{name}` is connected to several processors; every processor may use it without"
+                ));
+            }
+            if store.processors.is_empty() {
+                tracing::warn!(store = %name, "no processor is connected to the store; it is not made");
+            }
+        }
+    }
+
+    fn check_repartition_topics(&self, faults: &mut Vec<String>) {
+        for InternalTopic { name, partitions } in self.repartition_topics.values() {
+            if let Some(fault) = name_fault(name) {
+                faults.push(format!("repartition topic: {fault}"));
+            }
+            if let Some(count) = partitions.filter(|count| *count < 1) {
+                faults.push(format!(
+                    "repartition topic `{name}` was given {count} partitions; it needs at least 1, or none given"
+                ));
+            }
+        }
+        for group in self.merged_copartition_groups() {
+            let given: Vec<(&Arc<str>, i32)> = group
+                .iter()
+                .filter_map(|topic| Some((topic, self.repartition_topics.get(topic)?.partitions?)))
+                .collect();
+            let differ = given.windows(2).any(|pair| matches!(pair, [one, two] if one.1 != two.1));
+            if differ && given.len() == group.len() {
+                let listed: Vec<String> =
+                    given.iter().map(|(topic, count)| format!("`{topic}` {count}")).collect();
+                faults.push(format!(
+                    "repartition topics that are joined by key were given different numbers of partitions: {}; give \
+                     all of them the same number in `Repartitioned`, or none",
+                    listed.join(", ")
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::NodeId;
+    use crate::topology::testing::Sketch;
+
+    fn faults(topology: &Topology) -> Vec<String> {
+        topology.validate().err().map(|error| error.faults).unwrap_or_default()
+    }
+
+    #[test]
+    fn names_follow_kafkas_rules() {
+        assert_eq!(validate_name("a.b_c-D9"), Ok(()));
+        assert_eq!(validate_name(&"x".repeat(249)), Ok(()));
+        for bad in ["", ".", "..", "bad$name", "sp ace", "ä", &"x".repeat(250)] {
+            assert!(validate_name(bad).is_err(), "{bad}");
+        }
+        assert!(validate_name("bad$name").unwrap_err().to_string().contains("`bad$name` contains '$'"));
+    }
+
+    #[test]
+    fn a_good_topology_has_no_faults_even_with_an_unused_store() {
+        let topology = Sketch::new()
+            .source("a", &["in"])
+            .processor("p", &["a"])
+            .store("s", &["p"])
+            .store("unused", &[])
+            .sink("k", "out", &["p"])
+            .topology();
+        assert_eq!(topology.validate(), Ok(()));
+        assert_eq!(topology.subtopologies()[0].stores.len(), 1);
+    }
+
+    #[test]
+    fn all_faults_are_listed_at_once() {
+        let mut topology = Sketch::new()
+            .source("a", &["in"])
+            .source("b", &["in", "a topic"])
+            .source("empty", &[])
+            .processor("orphan", &[])
+            .sink("k", "", &["a"])
+            .processor("below-sink", &["k"])
+            .store("bad/store", &["a"])
+            .repartition("r", Some(0))
+            .topology();
+        topology.nodes[3].parents.push(NodeId(99));
+        let faults = faults(&topology);
+        for expected in [
+            "topic `in` is read by the sources `a` and `b`",
+            "topic of source `b`: the name `a topic` contains ' '",
+            "source `empty` has no topic",
+            "a parent of node `orphan` is unknown",
+            "topic of sink `k`: a name is empty",
+            "sink `k` cannot be the parent of `below-sink`",
+            "the name `bad/store` contains '/'",
+            "store `bad/store` is connected to `a`, which is a source or a sink",
+            "repartition topic `r` was given 0 partitions",
+        ] {
+            assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected} is not in {faults:#?}");
+        }
+        assert_eq!(faults.len(), 9, "{faults:#?}");
+    }
+
+    #[test]
+    fn an_empty_topology_reads_nothing() {
+        assert!(faults(&Topology::new())[0].contains("reads no topic"));
+        let orphan = Sketch::new().source("a", &["in"]).processor("p", &[]).topology();
+        assert!(faults(&orphan)[0].contains("`p` has no parent"));
+    }
+
+    #[test]
+    fn fixed_counts_of_a_co_partition_group_must_agree() {
+        let topology = Sketch::new()
+            .repartition("r1", Some(2))
+            .repartition("r2", Some(3))
+            .source("s", &["r1", "r2"])
+            .copartition(&["r1", "r2"])
+            .topology();
+        assert!(faults(&topology)[0].contains("`r1` 2, `r2` 3"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Options -> clients, settings and a running application; and the signals that stop it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use kstreams::client::ClientSupplier;
+use kstreams::client::embedded::EmbeddedKafka;
+use kstreams::config::read_properties_file;
+use kstreams::prelude::*;
+
+use super::{Failure, Feed, Options, topics};
+
+/// How long a close may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An example application: its settings, and the log that it runs on.
+pub struct App {
+    /// Settings.
+    pub config: StreamsConfig,
+    /// Makes clients of the embedded log or of Kafka.
+    pub clients: Arc<dyn ClientSupplier>,
+    /// Whether it runs on the embedded log, which ends with this process.
+    pub embedded: bool,
+    partitions: i32,
+    /// State of an embedded run: nobody can continue it, because the log is gone.
+    scratch: Option<PathBuf>,
+}
+
+impl App {
+    /// An application called `name` unless the options say otherwise, exactly once unless the properties say
+    /// otherwise.
+    pub fn new(name: &str, options: &Options) -> Result<Self, Failure> {
+        let mut config = StreamsConfig::new(name, ProcessingGuarantee::ExactlyOnceV2);
+        if let Some(file) = &options.properties {
+            config.apply_properties(read_properties_file(file)?)?;
+        }
+        if let Some(id) = &options.application_id {
+            config.application_id.clone_from(id);
+        }
+        if let Some(servers) = &options.bootstrap_servers {
+            config.bootstrap_servers.clone_from(servers);
+        }
+        if let Some(threads) = options.threads {
+            config.num_stream_threads = threads;
+        }
+        if let Some(directory) = &options.state_dir {
+            config.state_dir.clone_from(directory);
+        }
+        let embedded = config.bootstrap_servers.is_empty();
+        let scratch = embedded.then(|| config.state_dir.join(format!("embedded-{}", std::process::id())));
+        if let Some(scratch) = &scratch {
+            config.state_dir.clone_from(scratch);
+        }
+        let clients = match embedded {
+            true => Arc::new(EmbeddedKafka::default()),
+            false => kafka(&config)?,
+        };
+        Ok(Self { config, clients, embedded, partitions: options.partitions, scratch })
+    }
+
+    /// Creates the topics that do not exist yet.
+    pub fn create_topics(&self, names: &[&str]) -> Result<(), Failure> {
+        topics::create(&*self.clients, names, self.partitions)
+    }
+
+    /// The number of partitions of `topic`.
+    pub fn partitions(&self, topic: &str) -> Result<i32, Failure> {
+        topics::partitions(&*self.clients, topic)
+    }
+
+    /// Starts the application.
+    pub fn start(&self, topology: Topology) -> Result<KafkaStreams, Failure> {
+        let mut streams = KafkaStreams::new(topology, self.config.clone(), self.clients.clone())?;
+        streams.start()?;
+        Ok(streams)
+    }
+
+    /// Commits and closes.
+    pub fn close(&self, mut streams: KafkaStreams) -> Result<(), Failure> {
+        Ok(streams.close(CLOSE_TIMEOUT)?)
+    }
+
+    /// Tells whether the application or its feed has failed.
+    pub fn check(&self, streams: &KafkaStreams, feed: &Feed) -> Result<(), Failure> {
+        if let Some(error) = feed.take_error() {
+            return Err(error);
+        }
+        match streams.error() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// One line for the head of the view: where it runs, and how.
+    pub fn describe(&self) -> String {
+        let guarantee = match self.config.processing_guarantee {
+            ProcessingGuarantee::ExactlyOnceV2 => "exactly once",
+            ProcessingGuarantee::AtLeastOnce => "at least once",
+        };
+        let threads = match self.config.num_stream_threads {
+            1 => "1 stream thread".to_owned(),
+            threads => format!("{threads} stream threads"),
+        };
+        format!("{} · {} stores · {guarantee} · {threads}", self.clients.describe(), engine_name())
+    }
+
+    /// The command that runs this binary on Kafka.
+    pub fn kafka_command(&self, make_target: &str) -> String {
+        const OPTION: &str = "--bootstrap-servers localhost:9092";
+        match cfg!(feature = "rdkafka") {
+            true => format!("{} {OPTION}", std::env::args().next().unwrap_or_default()),
+            false => format!("make {make_target} ARGS=\"{OPTION}\""),
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        if let Some(scratch) = &self.scratch {
+            // The state of an embedded run is of no use to anybody; a folder left behind does no harm.
+            let _ = std::fs::remove_dir_all(scratch);
+        }
+    }
+}
+
+fn engine_name() -> &'static str {
+    if cfg!(feature = "rocksdb") { "RocksDB" } else { "in-memory" }
+}
+
+#[cfg(feature = "rdkafka")]
+fn kafka(config: &StreamsConfig) -> Result<Arc<dyn ClientSupplier>, Failure> {
+    use kstreams::client::rdkafka::RdKafka;
+    Ok(Arc::new(RdKafka::new(&config.bootstrap_servers, &config.client_properties)))
+}
+
+#[cfg(not(feature = "rdkafka"))]
+fn kafka(_config: &StreamsConfig) -> Result<Arc<dyn ClientSupplier>, Failure> {
+    Err("this binary was built without a Kafka client; build it with default features (make demo)".into())
+}
+
+/// Ctrl-C and SIGTERM.
+pub struct Stop(Receiver<()>);
+
+impl Stop {
+    /// From now on, signals do not end the process but are told here.
+    pub fn on_signals() -> Result<Self, Failure> {
+        let (sender, receiver) = channel();
+        ctrlc::set_handler(move || {
+            // Nobody listens any more: the process is about to end anyway.
+            let _ = sender.send(());
+        })?;
+        Ok(Self(receiver))
+    }
+
+    /// Whether a signal came, now or within `timeout`.
+    pub fn requested(&self, timeout: Duration) -> bool {
+        match self.0.recv_timeout(timeout) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => true,
+        }
+    }
+}
+
+/// What goes to the log: errors, unless `RUST_LOG` says otherwise.
+#[must_use]
+pub fn log_filter() -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into())
+}
+
+/// Ends a binary: an error is one sentence on standard error.
+#[must_use]
+pub fn report(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What the example binaries share.
+//!
+//! [`Options`] -> [`App`] (clients and settings) -> [`Feed`] writes the input, [`Tail`] reads the output,
+//! [`View`] shows both while the topology runs.
+
+mod app;
+mod feed;
+mod options;
+mod tail;
+mod topics;
+mod view;
+
+pub use app::{App, Stop, log_filter, report};
+pub use feed::{Feed, Feeder, Target};
+pub use options::Options;
+pub use tail::Tail;
+pub use view::{Progress, View, bytes, thousands};
+
+/// An error of a binary, with its sentence for the user.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

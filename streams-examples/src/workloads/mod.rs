@@ -1,0 +1,7 @@
+//! Topologies that the side-by-side benchmark (`bench`) and the fault harness (`chaos`) run, byte for byte what
+//! their Kafka Streams twins write.
+
+mod text;
+
+pub mod bench;
+pub mod chaos;

@@ -1,0 +1,206 @@
+//! Step 5, store, the disk: one RocksDB per task, one column family per store.
+//!
+//! ```text
+//! key                  value
+//! 00 "format"          u32 big-endian: layout of this column family
+//! 00 "offset"          i64 big-endian: next changelog offset to read
+//! 01 <key>             the row as the store gives it
+//! ```
+//! An apply writes one sorted SST file, meta rows included, and ingests it: all of it is visible and on disk, or
+//! nothing is. There is no write-ahead log, because the changelog is one, and no memtable on the way: a sorted
+//! run does not need to be sorted again. Nothing here sees a type, a timestamp or an uncommitted row.
+
+mod options;
+mod provider;
+#[cfg(test)]
+mod tests;
+
+use std::ops::{Bound, ControlFlow};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rocksdb::{
+    BoundColumnFamily, DBWithThreadMode, MultiThreaded, Options, ReadOptions, SstFileWriter, WriteOptions,
+};
+
+use super::{Engine, RunEntry, Visitor};
+use crate::error::StateError;
+
+pub use provider::RocksDbProvider;
+
+/// The layout that this version writes.
+const FORMAT: u32 = 1;
+const FORMAT_KEY: &[u8] = b"\x00format";
+const OFFSET_KEY: &[u8] = b"\x00offset";
+/// First byte of the key of a row.
+const ROW: u8 = 1;
+
+type Db = DBWithThreadMode<MultiThreaded>;
+
+/// One store's column family.
+struct RocksDbEngine {
+    db: Arc<Db>,
+    store: String,
+    family: String,
+    options: Options,
+    /// Where a run is written before it is ingested.
+    run_path: PathBuf,
+}
+
+impl RocksDbEngine {
+    fn family(&self) -> Result<Arc<BoundColumnFamily<'_>>, StateError> {
+        self.db.cf_handle(&self.family).ok_or_else(|| self.failed("its column family is gone"))
+    }
+
+    fn failed(&self, message: impl ToString) -> StateError {
+        StateError::Engine { store: self.store.clone(), engine: "rocksdb", message: message.to_string() }
+    }
+
+    /// The meta row `key`.
+    fn meta<const N: usize>(&self, key: &[u8]) -> Result<Option<[u8; N]>, StateError> {
+        let value = self.db.get_pinned_cf(&self.family()?, key).map_err(|error| self.failed(error))?;
+        match value {
+            None => Ok(None),
+            Some(bytes) => match bytes.as_ref().try_into() {
+                Ok(array) => Ok(Some(array)),
+                Err(_) => Err(self.failed(format!("a meta row has {} bytes instead of {N}", bytes.len()))),
+            },
+        }
+    }
+
+    /// The format that the column family was written with; `None` if nothing was written.
+    fn format(&self) -> Result<Option<u32>, StateError> {
+        Ok(self.meta(FORMAT_KEY)?.map(u32::from_be_bytes))
+    }
+
+    /// Writes the run and the meta rows as a sorted file.
+    fn write_run(
+        &self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), rocksdb::Error> {
+        let mut writer = SstFileWriter::create(&self.options);
+        writer.open(&self.run_path)?;
+        writer.put(FORMAT_KEY, FORMAT.to_be_bytes())?;
+        match offset {
+            Some(offset) => writer.put(OFFSET_KEY, offset.to_be_bytes())?,
+            None => writer.delete(OFFSET_KEY)?,
+        }
+        let mut row_key = vec![ROW];
+        for (key, value) in run {
+            row_key.truncate(1);
+            row_key.extend_from_slice(key);
+            match value {
+                Some(value) => writer.put(&row_key, value)?,
+                None => writer.delete(&row_key)?,
+            }
+        }
+        writer.finish()
+    }
+}
+
+impl Engine for RocksDbEngine {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError> {
+        out.clear();
+        let row_key = row_key(key);
+        let row = self.db.get_pinned_cf(&self.family()?, row_key).map_err(|error| self.failed(error))?;
+        if let Some(value) = &row {
+            out.extend_from_slice(value);
+        }
+        Ok(row.is_some())
+    }
+
+    fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(match from {
+            Bound::Unbounded => vec![ROW],
+            Bound::Included(key) => row_key(key),
+            Bound::Excluded(key) => after(row_key(key)),
+        });
+        options.set_iterate_upper_bound(match to {
+            Bound::Unbounded => vec![ROW + 1],
+            Bound::Included(key) => after(row_key(key)),
+            Bound::Excluded(key) => row_key(key),
+        });
+        let mut rows = self.db.raw_iterator_cf_opt(&self.family()?, options);
+        rows.seek_to_first();
+        while let Some((key, value)) = rows.item() {
+            if let ControlFlow::Break(()) = visit(key.get(1..).unwrap_or_default(), value) {
+                return Ok(());
+            }
+            rows.next();
+        }
+        rows.status().map_err(|error| self.failed(error))
+    }
+
+    fn apply(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError> {
+        self.write_run(run, offset).map_err(|error| self.failed(error))?;
+        let family = self.family()?;
+        self.db
+            .ingest_external_file_cf_opts(&family, &options::ingestion(), vec![&self.run_path])
+            .map_err(|error| self.failed(error))
+    }
+
+    fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
+        if from >= to {
+            return Ok(());
+        }
+        let (from, to, family) = (row_key(from), row_key(to), self.family()?);
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        self.db.delete_file_in_range_cf(&family, &from, &to).map_err(|error| self.failed(error))?;
+        self.db.delete_range_cf_opt(&family, &from, &to, &options).map_err(|error| self.failed(error))
+    }
+
+    fn offset(&self) -> Result<Option<i64>, StateError> {
+        Ok(self.meta(OFFSET_KEY)?.map(i64::from_be_bytes))
+    }
+
+    fn is_empty(&self) -> Result<bool, StateError> {
+        let mut empty = true;
+        self.scan(Bound::Unbounded, Bound::Unbounded, &mut |_, _| {
+            empty = false;
+            ControlFlow::Break(())
+        })?;
+        Ok(empty)
+    }
+
+    fn wipe(&mut self) -> Result<(), StateError> {
+        self.db.drop_cf(&self.family).map_err(|error| self.failed(error))?;
+        self.db.create_cf(&self.family, &self.options).map_err(|error| self.failed(error))
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.number("rocksdb.live-sst-files-size")
+    }
+
+    fn approximate_entries(&self) -> u64 {
+        let meta_rows = 2;
+        self.number("rocksdb.estimate-num-keys").saturating_sub(meta_rows)
+    }
+}
+
+impl RocksDbEngine {
+    /// A property of the column family; 0 if RocksDB does not say.
+    fn number(&self, property: &str) -> u64 {
+        let Ok(family) = self.family() else { return 0 };
+        self.db.property_int_value_cf(&family, property).ok().flatten().unwrap_or(0)
+    }
+}
+
+fn row_key(key: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(key.len() + 2);
+    bytes.push(ROW);
+    bytes.extend_from_slice(key);
+    bytes
+}
+
+/// The key right after `key`.
+fn after(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
+}

@@ -1,0 +1,104 @@
+//! Opens a task's RocksDB, and checks that this version can read what is in it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rocksdb::{ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, Options};
+
+use super::options::Shared;
+use super::{Db, FORMAT, RocksDbEngine};
+use crate::engine::{Engine, EngineProvider};
+use crate::error::StateError;
+
+/// Directory of the database in the directory of the task.
+const DATABASE_DIRECTORY: &str = "rocksdb";
+/// A run that waits for its ingestion. Left over by a crash, it is deleted when the database is opened.
+const RUN_EXTENSION: &str = "run";
+
+/// Opens one RocksDB per task. All of them share block cache, write buffers and background threads.
+pub struct RocksDbProvider {
+    shared: Shared,
+}
+
+impl RocksDbProvider {
+    /// `memory_bytes` bounds the memory of all databases that it opens; 32 MiB are plenty while the tiers of the
+    /// stores have room.
+    pub fn new(memory_bytes: u64) -> Self {
+        Self { shared: Shared::new(usize::try_from(memory_bytes).unwrap_or(usize::MAX)) }
+    }
+}
+
+impl EngineProvider for RocksDbProvider {
+    fn open(&self, directory: &Path, stores: &[&str]) -> Result<Vec<Box<dyn Engine>>, StateError> {
+        let path = directory.join(DATABASE_DIRECTORY);
+        std::fs::create_dir_all(&path).map_err(|error| refused(&path, error))?;
+        delete_runs(&path).map_err(|error| refused(&path, error))?;
+        let options = self.shared.database();
+        let families = families(&path, &options, stores)?;
+        let descriptors =
+            families.into_iter().map(|name| ColumnFamilyDescriptor::new(name, self.shared.family()));
+        let db =
+            Db::open_cf_descriptors(&options, &path, descriptors).map_err(|error| refused(&path, error))?;
+        let db = Arc::new(db);
+        let mut engines: Vec<Box<dyn Engine>> = Vec::with_capacity(stores.len());
+        for (index, store) in stores.iter().enumerate() {
+            let engine = RocksDbEngine {
+                db: db.clone(),
+                store: (*store).to_owned(),
+                family: family_name(store),
+                options: self.shared.family(),
+                run_path: path.join(format!("{index}.{RUN_EXTENSION}")),
+            };
+            check_format(&engine, &path)?;
+            engines.push(Box::new(engine));
+        }
+        Ok(engines)
+    }
+
+    fn name(&self) -> &'static str {
+        "rocksdb"
+    }
+}
+
+/// All column families to open: those of `stores`, and those on disk, which RocksDB does not leave out.
+fn families(path: &Path, options: &Options, stores: &[&str]) -> Result<BTreeSet<String>, StateError> {
+    let mut names: BTreeSet<String> = stores.iter().map(|store| family_name(store)).collect();
+    names.insert(DEFAULT_COLUMN_FAMILY_NAME.to_owned());
+    if path.join("CURRENT").exists() {
+        names.extend(Db::list_cf(options, path).map_err(|error| refused(path, error))?);
+    }
+    Ok(names)
+}
+
+/// A store may be called `default`; its column family may not.
+fn family_name(store: &str) -> String {
+    format!("store-{store}")
+}
+
+fn check_format(engine: &RocksDbEngine, path: &Path) -> Result<(), StateError> {
+    match engine.format()? {
+        Some(found) if found > FORMAT => {
+            Err(StateError::NewerFormat { path: path.to_owned(), found, supported: FORMAT })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn delete_runs(path: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let file: PathBuf = entry?.path();
+        if file.extension().is_some_and(|extension| extension == RUN_EXTENSION) {
+            std::fs::remove_file(file)?;
+        }
+    }
+    Ok(())
+}
+
+fn refused(path: &Path, error: impl std::fmt::Display) -> StateError {
+    let message = format!(
+        "RocksDB cannot open it: {error}; if the disk is well and nothing else has it open, delete the directory: \
+         the state is rebuilt from the changelog topics"
+    );
+    StateError::Directory { path: path.to_owned(), message }
+}

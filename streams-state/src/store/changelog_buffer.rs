@@ -1,0 +1,76 @@
+//! Step 5 to 6: changelog entries between the store that wrote them and the producer. One buffer of bytes, so
+//! that logging an update is a copy and no allocation.
+
+use super::ChangelogEntry;
+use crate::serdes::SerdeError;
+use crate::types::Timestamp;
+
+/// Capacity that survives a drain.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// Entries in order. Key and value lie one after the other in `bytes`.
+#[derive(Default)]
+pub(super) struct ChangelogBuffer {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    key_end: usize,
+    value_end: usize,
+    present: bool,
+    timestamp: Timestamp,
+}
+
+impl ChangelogBuffer {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Appends an entry whose value `write` appends, at `timestamps.0`; a tombstone, at `timestamps.1`, if
+    /// `write` says null. Returns the bytes of the value.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        key: &[u8],
+        timestamps: (Timestamp, Timestamp),
+        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, SerdeError>,
+    ) -> Result<Option<usize>, SerdeError> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        let present = match write(&mut self.bytes) {
+            Ok(present) => present,
+            Err(error) => {
+                self.bytes.truncate(start);
+                return Err(error);
+            }
+        };
+        if !present {
+            self.bytes.truncate(key_end);
+        }
+        let value_end = self.bytes.len();
+        let timestamp = if present { timestamps.0 } else { timestamps.1 };
+        self.entries.push(Entry { key_end, value_end, present, timestamp });
+        Ok(present.then_some(value_end - key_end))
+    }
+
+    /// The entries in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = ChangelogEntry<'_>> {
+        let mut start = 0;
+        self.entries.iter().map(move |entry| {
+            let key = &self.bytes[start..entry.key_end];
+            let value = &self.bytes[entry.key_end..entry.value_end];
+            start = entry.value_end;
+            ChangelogEntry { key, value: entry.present.then_some(value), timestamp: entry.timestamp }
+        })
+    }
+
+    /// Forgets all entries; capacity stays up to a limit.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.entries.shrink_to(KEPT_BYTES / size_of::<Entry>());
+    }
+}

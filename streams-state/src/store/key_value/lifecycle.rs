@@ -1,0 +1,165 @@
+//! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
+
+use super::super::ChangelogEntry;
+use super::*;
+
+impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn drain_changelog(
+        &mut self,
+        sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        if let Some(message) = &self.broken {
+            return Err(self.serde_error(SerdeError(message.clone())));
+        }
+        for entry in self.log.iter() {
+            sink(entry)?;
+        }
+        self.log.clear();
+        Ok(())
+    }
+
+    fn write_cached(&mut self) -> Result<(), StateError> {
+        while let Some(held) = self.cache.pop() {
+            let slot = self.tier.slot_mut(held.slot);
+            slot.cached = NONE;
+            if slot.row.is_some() || held.flushed.is_some() {
+                self.write_out(held.slot, held.context.timestamp)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, offset: Option<i64>) {
+        self.unflushed += std::mem::take(&mut self.uncommitted);
+        if offset.is_some() {
+            debug_assert!(offset >= self.offset, "store `{}`: changelog offset goes back", self.options.name);
+            self.offset = offset;
+        }
+    }
+
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
+        let (row, len) = match value {
+            Some(bytes) => {
+                let value =
+                    self.values.deserialize(Some(bytes)).map_err(|source| self.serde_error(source))?;
+                (Some((value, timestamp)), bytes.len())
+            }
+            None => (None, 0),
+        };
+        self.unflushed += 1;
+        let hash = self.tier.hash(key);
+        let id = match self.tier.find(hash, key) {
+            Some(id) => id,
+            None if self.complete && row.is_none() => return Ok(()),
+            None => self.tier.insert(hash, key, None, 0),
+        };
+        self.tier.slot_mut(id).row = row;
+        self.tier.touch(id, Some(len));
+        Ok(())
+    }
+
+    fn offset(&self) -> Option<i64> {
+        self.offset
+    }
+
+    fn unflushed(&self) -> Unflushed {
+        Unflushed { records: self.unflushed, bytes: self.tier.touched_bytes() }
+    }
+
+    fn flush(&mut self) -> Result<(), StateError> {
+        if self.uncommitted > 0 || self.cache.len() > 0 || !self.log.is_empty() || self.broken.is_some() {
+            return Err(StateError::Engine {
+                store: self.options.name.to_string(),
+                engine: "tier",
+                message: "flush was called with uncommitted updates".to_owned(),
+            });
+        }
+        self.ordered.clear();
+        self.unflushed = 0;
+        if !self.engine.is_durable() {
+            self.tier.drop_absent();
+            return Ok(());
+        }
+        if !self.tier.touched().is_empty() || self.offset != self.flushed_offset {
+            self.apply()?;
+            self.flushed_offset = self.offset;
+            self.tier.flushed();
+        }
+        self.evict_above = self.options.tier_max_bytes;
+        if self.tier.memory_bytes() > self.evict_above {
+            self.evict();
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.tier.memory_bytes()
+    }
+
+    fn cached_bytes(&self) -> u64 {
+        KeyValueStore::cached_bytes(self)
+    }
+
+    fn engine_bytes(&self) -> u64 {
+        self.engine.size_bytes()
+    }
+
+    fn wipe(&mut self) -> Result<(), StateError> {
+        self.engine.wipe()?;
+        self.tier = Tier::new();
+        self.cache = RecordCache::new();
+        self.ordered.clear();
+        self.log.clear();
+        self.complete = true;
+        self.evict_above = self.options.tier_max_bytes;
+        (self.uncommitted, self.unflushed) = (0, 0);
+        (self.offset, self.flushed_offset) = (None, None);
+        self.broken = None;
+        Ok(())
+    }
+}
+
+/// A row in the buffer of a run.
+struct RunRow {
+    slot: u32,
+    value: Option<std::ops::Range<usize>>,
+}
+
+impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
+    /// Gives the touched slots to the engine as one sorted run.
+    fn apply(&mut self) -> Result<(), StateError> {
+        let run = self.tier.sorted_run();
+        let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
+        let mut rows = Vec::with_capacity(run.len());
+        for slot in run {
+            let value = match &self.tier.slot(slot).row {
+                Some(row) => self.encode(row, &mut bytes)?,
+                None => None,
+            };
+            rows.push(RunRow { slot, value });
+        }
+        let tier = &self.tier;
+        let mut entries =
+            rows.iter().map(|row| (tier.slot(row.slot).key(), row.value.clone().map(|value| &bytes[value])));
+        self.engine.apply(&mut entries, self.offset)
+    }
+
+    /// Appends `row` as the engine has it. `None`: it serializes as null.
+    fn encode(
+        &self,
+        row: &(V, Timestamp),
+        out: &mut Vec<u8>,
+    ) -> Result<Option<std::ops::Range<usize>>, StateError> {
+        let start = out.len();
+        out.extend_from_slice(&row.1.to_be_bytes());
+        let present = self.values.serialize(&row.0, out).map_err(|source| self.serde_error(source))?;
+        if !present {
+            out.truncate(start);
+        }
+        Ok(present.then_some(start..out.len()))
+    }
+}

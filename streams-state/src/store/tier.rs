@@ -1,0 +1,345 @@
+//! Step 5, store: the hash tier, where a store's rows are read and changed. In come key bytes, out goes the
+//! slot with the typed row. The tier knows no engine, no changelog and no serde, and never drops a slot that
+//! the engine does not have.
+//!
+//! ```text
+//! table: hash -> u32 ──► slots: | row: Option<(V, timestamp)> | key | tag, cached, len, flags |
+//!                                 64 bytes for an i64
+//! slot:  clean ──change──► touched ──flush──► clean ──evict──► gone      (absent rows go at the flush)
+//! ```
+//! `touched` lists the slots that differ from the engine, each once, in the order of their first change.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::key_bytes::KeyBytes;
+use crate::types::Timestamp;
+
+/// No slot, no cache entry.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// Bytes of hash table for each slot: index and control byte at the mean load.
+const TABLE_BYTES: u64 = 8;
+
+/// A row and what is known about it.
+pub(super) struct Slot<V> {
+    /// The row; `None` is known to be absent.
+    pub(super) row: Option<(V, Timestamp)>,
+    key: KeyBytes,
+    tag: u32,
+    /// The entry of the record cache that holds the last update back, or [`NONE`].
+    pub(super) cached: u32,
+    len: u32,
+    live: bool,
+    touched: bool,
+    used: bool,
+}
+
+impl<V> Slot<V> {
+    /// Serialized key.
+    #[inline]
+    pub(super) fn key(&self) -> &[u8] {
+        self.key.as_slice()
+    }
+
+    fn heap_bytes(&self) -> u64 {
+        let value = if std::mem::needs_drop::<V>() { u64::from(self.len) } else { 0 };
+        self.key.heap_bytes() + value
+    }
+
+    fn run_bytes(&self) -> u64 {
+        self.key().len() as u64 + u64::from(self.len) + 8
+    }
+}
+
+/// The slots of a store.
+pub(super) struct Tier<V> {
+    slots: Vec<Slot<V>>,
+    free: Vec<u32>,
+    table: HashTable<u32>,
+    hasher: RandomState,
+    touched: Vec<u32>,
+    touched_bytes: u64,
+    heap_bytes: u64,
+    hand: usize,
+}
+
+impl<V> Tier<V> {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            table: HashTable::new(),
+            hasher: RandomState::default(),
+            touched: Vec::new(),
+            touched_bytes: 0,
+            heap_bytes: 0,
+            hand: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        hash(&self.hasher, key)
+    }
+
+    /// The slot of `key`.
+    #[inline]
+    pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
+        let (tag, slots) = (tag(hash), &mut self.slots);
+        let same = |id: &u32| {
+            let slot = &slots[*id as usize];
+            slot.tag == tag && slot.key() == key
+        };
+        let id = *self.table.find(hash, same)?;
+        slots[id as usize].used = true;
+        Some(id)
+    }
+
+    /// The slot of `key`, without marking it as used.
+    pub(super) fn peek(&self, key: &[u8]) -> Option<&Slot<V>> {
+        let same = |id: &u32| self.slots[*id as usize].key() == key;
+        self.table.find(self.hash(key), same).map(|id| &self.slots[*id as usize])
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, id: u32) -> &Slot<V> {
+        &self.slots[id as usize]
+    }
+
+    #[inline]
+    pub(super) fn slot_mut(&mut self, id: u32) -> &mut Slot<V> {
+        &mut self.slots[id as usize]
+    }
+
+    /// Adds a clean slot for `key`, which has none. `len`: bytes of the serialized value.
+    pub(super) fn insert(&mut self, hash: u64, key: &[u8], row: Option<(V, Timestamp)>, len: usize) -> u32 {
+        let slot = Slot {
+            row,
+            key: KeyBytes::new(key),
+            tag: tag(hash),
+            cached: NONE,
+            len: len as u32,
+            live: true,
+            touched: false,
+            used: true,
+        };
+        self.heap_bytes += slot.heap_bytes();
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[id as usize] = slot;
+                id
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() as u32 - 1
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.table.insert_unique(hash, id, |id| hash_of(hasher, slots, *id));
+        id
+    }
+
+    /// The slot differs from the engine now. `len`: bytes of the serialized value, `None` if it was not
+    /// serialized.
+    #[inline]
+    pub(super) fn touch(&mut self, id: u32, len: Option<usize>) {
+        let slot = &mut self.slots[id as usize];
+        if !slot.touched {
+            slot.touched = true;
+            self.touched.push(id);
+            self.touched_bytes += slot.run_bytes();
+        }
+        if let Some(len) = len
+            && slot.len != len as u32
+        {
+            let before = (slot.run_bytes(), slot.heap_bytes());
+            slot.len = len as u32;
+            self.touched_bytes = (self.touched_bytes + slot.run_bytes()).saturating_sub(before.0);
+            self.heap_bytes = self.heap_bytes + slot.heap_bytes() - before.1;
+        }
+    }
+
+    /// Slots that differ from the engine, in the order of their first change.
+    pub(super) fn touched(&self) -> &[u32] {
+        &self.touched
+    }
+
+    /// Bytes of a run of the touched slots.
+    pub(super) fn touched_bytes(&self) -> u64 {
+        self.touched_bytes
+    }
+
+    /// Touched slots, in byte order of their keys.
+    pub(super) fn sorted_run(&self) -> Vec<u32> {
+        let mut ids: Vec<(u64, u32)> =
+            self.touched.iter().map(|id| (key_prefix(self.slot(*id).key()), *id)).collect();
+        ids.sort_unstable_by(|(left_prefix, left), (right_prefix, right)| {
+            left_prefix.cmp(right_prefix).then_with(|| self.slot(*left).key().cmp(self.slot(*right).key()))
+        });
+        ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The engine has all touched slots now: absent rows go, the others are clean.
+    pub(super) fn flushed(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            let slot = &mut self.slots[id as usize];
+            slot.touched = false;
+            if slot.row.is_none() {
+                self.remove(id);
+            }
+        }
+        self.touched_bytes = 0;
+    }
+
+    /// Forgets absent rows; the other slots stay touched. For a store whose rows are nowhere but here.
+    pub(super) fn drop_absent(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            match self.slots[id as usize].row {
+                Some(_) => self.touched.push(id),
+                None => self.remove(id),
+            }
+        }
+        self.touched_bytes = 0;
+    }
+
+    /// Forgets clean slots, those not used since the last round first, until the tier needs no more than
+    /// `target` bytes or nothing clean is left. Returns whether a present row was forgotten.
+    pub(super) fn evict(&mut self, target: u64) -> bool {
+        let mut lost_row = false;
+        let mut steps = 2 * self.slots.len();
+        while steps > 0 && self.memory_bytes() > target {
+            steps -= 1;
+            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
+            let slot = &mut self.slots[self.hand];
+            if !slot.live || slot.touched || slot.cached != NONE {
+                continue;
+            }
+            if std::mem::take(&mut slot.used) {
+                continue;
+            }
+            lost_row |= slot.row.is_some();
+            self.remove(self.hand as u32);
+        }
+        lost_row
+    }
+
+    /// Number of present rows.
+    pub(super) fn rows(&self) -> u64 {
+        self.slots.iter().filter(|slot| slot.row.is_some()).count() as u64
+    }
+
+    /// Bytes in use: slots, their share of the table, long keys, and values as long as their serialized form.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.table.len() as u64 * (size_of::<Slot<V>>() as u64 + TABLE_BYTES) + self.heap_bytes
+    }
+
+    /// Mean bytes on the heap of a slot: what a row needs beside its slot.
+    pub(super) fn mean_value_bytes(&self) -> u64 {
+        self.heap_bytes.checked_div(self.table.len() as u64).unwrap_or(0)
+    }
+
+    fn remove(&mut self, id: u32) {
+        let hash = hash_of(&self.hasher, &self.slots, id);
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+        let slot = &mut self.slots[id as usize];
+        self.heap_bytes -= slot.heap_bytes();
+        slot.row = None;
+        slot.key = KeyBytes::default();
+        slot.live = false;
+        slot.touched = false;
+        self.free.push(id);
+    }
+}
+
+#[inline]
+fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(key);
+    state.finish()
+}
+
+fn hash_of<V>(hasher: &RandomState, slots: &[Slot<V>], id: u32) -> u64 {
+    hash(hasher, slots[id as usize].key())
+}
+
+/// Bits of the hash that neither the table's position nor its control byte use: they spare key comparisons.
+#[inline]
+fn tag(hash: u64) -> u32 {
+    (hash >> 25) as u32
+}
+
+/// The first eight bytes of a key as a number that sorts as they do.
+fn key_prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let len = key.len().min(8);
+    bytes[..len].copy_from_slice(&key[..len]);
+    u64::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(tier: &mut Tier<i64>, key: &[u8], value: Option<i64>) -> u32 {
+        let hash = tier.hash(key);
+        tier.insert(hash, key, value.map(|value| (value, 0)), 8)
+    }
+
+    #[test]
+    fn a_slot_for_an_i64_fills_a_cache_line() {
+        assert_eq!(size_of::<Slot<i64>>(), 64);
+    }
+
+    #[test]
+    fn finds_what_was_inserted_and_reuses_slots() {
+        let mut tier = Tier::new();
+        for number in 0..1000_u32 {
+            add(&mut tier, &number.to_be_bytes(), Some(i64::from(number)));
+        }
+        let id = tier.find(tier.hash(&7_u32.to_be_bytes()), &7_u32.to_be_bytes()).unwrap();
+        assert_eq!(tier.slot(id).row, Some((7, 0)));
+        tier.slot_mut(id).row = None;
+        tier.touch(id, Some(0));
+        tier.flushed();
+        assert_eq!(tier.find(tier.hash(&7_u32.to_be_bytes()), &7_u32.to_be_bytes()), None);
+        assert_eq!(add(&mut tier, b"new", Some(1)), id);
+        assert_eq!(tier.rows(), 1000);
+    }
+
+    #[test]
+    fn evicts_clean_slots_only_and_unused_ones_first() {
+        let mut tier = Tier::new();
+        for number in 0..100_u32 {
+            let id = add(&mut tier, &number.to_be_bytes(), Some(1));
+            if number % 10 == 0 {
+                tier.touch(id, Some(8));
+            }
+        }
+        let all = tier.memory_bytes();
+        assert!(tier.evict(all / 2));
+        assert!(tier.memory_bytes() <= all / 2);
+        assert!(tier.evict(0));
+        assert_eq!(tier.rows(), 10);
+        assert_eq!(tier.touched().len(), 10);
+        assert_eq!(tier.touched_bytes(), 10 * (4 + 8 + 8));
+    }
+
+    #[test]
+    fn sorts_its_run_as_bytes() {
+        let mut tier = Tier::new();
+        let mut keys: Vec<&[u8]> =
+            vec![b"", b"\0", b"\0\0", b"a", b"abcdefgh", b"abcdefgh\0", b"abcdefghi", b"\xff"];
+        for key in keys.iter().rev() {
+            let id = add(&mut tier, key, Some(1));
+            tier.touch(id, None);
+        }
+        keys.sort_unstable();
+        let run: Vec<&[u8]> = tier.sorted_run().into_iter().map(|id| tier.slot(id).key()).collect();
+        assert_eq!(run, keys);
+    }
+}
