@@ -1,5 +1,6 @@
 //! The handle of an embedded Kafka: makes clients, and does by one call what examples and tests need.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     log: Mutex<Log>,
     /// Signalled when a waiting call may find something new.
     changed: Condvar,
+    /// Calls that wait. Written and read under the lock; nobody is signalled for nothing.
+    waiting: AtomicUsize,
     clock: Box<dyn Clock>,
 }
 
@@ -59,7 +62,12 @@ pub struct StoredRecord {
 impl EmbeddedKafka {
     /// An embedded Kafka without topics that lives by `clock`.
     pub fn new(clock: impl Clock + 'static) -> Self {
-        Self(Arc::new(Shared { log: Mutex::default(), changed: Condvar::new(), clock: Box::new(clock) }))
+        Self(Arc::new(Shared {
+            log: Mutex::default(),
+            changed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            clock: Box::new(clock),
+        }))
     }
 
     /// Creates a topic with Kafka's default settings.
@@ -231,8 +239,11 @@ impl Shared {
     ) -> Result<T, ClientError> {
         let (mut log, now) = self.lock();
         let answer = change(&mut log, now);
+        let somebody_waits = self.waiting.load(Ordering::Relaxed) > 0;
         drop(log);
-        self.changed.notify_all();
+        if somebody_waits {
+            self.changed.notify_all();
+        }
         answer
     }
 
@@ -254,7 +265,9 @@ impl Shared {
             }
             let wake_ms = log.next_deadline_ms().map_or(deadline_ms, |at| at.min(deadline_ms));
             let wait = Duration::from_millis(u64::try_from(wake_ms - now.ms).unwrap_or(0).max(1));
+            self.waiting.fetch_add(1, Ordering::Relaxed);
             let (guard, _) = self.changed.wait_timeout(log, wait).unwrap_or_else(PoisonError::into_inner);
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             log = guard;
             now.ms = self.clock.now_ms();
             if log.advance(now.ms) {
