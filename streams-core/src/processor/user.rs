@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use streams_state::store::KeyValueStore;
 use streams_state::types::{RecordContext, TaskId, Timestamp};
 
 use super::{Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
 use crate::error::{BoxError, NodeResult};
 use crate::record::Record;
+use crate::topic::Store;
 
 /// Processes records one by one, with stores, schedules and full control over what is forwarded.
 ///
@@ -100,6 +102,21 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     /// Stops a schedule.
     pub fn cancel(&mut self, punctuation: Punctuation) {
         self.task.punctuations.cancel(punctuation);
+    }
+
+    /// A connected key-value store. Keep it over records, but borrow it only between forwards.
+    ///
+    /// # Errors
+    /// The store is not connected to this processor, or has other types.
+    pub fn store<SK, SV, KS, VS>(
+        &self,
+        store: &Store<SK, SV, KS, VS>,
+    ) -> Result<Rc<RefCell<KeyValueStore<SK, SV>>>, BoxError>
+    where
+        SK: 'static,
+        SV: Clone + 'static,
+    {
+        self.store_as(store.name())
     }
 
     /// The connected store of this name, as the type `S` it was made with.
