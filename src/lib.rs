@@ -52,7 +52,7 @@ pub mod prelude {
         Repartitioned, StoreBuilder, Stores, StreamsBuilder,
     };
     pub use streams_core::handler::{DeadLetterQueue, LogAndContinue, LogAndFail};
-    pub use streams_core::processor::{Processor, ProcessorContext, Punctuation, PunctuationType};
+    pub use streams_core::processor::{Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};
     pub use streams_core::record::Record;
     pub use streams_core::runtime::{
         KafkaStreams, MetricsSnapshot, State, StateRestoreListener, StreamThreadExceptionResponse, StreamsError,

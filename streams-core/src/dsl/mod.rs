@@ -1,1 +1,38 @@
-//! (in work)
+//! The typed builder: streams and tables, and the topology that comes of them.
+//!
+//! Every call records a node of the logical graph (`graph`), with the name that Kafka Streams would give it (`names`),
+//! and beside it a factory that knows the types. `build` rewrites the graph (`optimize`) and writes it into the
+//! arena (`lower`). Nothing here runs records.
+
+mod branched;
+mod builder;
+mod data;
+mod global_table;
+mod graph;
+mod grouped;
+mod lower;
+mod materialize;
+mod names;
+mod optimize;
+mod options;
+mod stores;
+mod stream;
+mod stream_join;
+mod stream_output;
+mod stream_process;
+mod table;
+mod upstream;
+
+pub use branched::BranchedKStream;
+pub use builder::StreamsBuilder;
+pub use data::Data;
+pub use global_table::GlobalKTable;
+pub use grouped::KGroupedStream;
+pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};
+pub use stores::{StoreBuilder, Stores};
+pub use stream::KStream;
+pub use table::KTable;
+
+pub use crate::operators::{
+    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, Partitioner, TimestampExtractor,
+};

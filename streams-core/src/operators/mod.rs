@@ -1,1 +1,64 @@
-//! (in work)
+//! Steps 4 and 5: the operators. Each takes typed records and pushes typed records; none knows the DSL, the
+//! client or the clock.
+//!
+//! A table edge carries `Change<V>` as the value. No operator holds a borrow of a store while it pushes.
+
+// What all operators share.
+mod null_check;
+mod nullable;
+mod updates;
+mod value_getter;
+// In.
+mod source;
+// Record by record.
+mod branch;
+mod filter;
+mod flat_map;
+mod flat_map_values;
+mod for_each;
+mod map;
+mod map_values;
+mod pass_through;
+mod peek;
+mod select_key;
+// User processors.
+mod fixed_key;
+mod process;
+// With state.
+mod aggregate;
+mod stream_table_join;
+mod table_filter;
+mod table_map_values;
+mod table_source;
+mod to_stream;
+// Out.
+mod partitioner;
+mod sink;
+
+pub(crate) use aggregate::{Aggregate, Fold, FoldOption, Reduce, ReduceOption, StreamAggregate};
+pub(crate) use branch::BranchPredicates;
+pub(crate) use filter::{Filter, NullKeyFilter};
+pub(crate) use fixed_key::FixedKeyAdapter;
+pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
+pub(crate) use flat_map::FlatMap;
+pub(crate) use flat_map_values::FlatMapValues;
+pub(crate) use for_each::ForEach;
+pub(crate) use map::Map;
+pub(crate) use map_values::MapValues;
+pub(crate) use null_check::NullCheck;
+pub(crate) use nullable::Nullable;
+pub use partitioner::{PartitionChoice, Partitioner};
+pub(crate) use pass_through::PassThrough;
+pub(crate) use peek::Peek;
+pub(crate) use process::make_processor;
+pub(crate) use select_key::SelectKey;
+pub(crate) use sink::{Destination, Sink, TopicExtractor};
+pub use source::TimestampExtractor;
+pub(crate) use source::{CompositeSource, Source};
+pub(crate) use stream_table_join::{OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
+pub(crate) use table_filter::{FilterGetter, TableFilter};
+pub(crate) use table_map_values::{MapValuesGetter, TableMapValues};
+pub(crate) use table_source::TableSource;
+pub(crate) use to_stream::ToStream;
+pub(crate) use updates::{Updates, update_context};
+pub(crate) use value_getter::{BoxGetter, StoreGetter, ValueGetter};

@@ -13,5 +13,6 @@ pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub use punctuation::{Punctuation, PunctuationType, Punctuations};
 pub(crate) use time_heap::TimeHeap;
-pub use user::{ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier};
+pub(crate) use user::connected_stores;
+pub use user::{ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier, StoreRef};
 pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};

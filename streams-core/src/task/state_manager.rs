@@ -232,6 +232,11 @@ impl StateManager {
         self.own().map(|store| store.instance.state.borrow().memory_bytes()).sum()
     }
 
+    /// Bytes of updates that record caches hold back until the next commit, about.
+    pub fn cached_bytes(&self) -> u64 {
+        self.own().map(|store| store.instance.state.borrow().cached_bytes()).sum()
+    }
+
     fn own(&self) -> impl Iterator<Item = &TaskStore> {
         self.stores.iter().filter(|store| !store.global)
     }

@@ -1,0 +1,336 @@
+//! `StreamsBuilder`: where every topology begins.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::serdes::{Serde, SerdeRef};
+use streams_state::types::Change;
+
+use super::global_table::GlobalKTable;
+use super::graph::{Fork, Graph, GraphKind, GraphNode, GraphRef, SourcePart, TableKind, TableSourceNode};
+use super::materialize::materialize;
+use super::names;
+use super::options::{Consumed, Materialized, TopologyConfig};
+use super::stores::{GraphStore, StoreBuilder};
+use super::stream::KStream;
+use super::stream_output::table_source;
+use super::table::{KTable, MakeGetter};
+use super::upstream::{Upstream, source};
+use super::{lower, optimize};
+use crate::operators::{Nullable, StoreGetter, TimestampExtractor};
+use crate::processor::TaskBuilder;
+use crate::topic::Topic;
+use crate::topology::{Topology, TopologyError};
+
+/// Builds a topology out of streams and tables.
+///
+/// Generated names count operators in the order of the program, exactly as Kafka Streams does; a program moved
+/// from there keeps its internal topics.
+pub struct StreamsBuilder {
+    graph: GraphRef,
+}
+
+impl Default for StreamsBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl StreamsBuilder {
+    /// An empty builder.
+    pub fn new() -> Self {
+        Self { graph: Rc::new(RefCell::new(Graph::new())) }
+    }
+
+    /// A stream of a topic, which must exist. A null key or value for a type that cannot be null is dropped and
+    /// counted; bytes that do not parse go to the deserialization exception handler.
+    pub fn stream<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> KStream<K, V>
+    where
+        K: 'static,
+        V: 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        self.stream_with(&[topic], Consumed::new())
+    }
+
+    /// A stream of one or several topics of the same types, with options. No order between topics is kept.
+    pub fn stream_with<K, V, KS, VS>(
+        &self,
+        topics: &[&Topic<K, V, KS, VS>],
+        consumed: Consumed<K, V>,
+    ) -> KStream<K, V>
+    where
+        K: 'static,
+        V: 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let mut graph = self.graph.borrow_mut();
+        let name = graph.name_or(&consumed.name, names::SOURCE);
+        let Some(first) = topics.first() else {
+            graph.faults.push(format!("source `{name}` has no topics"));
+            drop(graph);
+            return self.stream_with(&[&Topic::<K, V, KS, VS>::new("-")], Consumed::new());
+        };
+        let (keys, values): (SerdeRef<K>, SerdeRef<V>) = (first.key_serde(), first.value_serde());
+        let fork = Fork::default();
+        let part = SourcePart {
+            make: source(keys.clone(), values.clone(), consumed.extractor),
+            fork: fork.clone(),
+            children: Vec::new(),
+        };
+        let kind = GraphKind::Source {
+            topics: topics.iter().map(|topic| topic.name().into()).collect(),
+            reset: consumed.reset,
+            parts: vec![part],
+        };
+        let node = graph.add(&[Graph::ROOT], GraphNode::new(name.clone(), kind, fork.clone()));
+        drop(graph);
+        let up = Upstream::new(&self.graph, node, name.clone(), [name].into(), fork);
+        KStream { up, keys: Some(keys), values: Some(values) }
+    }
+
+    /// A table of a topic, which must exist and should be compacted: each record is the new row of its key, null
+    /// deletes it. Records with a null key are dropped and counted.
+    pub fn table<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> KTable<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        self.table_of(topic, Consumed::new(), Materialized::of_topic(topic))
+    }
+
+    /// As [`table`](Self::table), with options.
+    pub fn table_with<K, V, KS, VS>(
+        &self,
+        topic: &Topic<K, V, KS, VS>,
+        consumed: Consumed<K, V>,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        self.table_of(topic, consumed, materialized.into())
+    }
+
+    /// As [`table`](Self::table), with options for reading the topic; the store has a generated name.
+    pub fn table_consumed<K, V, KS, VS>(
+        &self,
+        topic: &Topic<K, V, KS, VS>,
+        consumed: Consumed<K, V>,
+    ) -> KTable<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        self.table_of(topic, consumed, Materialized::of_topic(topic))
+    }
+
+    fn table_of<K, V, KS, VS>(
+        &self,
+        topic: &Topic<K, V, KS, VS>,
+        consumed: Consumed<K, V>,
+        materialized: Materialized<K, V>,
+    ) -> KTable<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let rows = materialized.rows(Some(topic.value_serde()));
+        let added = self.add_table(topic, consumed, materialized, false);
+        let AddedTable { up, table, store, keys } = added;
+        KTable::stored(up, table, keys, Some(rows), store)
+    }
+
+    /// A table of a topic of which every instance has all rows.
+    pub fn global_table<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> GlobalKTable<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        self.global_table_of(topic, Consumed::new(), Materialized::of_topic(topic))
+    }
+
+    /// As [`global_table`](Self::global_table), with options for reading the topic; the store has a generated name.
+    pub fn global_table_consumed<K, V, KS, VS>(
+        &self,
+        topic: &Topic<K, V, KS, VS>,
+        consumed: Consumed<K, V>,
+    ) -> GlobalKTable<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        self.global_table_of(topic, consumed, Materialized::of_topic(topic))
+    }
+
+    /// As [`global_table`](Self::global_table), with options. `materialized` must name the store.
+    pub fn global_table_with<K, V, KS, VS>(
+        &self,
+        topic: &Topic<K, V, KS, VS>,
+        consumed: Consumed<K, V>,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> GlobalKTable<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let materialized = materialized.into();
+        if materialized.name.is_none() {
+            let fault =
+                format!("the global table of `{}` needs a store name in its Materialized", topic.name());
+            self.graph.borrow_mut().faults.push(fault);
+        }
+        self.global_table_of(topic, consumed, materialized)
+    }
+
+    fn global_table_of<K, V, KS, VS>(
+        &self,
+        topic: &Topic<K, V, KS, VS>,
+        consumed: Consumed<K, V>,
+        materialized: Materialized<K, V>,
+    ) -> GlobalKTable<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let AddedTable { up, store, keys, .. } =
+            self.add_table(topic, consumed, materialized.logging(false), true);
+        let name = store.clone();
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+            Ok(Box::new(StoreGetter(builder.store(node, &name)?)))
+        });
+        GlobalKTable { up, keys, getter, store }
+    }
+
+    /// Adds source and node of a table.
+    fn add_table<K, V, KS, VS>(
+        &self,
+        topic: &Topic<K, V, KS, VS>,
+        consumed: Consumed<K, V>,
+        mut materialized: Materialized<K, V>,
+        global: bool,
+    ) -> AddedTable<K>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let mut graph = self.graph.borrow_mut();
+        let keys = materialized.keys.take().unwrap_or_else(|| topic.key_serde());
+        let rows = materialized.rows(Some(topic.value_serde()));
+        let prefix = format!("{}-", topic.name());
+        let (mut store, named) = materialize(&mut graph, materialized, keys.clone(), rows, &prefix);
+        store.spec.global = global;
+        let store_name = store.spec.name.clone();
+        let source_name = graph.name_with_suffix_or(&consumed.name, "-source", names::SOURCE);
+        let name = graph.name_or(&consumed.name, names::TABLE_SOURCE);
+        let table = graph.add_table(TableKind::Source, Some(store), named || global);
+        let node = TableSourceNode {
+            source_name: source_name.clone(),
+            topic: topic.name().into(),
+            reset: consumed.reset,
+            make_source: source::<K, Option<V>>(
+                topic.key_serde(),
+                Arc::new(Nullable(topic.value_serde())),
+                consumed.extractor.map(extractor_of_rows),
+            ),
+            make: table_source::<K, Option<V>, V>(keys.clone(), store_name.clone()),
+            table,
+            global,
+            reuse_topic: false,
+        };
+        let fork = Fork::allowed::<K, Change<V>>();
+        let node = graph
+            .add(&[Graph::ROOT], GraphNode::new(name.clone(), GraphKind::TableSource(node), fork.clone()));
+        drop(graph);
+        let up = Upstream::new(&self.graph, node, name, [source_name].into(), fork);
+        AddedTable { up, table, store: store_name, keys }
+    }
+
+    /// Adds a store that processors connect to by name.
+    ///
+    /// ```
+    /// use streams_core::dsl::{Stores, StreamsBuilder};
+    /// use streams_core::topic::Store;
+    ///
+    /// const SEEN: Store<String, i64> = Store::new("seen");
+    /// let builder = StreamsBuilder::new();
+    /// builder.add_state_store(Stores::key_value(&SEEN));
+    /// ```
+    pub fn add_state_store(&self, store: StoreBuilder) {
+        let StoreBuilder(store) = store;
+        let mut graph = self.graph.borrow_mut();
+        let name: Arc<str> = store.spec.name.clone();
+        graph.check_name(&name);
+        let kind: GraphKind = GraphKind::StateStore(GraphStore { ..store });
+        graph.add(&[Graph::ROOT], GraphNode::new(name, kind, Fork::default()));
+    }
+
+    /// The topology, without optimizations.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, one sentence each.
+    pub fn build(&self) -> Result<Topology, TopologyError> {
+        self.build_with(&TopologyConfig::default())
+    }
+
+    /// The topology, as `config` says.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, one sentence each.
+    pub fn build_with(&self, config: &TopologyConfig) -> Result<Topology, TopologyError> {
+        let mut graph = self.graph.borrow().clone();
+        optimize::optimize(&mut graph, config);
+        if config.ensure_explicit_naming {
+            let faults = graph.unnamed.faults();
+            graph.faults.extend(faults);
+        }
+        if !graph.faults.is_empty() {
+            return Err(TopologyError { faults: graph.faults });
+        }
+        lower::lower(&graph, config)
+    }
+}
+
+/// What `add_table` made.
+struct AddedTable<K> {
+    up: Upstream,
+    table: super::graph::TableId,
+    store: Arc<str>,
+    keys: SerdeRef<K>,
+}
+
+/// An extractor over rows that may be deleted: a deletion keeps Kafka's timestamp.
+fn extractor_of_rows<K: Clone + 'static, V: Clone + 'static>(
+    extractor: TimestampExtractor<K, V>,
+) -> TimestampExtractor<K, Option<V>> {
+    Arc::new(move |record, partition_time| match &record.value {
+        None => record.timestamp,
+        Some(value) => {
+            let (key, value) = (record.key.clone(), value.clone());
+            let (timestamp, headers) = (record.timestamp, record.headers.clone());
+            extractor(&crate::record::Record { key, value, timestamp, headers }, partition_time)
+        }
+    })
+}

@@ -1,0 +1,243 @@
+//! `KGroupedStream`: records grouped by key, on their way to an aggregation.
+
+use std::sync::Arc;
+
+use streams_state::serdes::{Serde, SerdeRef};
+use streams_state::types::Change;
+
+use super::Data;
+use super::graph::{Fork, GraphKind, GraphNode, Plan, TableKind};
+use super::materialize::materialize;
+use super::names;
+use super::options::Materialized;
+use super::table::KTable;
+use super::upstream::{Upstream, repartition_node};
+use crate::operators::{
+    Aggregate, Fold, FoldOption, NullCheck, Reduce, ReduceOption, StreamAggregate, Updates,
+};
+use crate::processor::ErasedPush;
+use crate::topic::Store;
+
+/// A stream grouped by key. Aggregations give a table; `.clone()` it for several aggregations.
+///
+/// All aggregations drop records with a null key or a null value, counted. The timestamp of a row is the
+/// largest of its records'. With caching (the default) a key's changes are forwarded once per commit.
+pub struct KGroupedStream<K, V> {
+    up: Upstream,
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    /// Name of the grouping, which names its repartition topic.
+    name: Option<String>,
+}
+
+impl<K: Clone + 'static, V: Clone + 'static> Clone for KGroupedStream<K, V> {
+    /// Forks the grouped stream.
+    fn clone(&self) -> Self {
+        self.up.fork.allow::<K, V>();
+        Self {
+            up: self.up.clone(),
+            keys: self.keys.clone(),
+            values: self.values.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl<K: 'static, V: 'static> KGroupedStream<K, V> {
+    /// Groups the stream at `up`, whose pending name is the name of the grouping.
+    pub(crate) fn new(mut up: Upstream, keys: SerdeRef<K>, values: SerdeRef<V>) -> Self {
+        let name = up.pending.take();
+        up.repartition = std::rc::Rc::default();
+        Self { up, keys, values, name }
+    }
+
+    /// Names the aggregation that follows.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.up.pending = Some(name.into());
+        self
+    }
+}
+
+impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
+    /// Counts the records of each key.
+    pub fn count(self) -> KTable<K, i64> {
+        self.counted(Materialized::unnamed())
+    }
+
+    /// As [`count`](Self::count), kept as said.
+    pub fn count_with(self, materialized: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
+        let materialized = materialized.into();
+        if materialized.name.is_none() {
+            // Kafka Streams uses up a number here, and names must agree.
+            self.up.graph().new_store_name(names::AGGREGATE);
+        }
+        self.counted(materialized)
+    }
+
+    fn counted(self, materialized: Materialized<K, i64>) -> KTable<K, i64> {
+        let fold = Fold { init: || 0, add: |_: &K, _: V, count: &mut i64| *count += 1 };
+        self.aggregated(names::AGGREGATE, materialized, None, fold)
+    }
+
+    /// Merges the values of each key: the first is the result, each next is merged into it.
+    pub fn reduce(self, reducer: impl Fn(V, V) -> V + Send + Sync + 'static) -> KTable<K, V>
+    where
+        V: Data + Clone,
+    {
+        self.reduce_with(reducer, Materialized::unnamed())
+    }
+
+    /// As [`reduce`](Self::reduce), kept as said.
+    pub fn reduce_with(
+        self,
+        reducer: impl Fn(V, V) -> V + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V>
+    where
+        V: Clone,
+    {
+        let values = self.values.clone();
+        self.aggregated(names::REDUCE, materialized.into(), Some(values), Reduce(reducer))
+    }
+
+    /// Folds the records of each key into an aggregate that starts as `init()` and is changed in place.
+    pub fn aggregate<A: Data + Clone>(
+        self,
+        init: impl Fn() -> A + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+    ) -> KTable<K, A> {
+        self.aggregated(names::AGGREGATE, Materialized::unnamed(), None, Fold { init, add })
+    }
+
+    /// As [`aggregate`](Self::aggregate), kept as said.
+    pub fn aggregate_with<A: Clone + 'static>(
+        self,
+        init: impl Fn() -> A + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<K, A> {
+        self.aggregated(names::AGGREGATE, materialized.into(), None, Fold { init, add })
+    }
+
+    /// Folds the records of each key into `A::default()`, in the store `store`.
+    pub fn fold<A, KS, VS>(
+        self,
+        store: &Store<K, A, KS, VS>,
+        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+    ) -> KTable<K, A>
+    where
+        A: Default + Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<A> + Default,
+    {
+        self.aggregate_with(A::default, add, store)
+    }
+
+    /// As [`aggregate`](Self::aggregate), where the aggregate may be missing: at the start, and again when `add`
+    /// returns `None`, which deletes the row.
+    pub fn aggregate_opt<A: Data + Clone>(
+        self,
+        init: impl Fn() -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+    ) -> KTable<K, A> {
+        self.aggregate_opt_with(init, add, Materialized::unnamed())
+    }
+
+    /// As [`aggregate_opt`](Self::aggregate_opt), kept as said.
+    pub fn aggregate_opt_with<A: Clone + 'static>(
+        self,
+        init: impl Fn() -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, A>>,
+    ) -> KTable<K, A> {
+        self.aggregated(names::AGGREGATE, materialized.into(), None, FoldOption { init, add })
+    }
+
+    /// Adds the aggregation: store name, node name, repartition if needed, node.
+    fn aggregated<A, G>(
+        self,
+        prefix: &str,
+        mut materialized: Materialized<K, A>,
+        inherited: Option<SerdeRef<A>>,
+        aggregate: G,
+    ) -> KTable<K, A>
+    where
+        A: Clone + 'static,
+        G: Aggregate<K, V, A> + Send + Sync + 'static,
+    {
+        let keys = materialized.keys.take().unwrap_or_else(|| self.keys.clone());
+        let rows = materialized.rows(inherited);
+        let (store, named_store) =
+            materialize(&mut self.up.graph(), materialized, keys.clone(), rows.clone(), prefix);
+        let store_name = store.spec.name.clone();
+        let name = self.up.graph().name_or(&self.up.pending, prefix);
+        let up = self.repartitioned(&store_name, named_store);
+        let table = up.graph().add_table(TableKind::Aggregate, Some(store), true);
+        let fork = Fork::allowed::<K, Change<A>>();
+        let node_store = store_name.clone();
+        let (key_serde, value_serde, aggregate) = (self.keys, self.values, Arc::new(aggregate));
+        let make: super::graph::MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
+            let outputs = plan.outputs(children)?;
+            let store = builder.store(&plan.name, &node_store)?;
+            let updates = Updates::new(builder, &plan.name, &store, &node_store, outputs, plan.send_old);
+            Ok(ErasedPush::new::<K, V>(Box::new(StreamAggregate {
+                name: plan.name.clone(),
+                keys: NullCheck::new(&key_serde),
+                values: NullCheck::new(&value_serde),
+                aggregate: aggregate.clone(),
+                store,
+                send_old: plan.send_old,
+                updates,
+            })))
+        });
+        let kind = GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
+        let id = up.graph().add(&[up.node], GraphNode::new(name.clone(), kind, fork.clone()));
+        KTable::stored(up.moved_to(id, name, fork, false), table, keys, Some(rows), store_name)
+    }
+
+    /// Where the aggregation goes: behind a repartition if the key may have changed. A named grouping
+    /// has one repartition for all its aggregations, an unnamed one has one for each.
+    fn repartitioned(&self, store_name: &str, named_store: bool) -> Upstream {
+        if !self.up.repartition_required {
+            return self.up.clone();
+        }
+        let mut graph = self.up.graph();
+        let prefix = self.name.as_deref().unwrap_or(store_name);
+        if self.name.is_some() {
+            graph.check_name(prefix);
+        }
+        let repartition = graph.repartition_names(prefix, self.name.is_some() || named_store);
+        let source = repartition.source.clone();
+        let id = match self.up.repartition.get().filter(|_| self.name.is_some()) {
+            Some(id) => id,
+            None => {
+                let (keys, values) = (self.keys.clone(), self.values.clone());
+                let fork = self.up.fork.clone();
+                graph.push(repartition_node(repartition, keys, values, None, None, true, fork))
+            }
+        };
+        self.up.repartition.set(Some(id));
+        graph.attach(self.up.node, id);
+        self.up.behind_repartition(id, source)
+    }
+}
+
+impl<K: Clone + 'static, T: Clone + 'static> KGroupedStream<K, Option<T>> {
+    /// As [`reduce`](Self::reduce) for values that may be null: null values are dropped, and a `None` from the reducer
+    /// deletes the row.
+    pub fn reduce_opt(self, reducer: impl Fn(T, T) -> Option<T> + Send + Sync + 'static) -> KTable<K, T>
+    where
+        T: Data,
+    {
+        self.reduce_opt_with(reducer, Materialized::unnamed())
+    }
+
+    /// As [`reduce_opt`](Self::reduce_opt), kept as said.
+    pub fn reduce_opt_with(
+        self,
+        reducer: impl Fn(T, T) -> Option<T> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, T>>,
+    ) -> KTable<K, T> {
+        self.aggregated(names::REDUCE, materialized.into(), None, ReduceOption(reducer))
+    }
+}

@@ -1,0 +1,215 @@
+//! The optimizer: exactly Kafka Streams' rewrites, in its order.
+//!
+//! Takes the graph as the DSL recorded it and changes edges, never types: a rewrite that would need other types is a
+//! fault of the topology.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::graph::{Graph, GraphId, GraphKind, GraphNode, Repartition};
+use super::options::TopologyConfig;
+
+/// Rewrites the graph as `config` says.
+pub(crate) fn optimize(graph: &mut Graph, config: &TopologyConfig) {
+    merge_duplicate_sources(graph);
+    if config.reuse_ktable_source_topics {
+        reuse_source_topics(graph);
+    }
+    if config.merge_repartition_topics {
+        merge_repartition_topics(graph);
+    }
+}
+
+/// Sources of the same topics become one node: Kafka would give each record to one of them only.
+fn merge_duplicate_sources(graph: &mut Graph) {
+    let mut by_topic: HashMap<Arc<str>, GraphId> = HashMap::new();
+    for id in graph.node(Graph::ROOT).children.clone() {
+        let children = graph.node(id).children.clone();
+        let GraphKind::Source { topics, parts, .. } = &mut graph.node_mut(id).kind else { continue };
+        if let [part] = parts.as_mut_slice() {
+            part.children = children;
+        }
+        for topic in topics.clone() {
+            match by_topic.get(&topic) {
+                None => drop(by_topic.insert(topic, id)),
+                Some(main) if *main == id => {}
+                Some(main) => {
+                    merge_source(graph, *main, id);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn merge_source(graph: &mut Graph, main: GraphId, other: GraphId) {
+    let (
+        GraphKind::Source { topics, reset, .. },
+        GraphKind::Source { topics: topics2, reset: reset2, parts },
+    ) = (&graph.node(main).kind, &graph.node(other).kind)
+    else {
+        return;
+    };
+    let same = topics.len() == topics2.len() && topics.iter().all(|topic| topics2.contains(topic));
+    let (one, two) = (graph.node(main).name.clone(), graph.node(other).name.clone());
+    if !same {
+        let fault = format!("sources `{one}` and `{two}` read some of the same topics; read each topic once");
+        return graph.faults.push(fault);
+    }
+    if reset != reset2 {
+        let fault = format!("sources `{one}` and `{two}` read the same topics with different reset policies");
+        return graph.faults.push(fault);
+    }
+    let mut moved = parts.clone();
+    for child in graph.node(other).children.clone() {
+        graph.unlink(other, child);
+        if graph.node(main).children.contains(&child) {
+            // A node below both gets each record once, as in Kafka Streams.
+            moved.iter_mut().for_each(|part| part.children.retain(|own| *own != child));
+        }
+        graph.link(main, child);
+    }
+    if let GraphKind::Source { parts, .. } = &mut graph.node_mut(main).kind {
+        parts.extend(moved);
+    }
+    graph.unlink(Graph::ROOT, other);
+}
+
+fn reuse_source_topics(graph: &mut Graph) {
+    for node in &mut graph.nodes {
+        if let GraphKind::TableSource(source) = &mut node.kind {
+            source.reuse_topic = true;
+        }
+    }
+}
+
+/// Repartitions below one key-changing node, with no change of values between, become one right below it.
+fn merge_repartition_topics(graph: &mut Graph) {
+    anchor_at_merges(graph);
+    for (anchor, replaced) in std::mem::take(&mut graph.key_changers) {
+        let Some(first) = replaced.first() else { continue };
+        let GraphKind::Repartition(first) = graph.node(*first).kind.clone() else { continue };
+        let single = single_repartition(graph, anchor, first);
+        for repartition in replaced {
+            if let Err(fault) = replace_repartition(graph, anchor, repartition, single) {
+                return graph.faults.push(fault);
+            }
+        }
+        graph.link(anchor, single);
+    }
+}
+
+/// The one repartition that takes the place of others, under the topic name of the first.
+fn single_repartition(graph: &mut Graph, anchor: GraphId, first: Repartition) -> GraphId {
+    let mut names = graph.repartition_names(&first.names.topic, true);
+    names.topic = first.names.topic.clone();
+    let (priority, fork) = (graph.node(anchor).priority, graph.node(anchor).fork.clone());
+    let name = names.source.clone();
+    let kind = GraphKind::Repartition(Repartition { names, ..first });
+    let mut node = GraphNode::new(name, kind, fork);
+    node.priority = priority;
+    graph.push(node)
+}
+
+fn replace_repartition(
+    graph: &mut Graph,
+    anchor: GraphId,
+    replaced: GraphId,
+    single: GraphId,
+) -> Result<(), String> {
+    let below_anchor =
+        graph.find_upwards(replaced, &|graph, node| graph.node(node).parents.contains(&anchor));
+    let names = [anchor, replaced].map(|node| graph.node(node).name.clone());
+    let Some(child) = below_anchor else {
+        return Err(format!(
+            "merge.repartition.topics cannot find the way from `{}` to repartition `{}`; build without this rule",
+            names[0], names[1]
+        ));
+    };
+    if let (GraphKind::Repartition(one), GraphKind::Repartition(two)) =
+        (&graph.node(single).kind, &graph.node(replaced).kind)
+        && one.makers.types != two.makers.types
+    {
+        return Err(format!(
+            "merge.repartition.topics would merge repartitions of different types below `{}`; build without \
+             this rule",
+            names[0]
+        ));
+    }
+    graph.link(single, child);
+    graph.unlink(anchor, child);
+    let (children, parents) = (graph.node(replaced).children.clone(), graph.node(replaced).parents.clone());
+    for below in &children {
+        for parent in &parents {
+            graph.link(*parent, *below);
+        }
+    }
+    for parent in &parents {
+        graph.unlink(*parent, replaced);
+    }
+    for below in &children {
+        graph.unlink(replaced, *below);
+    }
+    let (old, new) = (graph.node(replaced).name.clone(), graph.node(single).name.clone());
+    for group in &mut graph.copartition {
+        if group.contains(&old) {
+            group.retain(|source| *source != old && *source != new);
+            group.push(new.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Where streams meet after their keys changed, the repartition belongs below the meeting point.
+fn anchor_at_merges(graph: &mut Graph) {
+    let mut moved = Vec::new();
+    let mut anchors = Vec::new();
+    for merge in graph.merge_nodes.clone() {
+        let mut repartitions: Vec<GraphId> = Vec::new();
+        for (changer, below) in &graph.key_changers {
+            let all_below_merge = below.iter().all(|repartition| {
+                graph
+                    .find_upwards(*repartition, &|graph, node| graph.node(node).parents.contains(&merge))
+                    .is_some()
+            });
+            let above_merge = graph
+                .find_upwards(merge, &|graph, node| graph.node(node).parents.contains(changer))
+                .is_some();
+            if all_below_merge && above_merge {
+                repartitions.extend(
+                    below.iter().filter(|node| !repartitions.contains(node)).copied().collect::<Vec<_>>(),
+                );
+                moved.push(*changer);
+            }
+        }
+        anchors.push((merge, repartitions));
+    }
+    for (merge, repartitions) in anchors {
+        match graph.key_changers.iter_mut().find(|(node, _)| *node == merge) {
+            Some((_, below)) => *below = repartitions,
+            None => graph.key_changers.push((merge, repartitions)),
+        }
+    }
+    graph.key_changers.retain(|(node, _)| !moved.contains(node));
+}
+
+/// The repartitions that must let records without a key pass: those above a left join.
+pub(crate) fn keeps_null_keys(graph: &Graph) -> Vec<bool> {
+    let mut keeps = vec![None; graph.nodes.len()];
+    let mut stack = vec![(Graph::ROOT, false)];
+    while let Some((id, done)) = stack.pop() {
+        let children = &graph.node(id).children;
+        let known = |child: &GraphId| keeps.get(child.0).copied().flatten();
+        if done || children.iter().all(|child| known(child).is_some()) {
+            let any =
+                children.iter().any(|child| graph.node(*child).keeps_null_keys || known(child) == Some(true));
+            if let Some(slot) = keeps.get_mut(id.0) {
+                *slot = Some(any);
+            }
+            continue;
+        }
+        stack.push((id, true));
+        stack.extend(children.iter().filter(|child| known(child).is_none()).map(|child| (*child, false)));
+    }
+    keeps.into_iter().map(|keep| keep == Some(true)).collect()
+}

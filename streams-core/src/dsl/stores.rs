@@ -1,0 +1,149 @@
+//! Stores that a topology declares: what a processor connects to, and how DSL tables are kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use streams_state::serdes::{Serde, SerdeRef};
+use streams_state::store::{KeyValueOptions, KeyValueStore};
+
+use crate::processor::StoreInstance;
+use crate::topic::Store;
+use crate::topology::{OpenStore, StoreFactory, StoreKind, StoreSpec};
+
+/// Makes [`StoreBuilder`]s.
+#[derive(Clone, Copy, Debug)]
+pub struct Stores;
+
+impl Stores {
+    /// A key-value store: persistent, plain, logged, not cached.
+    ///
+    /// ```
+    /// use streams_core::dsl::Stores;
+    /// use streams_core::topic::Store;
+    ///
+    /// const SEEN: Store<String, i64> = Store::new("seen");
+    /// let store = Stores::key_value(&SEEN).in_memory().logging(false);
+    /// ```
+    pub fn key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
+    where
+        K: 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let factory = key_value_factory(store.key_serde(), store.value_serde(), false);
+        StoreBuilder(GraphStore {
+            spec: store_spec(store.name().into(), StoreKind::KeyValue, factory),
+            identity: Arc::new(()),
+            default_place: false,
+        })
+    }
+
+    /// A key-value store that keeps a timestamp with each value: as DSL tables do.
+    pub fn timestamped_key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
+    where
+        K: 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let factory = key_value_factory(store.key_serde(), store.value_serde(), true);
+        StoreBuilder(GraphStore {
+            spec: store_spec(store.name().into(), StoreKind::TimestampedKeyValue, factory),
+            identity: Arc::new(()),
+            default_place: false,
+        })
+    }
+}
+
+/// A store of a topology, and its options.
+///
+/// Clones are the same store: two processors that bring clones of one builder share it.
+#[derive(Clone)]
+pub struct StoreBuilder(pub(crate) GraphStore);
+
+impl StoreBuilder {
+    /// Name of the store.
+    pub fn name(&self) -> &str {
+        &self.0.spec.name
+    }
+
+    /// Keeps the store in memory only; it is restored from its changelog at each start.
+    pub fn in_memory(mut self) -> Self {
+        self.0.spec.in_memory = true;
+        self
+    }
+
+    /// Keeps the store on disk, if the application has an engine for it. The default.
+    pub fn persistent(mut self) -> Self {
+        self.0.spec.in_memory = false;
+        self
+    }
+
+    /// Holds updates back until a commit, so that a key is logged once. Default: off.
+    pub fn caching(mut self, caching: bool) -> Self {
+        self.0.spec.caching = caching;
+        self
+    }
+
+    /// Backs the store by a changelog topic. Default: on. Without it the store is lost with the machine.
+    pub fn logging(mut self, logging: bool) -> Self {
+        self.0.spec.logging = logging;
+        self
+    }
+
+    /// Sets a property of the changelog topic.
+    pub fn changelog_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.spec.changelog_config.insert(key.into(), value.into());
+        self
+    }
+
+    /// The store as the arena topology wants it.
+    pub fn into_spec(self) -> StoreSpec {
+        self.0.spec
+    }
+}
+
+/// A store in the graph. `identity` tells the same store from another of the same name.
+#[derive(Clone)]
+pub(crate) struct GraphStore {
+    pub(crate) spec: StoreSpec,
+    pub(crate) identity: Arc<()>,
+    /// On disk or in memory as the application says for DSL stores.
+    pub(crate) default_place: bool,
+}
+
+/// A spec with Kafka Streams' defaults for a store that a processor uses.
+pub(crate) fn store_spec(name: Arc<str>, kind: StoreKind, factory: StoreFactory) -> StoreSpec {
+    StoreSpec {
+        name,
+        kind,
+        in_memory: false,
+        logging: true,
+        caching: false,
+        changelog_config: BTreeMap::new(),
+        source_topic: None,
+        global: false,
+        processors: Vec::new(),
+        factory,
+    }
+}
+
+/// Makes key-value stores with these serdes.
+pub(crate) fn key_value_factory<K: 'static, V: Clone + 'static>(
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    timestamped: bool,
+) -> StoreFactory {
+    Arc::new(move |open: OpenStore| {
+        let options = KeyValueOptions {
+            name: open.name,
+            timestamped,
+            caching: open.caching,
+            logging: open.logging,
+            tier_max_bytes: open.tier_max_bytes,
+        };
+        let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
+        Ok(StoreInstance::new(store))
+    })
+}

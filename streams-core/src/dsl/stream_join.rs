@@ -1,0 +1,280 @@
+//! Stream-table joins of `KStream`: enrich each record with the row that a table has now.
+
+use std::sync::Arc;
+
+use streams_state::serdes::SerdeRef;
+
+use super::Data;
+use super::global_table::GlobalKTable;
+use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan};
+use super::names;
+use super::options::Joined;
+use super::stream::KStream;
+use super::table::{KTable, MakeGetter};
+use super::upstream::{Upstream, repartition_node};
+use crate::operators::{NullCheck, OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
+use crate::processor::ErasedPush;
+
+/// The parts of a join's node.
+struct JoinParts<KT, V, VT, S, J> {
+    table_keys: SerdeRef<KT>,
+    values: SerdeRef<V>,
+    getter: MakeGetter<KT, VT>,
+    select: S,
+    join: J,
+    left: bool,
+}
+
+impl<KT, V, VT, S, J> JoinParts<KT, V, VT, S, J>
+where
+    KT: 'static,
+    V: 'static,
+    VT: 'static,
+    S: Send + Sync + 'static,
+    J: Send + Sync + 'static,
+{
+    /// The factory of the join's node in a stream keyed by `K`.
+    fn make<K, VO>(self) -> MakeProcessor
+    where
+        K: 'static,
+        VO: 'static,
+        S: SelectTableKey<K, V, KT>,
+        J: Fn(&K, V, Option<&VT>) -> Option<VO>,
+    {
+        let Self { table_keys, values, getter, select, join, left } = self;
+        let (select, join) = (Arc::new(select), Arc::new(join));
+        Arc::new(move |builder, children, plan: &Plan| {
+            Ok(ErasedPush::new::<K, V>(Box::new(StreamTableJoin {
+                name: plan.name.clone(),
+                values: NullCheck::new(&values),
+                table_keys: NullCheck::new(&table_keys),
+                table: getter(builder, &plan.name)?,
+                select: select.clone(),
+                join: join.clone(),
+                left,
+                outputs: plan.outputs::<K, VO>(children)?,
+            })))
+        })
+    }
+}
+
+impl<K: 'static, V: 'static> KStream<K, V> {
+    /// Joins each record with the row of its key, if there is one; other records go no further, uncounted.
+    pub fn join_table<VT: 'static, VO: 'static>(
+        self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(V, &VT) -> VO + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        K: Data,
+        V: Data,
+    {
+        self.join_table_with_key(table, move |_, value, row| joiner(value, row))
+    }
+
+    /// As [`join_table`](Self::join_table), with the key to look at.
+    pub fn join_table_with_key<VT: 'static, VO: 'static>(
+        self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, V, &VT) -> VO + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        K: Data,
+        V: Data,
+    {
+        let (keys, values) = self.serdes();
+        self.join_table_with(table, joiner, Joined { keys, values })
+    }
+
+    /// As [`join_table_with_key`](Self::join_table_with_key), with serdes of its own.
+    pub fn join_table_with<VT: 'static, VO: 'static>(
+        self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, V, &VT) -> VO + Send + Sync + 'static,
+        joined: Joined<K, V>,
+    ) -> KStream<K, VO> {
+        let joiner = move |key: &K, value: V, row: Option<&VT>| row.map(|row| joiner(key, value, row));
+        self.joined(table, joiner, joined, false)
+    }
+
+    /// Joins each record with the row of its key; the joiner is told if there is none.
+    pub fn left_join_table<VT: 'static, VO: 'static>(
+        self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(V, Option<&VT>) -> VO + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        K: Data,
+        V: Data,
+    {
+        self.left_join_table_with_key(table, move |_, value, row| joiner(value, row))
+    }
+
+    /// As [`left_join_table`](Self::left_join_table), with the key to look at.
+    pub fn left_join_table_with_key<VT: 'static, VO: 'static>(
+        self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, V, Option<&VT>) -> VO + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        K: Data,
+        V: Data,
+    {
+        let (keys, values) = self.serdes();
+        self.left_join_table_with(table, joiner, Joined { keys, values })
+    }
+
+    /// As [`left_join_table_with_key`](Self::left_join_table_with_key), with serdes of its own.
+    pub fn left_join_table_with<VT: 'static, VO: 'static>(
+        self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, V, Option<&VT>) -> VO + Send + Sync + 'static,
+        joined: Joined<K, V>,
+    ) -> KStream<K, VO> {
+        self.joined(
+            table,
+            move |key: &K, value, row: Option<&VT>| Some(joiner(key, value, row)),
+            joined,
+            true,
+        )
+    }
+
+    fn joined<VT: 'static, VO: 'static>(
+        self,
+        table: &KTable<K, VT>,
+        join: impl Fn(&K, V, Option<&VT>) -> Option<VO> + Send + Sync + 'static,
+        joined: Joined<K, V>,
+        left: bool,
+    ) -> KStream<K, VO> {
+        self.up.check_same_builder(&table.up, "stream-table join");
+        let pending = self.up.pending.clone();
+        let up = repartition_for_join(&self.up, &joined);
+        let mut graph = up.graph();
+        let sources = graph.copartition_sources(&up.sources, &table.up.sources);
+        let name = graph.name_or(&pending, if left { names::LEFT_JOIN } else { names::JOIN });
+        let connect = graph.table_stores(table.table);
+        let parts = JoinParts {
+            table_keys: table.keys.clone(),
+            values: joined.values,
+            getter: table.getter.clone(),
+            select: OwnKey,
+            join,
+            left,
+        };
+        let kind =
+            GraphKind::Processor { make: parts.make::<K, VO>(), table: None, stores: Vec::new(), connect };
+        let fork = Fork::default();
+        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
+        node.keeps_null_keys = left;
+        let id = graph.add(&[up.node], node);
+        drop(graph);
+        let up = Upstream::new(&up.graph, id, name, sources, fork);
+        KStream { up, keys: Some(joined.keys), values: None }
+    }
+
+    /// Joins each record with the row of a global table under the key that `selector` takes from the record, if
+    /// there is one; other records go no further, uncounted. Needs no repartition.
+    pub fn join_global<KG: 'static, VG: 'static, VO: 'static>(
+        self,
+        table: &GlobalKTable<KG, VG>,
+        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        joiner: impl Fn(V, &VG) -> VO + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        V: Data,
+    {
+        self.join_global_with_key(table, selector, move |_, value, row| joiner(value, row))
+    }
+
+    /// As [`join_global`](Self::join_global), with the stream's key to look at.
+    pub fn join_global_with_key<KG: 'static, VG: 'static, VO: 'static>(
+        self,
+        table: &GlobalKTable<KG, VG>,
+        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        joiner: impl Fn(&K, V, &VG) -> VO + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        V: Data,
+    {
+        let joiner = move |key: &K, value: V, row: Option<&VG>| row.map(|row| joiner(key, value, row));
+        self.joined_global(table, selector, joiner, false)
+    }
+
+    /// Joins each record with the row of a global table under the key that `selector` takes from the record; the
+    /// joiner is told if there is none.
+    pub fn left_join_global<KG: 'static, VG: 'static, VO: 'static>(
+        self,
+        table: &GlobalKTable<KG, VG>,
+        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        joiner: impl Fn(V, Option<&VG>) -> VO + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        V: Data,
+    {
+        self.left_join_global_with_key(table, selector, move |_, value, row| joiner(value, row))
+    }
+
+    /// As [`left_join_global`](Self::left_join_global), with the stream's key to look at.
+    pub fn left_join_global_with_key<KG: 'static, VG: 'static, VO: 'static>(
+        self,
+        table: &GlobalKTable<KG, VG>,
+        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        joiner: impl Fn(&K, V, Option<&VG>) -> VO + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        V: Data,
+    {
+        let joiner = move |key: &K, value, row: Option<&VG>| Some(joiner(key, value, row));
+        self.joined_global(table, selector, joiner, true)
+    }
+
+    fn joined_global<KG: 'static, VG: 'static, VO: 'static>(
+        self,
+        table: &GlobalKTable<KG, VG>,
+        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        join: impl Fn(&K, V, Option<&VG>) -> Option<VO> + Send + Sync + 'static,
+        left: bool,
+    ) -> KStream<K, VO>
+    where
+        V: Data,
+    {
+        self.up.check_same_builder(&table.up, "join with a global table");
+        let parts = JoinParts {
+            table_keys: table.keys.clone(),
+            values: self.values.clone().unwrap_or_else(|| Arc::new(streams_state::serdes::Auto)),
+            getter: table.getter.clone(),
+            select: SelectedKey(selector),
+            join,
+            left,
+        };
+        // Kafka Streams calls both kinds of this join a left join.
+        let name = self.up.graph().name_or(&self.up.pending, names::LEFT_JOIN);
+        let fork = Fork::default();
+        let mut node = GraphNode::processor(name.clone(), parts.make::<K, VO>(), fork.clone());
+        node.keeps_null_keys = left;
+        let id = self.up.graph().add(&[self.up.node], node);
+        KStream { up: self.up.moved_to(id, name, fork, false), keys: self.keys, values: None }
+    }
+}
+
+/// Where a join goes: behind a repartition if the key may have changed. Joins of the same stream under its own
+/// name share one.
+fn repartition_for_join<K: 'static, V: 'static>(up: &Upstream, joined: &Joined<K, V>) -> Upstream {
+    if !up.repartition_required {
+        return up.clone();
+    }
+    let mut graph = up.graph();
+    let prefix = up.pending.clone().unwrap_or_else(|| up.name.to_string());
+    let repartition = graph.repartition_names(&prefix, up.pending.is_some());
+    let source = repartition.source.clone();
+    let id = match up.repartition.get().filter(|_| *up.name == *prefix) {
+        Some(id) => id,
+        None => {
+            let (keys, values) = (joined.keys.clone(), joined.values.clone());
+            let node = repartition_node(repartition, keys, values, None, None, true, up.fork.clone());
+            graph.add(&[up.node], node)
+        }
+    };
+    up.repartition.set(Some(id));
+    up.behind_repartition(id, source)
+}

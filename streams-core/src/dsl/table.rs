@@ -1,0 +1,275 @@
+//! `KTable`: the latest value of each key.
+
+use std::sync::Arc;
+
+use streams_state::serdes::SerdeRef;
+use streams_state::types::Change;
+
+use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableId, TableKind};
+use super::materialize::materialize;
+use super::names;
+use super::options::Materialized;
+use super::stream::KStream;
+use super::upstream::{Changes, Upstream, operator};
+use crate::error::NodeResult;
+use crate::operators::{
+    BoxGetter, FilterGetter, MapValuesGetter, Nullable, StoreGetter, TableFilter, TableMapValues, ToStream,
+    Updates,
+};
+use crate::processor::{ErasedPush, TaskBuilder};
+
+/// Makes a getter of a table for a node.
+pub(crate) type MakeGetter<K, V> =
+    Arc<dyn Fn(&TaskBuilder<'_>, &str) -> NodeResult<BoxGetter<K, V>> + Send + Sync>;
+
+/// A table: for each key of type `K` the latest value of type `V`. Values are never null: null deletes the row.
+///
+/// A table can be used any number of times; clones are the same table.
+pub struct KTable<K, V> {
+    pub(crate) up: Upstream,
+    pub(crate) table: TableId,
+    pub(crate) keys: SerdeRef<K>,
+    pub(crate) values: Option<SerdeRef<V>>,
+    pub(crate) getter: MakeGetter<K, V>,
+}
+
+impl<K, V> Clone for KTable<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            up: self.up.clone(),
+            table: self.table,
+            keys: self.keys.clone(),
+            values: self.values.clone(),
+            getter: self.getter.clone(),
+        }
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> KTable<K, V> {
+    /// A table whose rows are in the store `store`.
+    pub(crate) fn stored(
+        up: Upstream,
+        table: TableId,
+        keys: SerdeRef<K>,
+        values: Option<SerdeRef<V>>,
+        store: Arc<str>,
+    ) -> Self {
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+            Ok(Box::new(StoreGetter(builder.store(node, &store)?)))
+        });
+        Self { up, table, keys, values, getter }
+    }
+
+    /// Names the operator that follows.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.up.pending = Some(name.into());
+        self
+    }
+
+    /// Name of the store that holds the rows, if the table has one that can be queried.
+    pub fn queryable_store_name(&self) -> Option<String> {
+        let graph = self.up.graph();
+        let table = graph.table(self.table);
+        table.store.as_ref().filter(|_| table.materialized).map(|store| store.spec.name.to_string())
+    }
+
+    /// The changes of the table: the new value, `None` where a row was deleted.
+    pub fn to_stream(self) -> KStream<K, Option<V>> {
+        let make = operator::<K, Change<V>, K, Option<V>, _>(|_, outputs| ToStream(outputs));
+        let values = self.values.map(|values| Arc::new(Nullable(values)) as SerdeRef<Option<V>>);
+        KStream {
+            up: self.up.add_processor(names::TO_STREAM, make, Changes::Nothing),
+            keys: Some(self.keys),
+            values,
+        }
+    }
+
+    /// As [`to_stream`](Self::to_stream), under a new key.
+    pub fn to_stream_keyed<K2: 'static>(
+        self,
+        selector: impl Fn(&K, Option<&V>) -> K2 + Send + Sync + 'static,
+    ) -> KStream<K2, Option<V>> {
+        self.to_stream().select_key(move |key, value| selector(key, value.as_ref()))
+    }
+}
+
+impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
+    /// Keeps the rows for which `predicate` says yes. A row that no longer fits is deleted.
+    pub fn filter(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KTable<K, V> {
+        self.filtered(predicate, None)
+    }
+
+    /// As [`filter`](Self::filter), with a store of its own if `materialized` names one.
+    pub fn filter_with(
+        self,
+        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V> {
+        self.filtered(predicate, Some(materialized.into()))
+    }
+
+    /// Keeps the rows for which `predicate` says no.
+    pub fn filter_not(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KTable<K, V> {
+        self.filtered(move |key, value| !predicate(key, value), None)
+    }
+
+    /// As [`filter_not`](Self::filter_not), with a store of its own if `materialized` names one.
+    pub fn filter_not_with(
+        self,
+        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V> {
+        self.filtered(move |key, value| !predicate(key, value), Some(materialized.into()))
+    }
+
+    fn filtered<F>(self, predicate: F, materialized: Option<Materialized<K, V>>) -> KTable<K, V>
+    where
+        F: Fn(&K, &V) -> bool + Send + Sync + 'static,
+    {
+        let predicate = Arc::new(predicate);
+        let parent = self.getter.clone();
+        let inherited = self.values.clone();
+        let through = predicate.clone();
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+            Ok(Box::new(FilterGetter { parent: parent(builder, node)?, predicate: through.clone() }))
+        });
+        // Old values, where they come for free, spare needless deletes.
+        let send_old = self.up.graph().send_old_values(self.table, false);
+        let make = move |store: Option<Arc<str>>| -> MakeProcessor {
+            let predicate = predicate.clone();
+            Arc::new(move |builder, children, plan: &Plan| {
+                let (store, updates) = derived_store::<K, V>(builder, children, plan, &store)?;
+                Ok(ErasedPush::new::<K, Change<V>>(Box::new(TableFilter {
+                    name: plan.name.clone(),
+                    predicate: predicate.clone(),
+                    store,
+                    send_old: plan.send_old,
+                    updates,
+                })))
+            })
+        };
+        self.derived(names::TABLE_FILTER, materialized, inherited, getter, send_old, &make)
+    }
+
+    /// Maps each row to another value.
+    pub fn map_values<V2: Clone + 'static>(
+        self,
+        mapper: impl Fn(&V) -> V2 + Send + Sync + 'static,
+    ) -> KTable<K, V2> {
+        self.mapped(move |_: &K, value: &V| Some(mapper(value)), None)
+    }
+
+    /// As [`map_values`](Self::map_values), with a store of its own if `materialized` names one.
+    pub fn map_values_with<V2: Clone + 'static>(
+        self,
+        mapper: impl Fn(&V) -> V2 + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V2>>,
+    ) -> KTable<K, V2> {
+        self.mapped(move |_: &K, value: &V| Some(mapper(value)), Some(materialized.into()))
+    }
+
+    /// Maps each row to another value, or to none: then the row is deleted. With the key to look at.
+    pub fn map_values_opt<V2: Clone + 'static>(
+        self,
+        mapper: impl Fn(&K, &V) -> Option<V2> + Send + Sync + 'static,
+    ) -> KTable<K, V2> {
+        self.mapped(mapper, None)
+    }
+
+    /// As [`map_values_opt`](Self::map_values_opt), with a store of its own if `materialized` names one.
+    pub fn map_values_opt_with<V2: Clone + 'static>(
+        self,
+        mapper: impl Fn(&K, &V) -> Option<V2> + Send + Sync + 'static,
+        materialized: impl Into<Materialized<K, V2>>,
+    ) -> KTable<K, V2> {
+        self.mapped(mapper, Some(materialized.into()))
+    }
+
+    fn mapped<V2, F>(self, mapper: F, materialized: Option<Materialized<K, V2>>) -> KTable<K, V2>
+    where
+        V2: Clone + 'static,
+        F: Fn(&K, &V) -> Option<V2> + Send + Sync + 'static,
+    {
+        let mapper = Arc::new(mapper);
+        let parent = self.getter.clone();
+        let through = mapper.clone();
+        let getter: MakeGetter<K, V2> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+            Ok(Box::new(MapValuesGetter { parent: parent(builder, node)?, mapper: through.clone() }))
+        });
+        let make = move |store: Option<Arc<str>>| -> MakeProcessor {
+            let mapper = mapper.clone();
+            Arc::new(move |builder, children, plan: &Plan| {
+                let (store, updates) = derived_store::<K, V2>(builder, children, plan, &store)?;
+                Ok(ErasedPush::new::<K, Change<V>>(Box::new(TableMapValues {
+                    name: plan.name.clone(),
+                    mapper: mapper.clone(),
+                    store,
+                    send_old: plan.send_old,
+                    updates,
+                })))
+            })
+        };
+        self.derived(names::TABLE_MAP_VALUES, materialized, None, getter, false, &make)
+    }
+
+    /// Adds a table made of this one. It has a store only if the user named one.
+    fn derived<V2: Clone + 'static>(
+        self,
+        prefix: &str,
+        materialized: Option<Materialized<K, V2>>,
+        values: Option<SerdeRef<V2>>,
+        getter: MakeGetter<K, V2>,
+        send_old: bool,
+        make: &dyn Fn(Option<Arc<str>>) -> MakeProcessor,
+    ) -> KTable<K, V2> {
+        let mut graph = self.up.graph();
+        let (mut keys, mut values, mut store) = (self.keys.clone(), values, None);
+        if let Some(mut materialized) = materialized {
+            keys = materialized.keys.take().unwrap_or(keys);
+            let rows = materialized.rows(values);
+            values = Some(rows.clone());
+            if materialized.name.is_some() {
+                store = Some(materialize(&mut graph, materialized, keys.clone(), rows, prefix).0);
+            } else {
+                // Kafka Streams uses up a number here, and names must agree.
+                graph.new_store_name(prefix);
+            }
+        }
+        let name = graph.name_or(&self.up.pending, prefix);
+        let store_name = store.as_ref().map(|store| store.spec.name.clone());
+        let materialized = store.is_some();
+        let table = graph.add_table(TableKind::Derived { parent: self.table }, store, materialized);
+        graph.table_mut(table).send_old = send_old;
+        let fork = Fork::allowed::<K, Change<V2>>();
+        let kind = GraphKind::Processor {
+            make: make(store_name.clone()),
+            table: Some(table),
+            stores: Vec::new(),
+            connect: Vec::new(),
+        };
+        let id = graph.add(&[self.up.node], GraphNode::new(name.clone(), kind, fork.clone()));
+        drop(graph);
+        let up = self.up.moved_to(id, name, fork, false);
+        match store_name {
+            Some(store) => KTable::stored(up, table, keys, values, store),
+            None => KTable { up, table, keys, values, getter },
+        }
+    }
+}
+
+type DerivedStore<K, V> =
+    (Option<std::rc::Rc<std::cell::RefCell<streams_state::store::KeyValueStore<K, V>>>>, Updates<K, V>);
+
+/// The store of a derived table, if it has one, and where its updates go.
+fn derived_store<K: 'static, V: Clone + 'static>(
+    builder: &mut TaskBuilder<'_>,
+    children: Vec<crate::processor::Child>,
+    plan: &Plan,
+    store_name: &Option<Arc<str>>,
+) -> NodeResult<DerivedStore<K, V>> {
+    let outputs = plan.outputs(children)?;
+    let Some(store_name) = store_name else { return Ok((None, Updates::AtOnce(outputs))) };
+    let store = builder.store(&plan.name, store_name)?;
+    let updates = Updates::new(builder, &plan.name, &store, store_name, outputs, plan.send_old);
+    Ok((Some(store), updates))
+}

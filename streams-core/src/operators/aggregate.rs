@@ -1,0 +1,174 @@
+//! Folds the records of a key into a row of a store, in place, and sends the row's changes on.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::store::KeyValueStore;
+use streams_state::types::{Change, Timestamp};
+
+use super::{NullCheck, Updates, update_context};
+use crate::error::NodeResult;
+use crate::processor::{DropReason, Push, TaskContext};
+use crate::record::Record;
+
+/// A row of the store: the aggregate and its timestamp.
+type Row<A> = Option<(A, Timestamp)>;
+
+/// One way to fold. `apply` changes the row and returns the old aggregate (only if `want_old`) and the
+/// timestamp of the change: that of the record, or the row's if that is later.
+pub(crate) trait Aggregate<K, V, A> {
+    fn apply(
+        &self,
+        key: &K,
+        value: V,
+        timestamp: Timestamp,
+        row: &mut Row<A>,
+        want_old: bool,
+    ) -> (Option<A>, Timestamp);
+}
+
+/// `aggregate`: an initial value, then changes in place.
+pub(crate) struct Fold<I, F> {
+    pub(crate) init: I,
+    pub(crate) add: F,
+}
+
+impl<K, V, A: Clone, I: Fn() -> A, F: Fn(&K, V, &mut A)> Aggregate<K, V, A> for Fold<I, F> {
+    #[inline]
+    fn apply(
+        &self,
+        key: &K,
+        value: V,
+        timestamp: Timestamp,
+        row: &mut Row<A>,
+        want_old: bool,
+    ) -> (Option<A>, Timestamp) {
+        let (aggregate, time) = row.get_or_insert_with(|| ((self.init)(), timestamp));
+        let old = want_old.then(|| aggregate.clone());
+        *time = timestamp.max(*time);
+        (self.add)(key, value, aggregate);
+        (old, *time)
+    }
+}
+
+/// `aggregate_opt`: the initial value may be missing, and a missing result deletes the row.
+pub(crate) struct FoldOption<I, F> {
+    pub(crate) init: I,
+    pub(crate) add: F,
+}
+
+impl<K, V, A: Clone, I, F> Aggregate<K, V, A> for FoldOption<I, F>
+where
+    I: Fn() -> Option<A>,
+    F: Fn(&K, V, Option<A>) -> Option<A>,
+{
+    fn apply(
+        &self,
+        key: &K,
+        value: V,
+        timestamp: Timestamp,
+        row: &mut Row<A>,
+        want_old: bool,
+    ) -> (Option<A>, Timestamp) {
+        let (aggregate, time) = match row.take() {
+            Some((aggregate, time)) => (Some(aggregate), timestamp.max(time)),
+            None => ((self.init)(), timestamp),
+        };
+        let old = aggregate.clone().filter(|_| want_old);
+        *row = (self.add)(key, value, aggregate).map(|aggregate| (aggregate, time));
+        (old, time)
+    }
+}
+
+/// `reduce`: the first value is the row, later ones are merged into it.
+pub(crate) struct Reduce<F>(pub(crate) F);
+
+impl<K, V: Clone, F: Fn(V, V) -> V> Aggregate<K, V, V> for Reduce<F> {
+    #[inline]
+    fn apply(
+        &self,
+        _key: &K,
+        value: V,
+        timestamp: Timestamp,
+        row: &mut Row<V>,
+        want_old: bool,
+    ) -> (Option<V>, Timestamp) {
+        let Some((aggregate, time)) = row.take() else {
+            *row = Some((value, timestamp));
+            return (None, timestamp);
+        };
+        let old = want_old.then(|| aggregate.clone());
+        let time = timestamp.max(time);
+        *row = Some(((self.0)(aggregate, value), time));
+        (old, time)
+    }
+}
+
+/// `reduce_opt`: as [`Reduce`] over values that may be null, and a missing result deletes the row.
+pub(crate) struct ReduceOption<F>(pub(crate) F);
+
+impl<K, V: Clone, F: Fn(V, V) -> Option<V>> Aggregate<K, Option<V>, V> for ReduceOption<F> {
+    fn apply(
+        &self,
+        _key: &K,
+        value: Option<V>,
+        timestamp: Timestamp,
+        row: &mut Row<V>,
+        want_old: bool,
+    ) -> (Option<V>, Timestamp) {
+        let Some((aggregate, time)) = row.take() else {
+            *row = value.map(|value| (value, timestamp));
+            return (None, timestamp);
+        };
+        let old = want_old.then(|| aggregate.clone());
+        let time = timestamp.max(time);
+        // Null values were dropped before.
+        *row = value.and_then(|value| (self.0)(aggregate, value)).map(|value| (value, time));
+        (old, time)
+    }
+}
+
+/// The aggregation of a grouped stream.
+pub(crate) struct StreamAggregate<K, V, A, G> {
+    pub(crate) name: Arc<str>,
+    pub(crate) keys: NullCheck<K>,
+    pub(crate) values: NullCheck<V>,
+    pub(crate) aggregate: Arc<G>,
+    pub(crate) store: Rc<RefCell<KeyValueStore<K, A>>>,
+    pub(crate) send_old: bool,
+    pub(crate) updates: Updates<K, A>,
+}
+
+impl<K, V: 'static, A, G> Push<K, V> for StreamAggregate<K, V, A, G>
+where
+    K: 'static,
+    A: Clone + 'static,
+    G: Aggregate<K, V, A>,
+{
+    fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
+        if self.keys.is_null(&record.key) {
+            context.drop_record(&self.name, DropReason::NullKey);
+            return Ok(());
+        }
+        if self.values.is_null(&record.value) {
+            context.drop_record(&self.name, DropReason::NullValue);
+            return Ok(());
+        }
+        let update = update_context(context, &record);
+        let wanted = self.updates.wanted();
+        let want_old = wanted && self.send_old;
+        let Record { key, value, timestamp, headers } = record;
+        let aggregate = &self.aggregate;
+        let result = self.store.borrow_mut().update(&key, &update, |row| {
+            let (old, time) = aggregate.apply(&key, value, timestamp, row, want_old);
+            let new = if wanted { row.as_ref().map(|(new, _)| new.clone()) } else { None };
+            (Change { old, new }, time)
+        });
+        let (change, time) = result.map_err(|error| context.state_error(&self.name, error))?;
+        if !wanted {
+            return Ok(());
+        }
+        self.updates.forward(context, Record { key, value: change, timestamp: time, headers })
+    }
+}

@@ -1,0 +1,71 @@
+//! Each record goes to the first branch whose predicate says yes, else to the default branch, else nowhere.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::NodeResult;
+use crate::processor::{BoxPush, Child, Push, TaskBuilder, TaskContext};
+use crate::record::Record;
+
+type Predicate<K, V> = Arc<dyn Fn(&K, &V) -> bool + Send + Sync>;
+type Branches<K, V> = Vec<(Arc<str>, Option<Predicate<K, V>>)>;
+
+/// The branches of a splitter, in order, by the name of their child node. Grows while the DSL adds branches.
+pub(crate) struct BranchPredicates<K, V>(Arc<Mutex<Branches<K, V>>>);
+
+impl<K, V> Clone for BranchPredicates<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: 'static, V: 'static> BranchPredicates<K, V> {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Adds a branch; without a predicate it is the default branch.
+    pub(crate) fn add(&self, child: Arc<str>, predicate: Option<Predicate<K, V>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((child, predicate));
+    }
+
+    /// The operator for a task.
+    pub(crate) fn make(&self, builder: &TaskBuilder<'_>, children: Vec<Child>) -> NodeResult<Branch<K, V>> {
+        let branches = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut nodes: Vec<(Arc<str>, Option<BoxPush<K, V>>)> = Vec::new();
+        for child in children {
+            nodes.push((child.name.clone(), Some(child.push.typed::<K, V>(&child.name)?)));
+        }
+        let mut made = Branch { branches: Vec::new(), default: None };
+        for (name, predicate) in branches {
+            let node = nodes.iter_mut().find(|(child, _)| *child == name).and_then(|(_, node)| node.take());
+            let Some(node) = node else {
+                return Err(builder.context.wiring_error(&format!("there is no branch node `{name}`")));
+            };
+            match predicate {
+                Some(predicate) => made.branches.push((predicate, node)),
+                None => made.default = Some(node),
+            }
+        }
+        Ok(made)
+    }
+}
+
+/// Sends each record to one child.
+pub(crate) struct Branch<K, V> {
+    branches: Vec<(Predicate<K, V>, BoxPush<K, V>)>,
+    default: Option<BoxPush<K, V>>,
+}
+
+impl<K, V> Push<K, V> for Branch<K, V> {
+    fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
+        for (predicate, child) in &mut self.branches {
+            if predicate(&record.key, &record.value) {
+                return child.push(context, record);
+            }
+        }
+        match &mut self.default {
+            Some(child) => child.push(context, record),
+            None => Ok(()),
+        }
+    }
+}

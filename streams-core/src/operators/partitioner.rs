@@ -1,0 +1,31 @@
+//! Which partition a record goes to, where the default (murmur2 of the key bytes) is not wanted.
+
+use std::sync::Arc;
+
+/// A partitioner's answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PartitionChoice {
+    /// Whatever the default partitioner says.
+    Default,
+    /// This partition.
+    One(i32),
+    /// All of these partitions, one copy each.
+    Many(Vec<i32>),
+    /// None: the record is dropped and counted.
+    Drop,
+}
+
+impl From<i32> for PartitionChoice {
+    fn from(partition: i32) -> Self {
+        Self::One(partition)
+    }
+}
+
+impl From<Option<i32>> for PartitionChoice {
+    fn from(partition: Option<i32>) -> Self {
+        partition.map_or(Self::Default, Self::One)
+    }
+}
+
+/// Chooses by topic, key, value and the topic's number of partitions.
+pub type Partitioner<K, V> = Arc<dyn Fn(&str, &K, &V, i32) -> PartitionChoice + Send + Sync>;

@@ -1,0 +1,135 @@
+//! Runs a user's [`Processor`]: the record's context while it works, its errors to the handler.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::types::{RecordContext, Timestamp};
+
+use crate::error::{BoxError, NodeResult};
+use crate::processor::{
+    ConnectedStores, ErasedPush, Lifecycle, Outputs, Processor, ProcessorContext, Punctuation, Push,
+    TaskBuilder, TaskContext,
+};
+use crate::record::Record;
+
+/// A user processor as a node.
+struct ProcessorNode<P, KIn, VIn, KOut, VOut> {
+    name: Arc<str>,
+    slot: usize,
+    processor: P,
+    stores: ConnectedStores,
+    outputs: Outputs<KOut, VOut>,
+    input: PhantomData<fn(KIn, VIn)>,
+}
+
+/// Makes the node of `processor` and registers it for init, punctuation and close.
+pub(crate) fn make_processor<P, KIn, VIn, KOut, VOut>(
+    builder: &mut TaskBuilder<'_>,
+    name: Arc<str>,
+    processor: P,
+    stores: ConnectedStores,
+    outputs: Outputs<KOut, VOut>,
+) -> ErasedPush
+where
+    P: Processor<KIn, VIn, KOut, VOut> + 'static,
+    KIn: 'static,
+    VIn: 'static,
+    KOut: 'static,
+    VOut: 'static,
+{
+    let node = Rc::new(RefCell::new(ProcessorNode {
+        name,
+        slot: 0,
+        processor,
+        stores,
+        outputs,
+        input: PhantomData,
+    }));
+    let slot = builder.register(node.clone());
+    node.borrow_mut().slot = slot;
+    ErasedPush::new::<KIn, VIn>(Box::new(node))
+}
+
+impl<P, KIn, VIn, KOut, VOut> ProcessorNode<P, KIn, VIn, KOut, VOut>
+where
+    P: Processor<KIn, VIn, KOut, VOut>,
+    KOut: 'static,
+    VOut: 'static,
+{
+    /// Calls user code as this node. A failure of a node below wins over what user code made of it.
+    fn call(
+        &mut self,
+        context: &mut TaskContext,
+        work: impl FnOnce(&mut P, &mut ProcessorContext<'_, KOut, VOut>) -> Result<(), BoxError>,
+    ) -> NodeResult<Result<(), BoxError>> {
+        let outer = std::mem::replace(&mut context.node_slot, self.slot);
+        let mut failed = Ok(());
+        let result = work(
+            &mut self.processor,
+            &mut ProcessorContext {
+                task: context,
+                outputs: &mut self.outputs,
+                stores: &self.stores,
+                failed: &mut failed,
+            },
+        );
+        context.node_slot = outer;
+        failed.map(|()| result)
+    }
+}
+
+impl<P, KIn, VIn, KOut, VOut> Push<KIn, VIn> for ProcessorNode<P, KIn, VIn, KOut, VOut>
+where
+    P: Processor<KIn, VIn, KOut, VOut>,
+    KOut: 'static,
+    VOut: 'static,
+{
+    fn push(&mut self, context: &mut TaskContext, record: Record<KIn, VIn>) -> NodeResult {
+        let timestamp = std::mem::replace(&mut context.record.timestamp, record.timestamp);
+        let headers = std::mem::replace(&mut context.record.headers, record.headers.clone());
+        let result = self.call(context, |processor, context| processor.process(context, record));
+        context.record.timestamp = timestamp;
+        context.record.headers = headers;
+        match result? {
+            Ok(()) => Ok(()),
+            Err(error) => context.processing_failed(&self.name, error),
+        }
+    }
+}
+
+impl<P, KIn, VIn, KOut, VOut> Lifecycle for ProcessorNode<P, KIn, VIn, KOut, VOut>
+where
+    P: Processor<KIn, VIn, KOut, VOut>,
+    KOut: 'static,
+    VOut: 'static,
+{
+    fn init(&mut self, context: &mut TaskContext) -> NodeResult {
+        let result = self.call(context, |processor, context| processor.init(context))?;
+        result.map_err(|error| context.error(&self.name, crate::error::TaskErrorCause::Processing(error)))
+    }
+
+    fn punctuate(
+        &mut self,
+        context: &mut TaskContext,
+        punctuation: Punctuation,
+        timestamp: Timestamp,
+    ) -> NodeResult {
+        let outer = std::mem::replace(&mut context.record, RecordContext::none(timestamp));
+        let result =
+            self.call(context, |processor, context| processor.punctuate(context, punctuation, timestamp));
+        let result = match result {
+            Ok(Err(error)) => context.processing_failed(&self.name, error),
+            Ok(Ok(())) => Ok(()),
+            Err(error) => Err(error),
+        };
+        context.record = outer;
+        result
+    }
+
+    fn close(&mut self, _context: &mut TaskContext) -> NodeResult {
+        self.processor.close();
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Step 2: raw records become typed heads, with a timestamp; or they are dropped and counted, or handled.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::serdes::{SerdeError, SerdeRef};
+use streams_state::types::Timestamp;
+
+use crate::error::{NodeResult, TaskErrorCause};
+use crate::processor::{DropReason, Outputs, SourceNode, TaskContext};
+use crate::record::{RawRecord, Record};
+
+/// Gives a record its event time: sees the record with Kafka's timestamp and the largest timestamp of its
+/// partition so far (-1 at the start). A negative answer drops the record.
+pub type TimestampExtractor<K, V> = Arc<dyn Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync>;
+
+/// One topic's end of a source node.
+pub(crate) struct Source<K, V> {
+    pub(crate) name: Arc<str>,
+    pub(crate) keys: SerdeRef<K>,
+    pub(crate) values: SerdeRef<V>,
+    pub(crate) extractor: Option<TimestampExtractor<K, V>>,
+    pub(crate) head: Option<Record<K, V>>,
+    pub(crate) outputs: Rc<RefCell<Outputs<K, V>>>,
+}
+
+impl<K: 'static, V: 'static> Source<K, V> {
+    /// The part that did not parse: null where the type has none is a dropped record, all else is an error.
+    fn unreadable(
+        &self,
+        context: &mut TaskContext,
+        part: &'static str,
+        null: bool,
+        source: SerdeError,
+    ) -> NodeResult<Option<Timestamp>> {
+        if null {
+            let reason = if part == "key" { DropReason::NullKey } else { DropReason::NullValue };
+            context.drop_record(&self.name, reason);
+        } else {
+            context.deserialization_failed(&self.name, TaskErrorCause::Deserialization { part, source })?;
+        }
+        Ok(None)
+    }
+}
+
+impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
+    fn load(
+        &mut self,
+        context: &mut TaskContext,
+        raw: &RawRecord<'_>,
+        partition_time: Timestamp,
+    ) -> NodeResult<Option<Timestamp>> {
+        self.head = None;
+        let key = match self.keys.deserialize(raw.key) {
+            Ok(key) => key,
+            Err(source) => return self.unreadable(context, "key", raw.key.is_none(), source),
+        };
+        let value = match self.values.deserialize(raw.value) {
+            Ok(value) => value,
+            Err(source) => return self.unreadable(context, "value", raw.value.is_none(), source),
+        };
+        let mut record = Record { key, value, timestamp: raw.timestamp, headers: raw.headers.clone() };
+        match &self.extractor {
+            Some(extractor) => record.timestamp = extractor(&record, partition_time),
+            None if record.timestamp < 0 => {
+                let message = format!(
+                    "the record has the negative timestamp {}; set a timestamp extractor on this source",
+                    record.timestamp
+                );
+                return Err(context.error(&self.name, TaskErrorCause::Timestamp(message)));
+            }
+            None => {}
+        }
+        let timestamp = record.timestamp;
+        self.head = Some(record);
+        Ok(Some(timestamp))
+    }
+
+    fn process(&mut self, context: &mut TaskContext) -> NodeResult {
+        match self.head.take() {
+            Some(record) => self.outputs.borrow_mut().forward(context, record),
+            None => Ok(()),
+        }
+    }
+
+    fn discard(&mut self) {
+        self.head = None;
+    }
+
+    fn fork(&self) -> Box<dyn SourceNode> {
+        Box::new(Self {
+            name: self.name.clone(),
+            keys: self.keys.clone(),
+            values: self.values.clone(),
+            extractor: self.extractor.clone(),
+            head: None,
+            outputs: self.outputs.clone(),
+        })
+    }
+}
+
+/// Several sources of the same topics, merged into one node: each part reads the record as its own types and
+/// serves its own children, in order. The first part decides about bad records and timestamps.
+pub(crate) struct CompositeSource(pub(crate) Vec<Box<dyn SourceNode>>);
+
+impl SourceNode for CompositeSource {
+    fn load(
+        &mut self,
+        context: &mut TaskContext,
+        raw: &RawRecord<'_>,
+        partition_time: Timestamp,
+    ) -> NodeResult<Option<Timestamp>> {
+        self.discard();
+        let mut first = None;
+        for part in &mut self.0 {
+            let timestamp = part.load(context, raw, partition_time)?;
+            first = first.or(timestamp);
+            if first.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(first)
+    }
+
+    fn process(&mut self, context: &mut TaskContext) -> NodeResult {
+        self.0.iter_mut().try_for_each(|part| part.process(context))
+    }
+
+    fn discard(&mut self) {
+        self.0.iter_mut().for_each(|part| part.discard());
+    }
+
+    fn fork(&self) -> Box<dyn SourceNode> {
+        Box::new(Self(self.0.iter().map(|part| part.fork()).collect()))
+    }
+}

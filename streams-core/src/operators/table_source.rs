@@ -1,0 +1,60 @@
+//! Makes a table of a stream: each record is the new row of its key, null deletes it. The store is kept only
+//! if somebody reads it.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::store::KeyValueStore;
+use streams_state::types::Change;
+
+use super::{NullCheck, Updates, update_context};
+use crate::error::NodeResult;
+use crate::processor::{DropReason, Push, TaskContext};
+use crate::record::Record;
+
+/// The node behind `table`, `global_table` and `to_table`. `In` is `V` or `Option<V>`.
+pub(crate) struct TableSource<K, In, V> {
+    pub(crate) name: Arc<str>,
+    pub(crate) keys: NullCheck<K>,
+    pub(crate) store: Option<Rc<RefCell<KeyValueStore<K, V>>>>,
+    pub(crate) send_old: bool,
+    pub(crate) updates: Updates<K, V>,
+    pub(crate) input: PhantomData<fn(In)>,
+}
+
+impl<K, In, V> Push<K, In> for TableSource<K, In, V>
+where
+    K: 'static,
+    In: Into<Option<V>>,
+    V: Clone + 'static,
+{
+    fn push(&mut self, context: &mut TaskContext, record: Record<K, In>) -> NodeResult {
+        if self.keys.is_null(&record.key) {
+            context.drop_record(&self.name, DropReason::NullKey);
+            return Ok(());
+        }
+        let update = update_context(context, &record);
+        let Record { key, value, timestamp, headers } = record;
+        let value: Option<V> = value.into();
+        let wanted = self.updates.wanted();
+        let change = match &self.store {
+            None => Change { old: None, new: value },
+            Some(store) => {
+                let new = if wanted { value.clone() } else { None };
+                let want_old = wanted && self.send_old;
+                let old = store.borrow_mut().update(&key, &update, |row| {
+                    let old = std::mem::replace(row, value.map(|value| (value, timestamp)));
+                    old.filter(|_| want_old).map(|(old, _)| old)
+                });
+                let old = old.map_err(|error| context.state_error(&self.name, error))?;
+                Change { old, new }
+            }
+        };
+        if !wanted {
+            return Ok(());
+        }
+        self.updates.forward(context, Record { key, value: change, timestamp, headers })
+    }
+}
