@@ -8,6 +8,8 @@
 mod case;
 // The functions that cases name.
 mod functions;
+// Bytes as text.
+mod base64;
 // What "equal" means.
 mod compare;
 // Processors of the cases.
