@@ -134,6 +134,16 @@ impl TopologyTestDriver {
         }
     }
 
+    /// The store, or `None` if there is none of this name with these types.
+    pub fn find_store<K, V, KS, VS>(&self, store: &Store<K, V, KS, VS>) -> Option<TestStore<K, V>>
+    where
+        K: 'static,
+        V: Clone + 'static,
+    {
+        let stores = self.crank.borrow().stores();
+        stores.iter().find(|(name, _)| &**name == store.name()).and_then(|(_, store)| TestStore::new(store))
+    }
+
     /// Names of all stores that nodes use, global ones included.
     pub fn store_names(&self) -> Vec<Arc<str>> {
         self.crank.borrow().stores().into_iter().map(|(name, _)| name).collect()
