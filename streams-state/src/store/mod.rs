@@ -48,7 +48,7 @@ pub trait StateStore {
     ) -> Result<(), StateError>;
 
     /// Moves updates that the cache holds back to the changelog without telling anybody: for a cached store that
-    /// no node forwards.
+    /// no node forwards. The deletion of a row that never was there is logged, too, as in Kafka Streams.
     fn write_cached(&mut self) -> Result<(), StateError>;
 
     /// Everything drained so far is committed; the changelog reaches `offset` (next offset to read).
