@@ -128,6 +128,9 @@ fn positions_move_past_markers_but_never_past_waiting_records() {
     task.update_position(0, 14);
     assert_eq!(offsets(&task), [("a-3".to_owned(), 14, 100)]);
     task.outbox().clear();
+    let other = CommittedOffset { offset: 14, metadata: String::new() };
+    task.post_commit(&[(TopicPartition::new("a", 0), other)], &mut |_| None);
+    assert!(task.commit_needed(), "that was another task's partition");
     commit(&mut task);
     assert!(!task.commit_needed());
     assert_eq!(offsets(&task), []);
