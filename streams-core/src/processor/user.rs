@@ -107,21 +107,6 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         self.task.punctuations.cancel(punctuation);
     }
 
-    /// A connected key-value store. Keep it over records, but borrow it only between forwards.
-    ///
-    /// # Errors
-    /// The store is not connected to this processor, or has other types.
-    pub fn store<SK, SV, KS, VS>(
-        &self,
-        store: &Store<SK, SV, KS, VS>,
-    ) -> Result<Rc<RefCell<KeyValueStore<SK, SV>>>, BoxError>
-    where
-        SK: 'static,
-        SV: Clone + 'static,
-    {
-        self.store_as(store.name())
-    }
-
     /// The connected store of this name, as the type `S` it was made with.
     pub fn store_as<S: 'static>(&self, name: &str) -> Result<Rc<RefCell<S>>, BoxError> {
         let Some((_, store)) = self.stores.iter().find(|(store, _)| &**store == name) else {
