@@ -384,7 +384,3 @@ struct Written<K, V, T> {
     values: SerdeRef<T>,
     partitioner: Option<Partitioner<K, V>>,
 }
-
-#[cfg(test)]
-#[path = "processor_topology_tests.rs"]
-mod tests;

@@ -1,10 +1,13 @@
-use crate::dsl::{Produced, Stores};
-use crate::error::BoxError;
-use crate::processor::{Processor, ProcessorContext};
-use crate::record::Record;
-use crate::testing::TopologyTestDriver;
-use crate::topic::{Store, Topic};
-use crate::topology::{Topology, TopologyError};
+//! The low-level `Topology`: what it builds runs, and what is wrong is said where it is made.
+#![allow(clippy::unwrap_used)]
+
+use kstreams::dsl::{Produced, Stores};
+use kstreams::error::BoxError;
+use kstreams::processor::{Processor, ProcessorContext};
+use kstreams::record::Record;
+use kstreams::testing::TopologyTestDriver;
+use kstreams::topic::{Store, Topic};
+use kstreams::topology::{Topology, TopologyError};
 
 const ONE: Topic<String, i64> = Topic::new("one");
 const TWO: Topic<String, i64> = Topic::new("two");
