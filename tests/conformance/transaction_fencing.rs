@@ -45,7 +45,8 @@ fn a_second_producer_fences_the_first(kafka: &dyn ClientSupplier, names: &Names)
     let mut old = open(kafka, names, &topic);
     let _new = Writer::transactional(kafka, &id(names));
     assert_eq!(fault(old.try_commit()), Fault::ProducerFenced);
-    assert_eq!(fault(old.producer.begin_transaction()), Fault::ProducerFenced);
+    let after = fault(old.producer.begin_transaction());
+    assert!(matches!(after, Fault::ProducerFenced | Fault::ClientDead), "{after:?}: to be replaced, anyhow");
 }
 
 fn a_fenced_producer_cannot_write(kafka: &dyn ClientSupplier, names: &Names) {
@@ -53,8 +54,9 @@ fn a_fenced_producer_cannot_write(kafka: &dyn ClientSupplier, names: &Names) {
     let mut old = open(kafka, names, &topic);
     let _new = Writer::transactional(kafka, &id(names));
     let record = (Some(&b"k"[..]), Some(&b"zombie"[..]), Some(TIME));
-    let answer = old.try_write(&topic, 1, record).and_then(|()| old.try_commit());
-    assert_eq!(fault(answer), Fault::ProducerFenced);
+    let written = old.try_write(&topic, 1, record);
+    assert!(written.is_err());
+    assert_eq!(fault(old.try_commit()), Fault::ProducerFenced);
     assert_eq!(read_from(kafka, &topic, 1, 0, Uncommitted), []);
 }
 

@@ -269,8 +269,12 @@ mod tests {
     #[test]
     fn bank_books_both_legs() {
         let driver = pipe("bank", &[("t1", "a1,a2,120"), ("t2", "a2,a1,20")]);
-        let expected =
-            [("a1", "1,-120,t1,-120"), ("a2", "1,120,t1,120"), ("a2", "2,100,t2,-20"), ("a1", "2,-100,t2,20")];
+        let expected = [
+            ("a1", "1,-120,t1,-120"),
+            ("a2", "1,120,t1,120"),
+            ("a2", "2,100,t2,-20"),
+            ("a1", "2,-100,t2,20"),
+        ];
         assert_eq!(output(&driver, "out"), pairs(&expected));
         assert!(driver.produced_topics().iter().any(|topic| &**topic == "test-by-account-repartition"));
     }
