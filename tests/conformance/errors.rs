@@ -11,8 +11,8 @@ cases![
     reading_before_the_beginning_is_out_of_range,
     an_out_of_range_reader_goes_on_after_a_seek,
     one_partition_out_of_range_does_not_stop_the_others,
-    reading_a_missing_topic_brings_nothing,
-    reading_a_missing_partition_brings_nothing,
+    reading_a_missing_topic_is_told,
+    reading_a_missing_partition_is_told,
     subscribing_to_a_missing_topic_is_told,
     a_missing_topic_has_no_partition_count,
     a_missing_topic_has_no_offsets,
@@ -78,26 +78,17 @@ fn one_partition_out_of_range_does_not_stop_the_others(kafka: &dyn ClientSupplie
     assert_eq!(faults, [Fault::OffsetOutOfRange], "told once");
 }
 
-/// Polls a while: nothing comes but, perhaps, the news that it does not exist.
-fn brings_nothing(kafka: &dyn ClientSupplier, topic: &str, partition: i32) {
+fn reading_a_missing_topic_is_told(kafka: &dyn ClientSupplier, names: &Names) {
     let mut consumer = reader(kafka, Uncommitted);
-    consumer.assign(&[(at(topic, partition), 0, 0)]).unwrap();
-    for _ in 0..10 {
-        match consumer.poll(LOOK, &mut Everything::default()) {
-            Ok(polled) => assert_eq!(polled.records, 0),
-            Err(error) => assert_eq!(error.fault, Fault::UnknownTopic, "{error}"),
-        }
-    }
-    assert_eq!(consumer.position(&at(topic, partition)).unwrap(), 0);
+    consumer.assign(&[(at(&names.topic("missing"), 0), 0, 0)]).unwrap();
+    assert_eq!(poll_error(&mut *consumer), Fault::UnknownTopic);
 }
 
-fn reading_a_missing_topic_brings_nothing(kafka: &dyn ClientSupplier, names: &Names) {
-    brings_nothing(kafka, &names.topic("missing"), 0);
-}
-
-fn reading_a_missing_partition_brings_nothing(kafka: &dyn ClientSupplier, names: &Names) {
+fn reading_a_missing_partition_is_told(kafka: &dyn ClientSupplier, names: &Names) {
     let topic = create(kafka, names, 2);
-    brings_nothing(kafka, &topic, 2);
+    let mut consumer = reader(kafka, Uncommitted);
+    consumer.assign(&[(at(&topic, 2), 0, 0)]).unwrap();
+    assert_eq!(poll_error(&mut *consumer), Fault::UnknownTopic);
 }
 
 fn subscribing_to_a_missing_topic_is_told(kafka: &dyn ClientSupplier, names: &Names) {

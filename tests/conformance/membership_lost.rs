@@ -52,6 +52,12 @@ fn a_newcomer_waits_for_a_silent_member(kafka: &dyn ClientSupplier, names: &Name
     let mut active = subscribe("active");
     settle(&mut [&mut active], &[2]);
     assert_eq!(fault(silent.consumer.commit(&[(at(&topic, 0), committed(9))], WAIT)), Fault::NotInGroup);
+    let event = silent.next_event();
+    assert!(
+        matches!(event, RebalanceEvent::Lost(_)),
+        "a revocation that was never answered is a loss: {event:?}"
+    );
+    silent.answer(event);
     settle(&mut [&mut silent, &mut active], &[1, 1]);
 }
 
