@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use kstreams::error::BoxError;
 use kstreams::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::text::{Text, fields, number};
 
@@ -115,7 +116,7 @@ struct Transfer {
 }
 
 /// One side of a transfer: `transfer id,amount`.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Leg {
     transfer: String,
     amount: i64,

@@ -8,7 +8,7 @@ use kstreams::prelude::*;
 
 /// Serde of types with a text form: `Display` writes it, `FromStr` reads it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Text;
+pub(super) struct Text;
 
 impl<T: Display + FromStr<Err = String> + 'static> Serde<T> for Text {
     fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<bool, SerdeError> {

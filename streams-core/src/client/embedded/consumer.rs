@@ -124,6 +124,7 @@ impl EmbeddedConsumer {
             read_committed: settings.read_committed,
             request: JoinRequest {
                 topics: Vec::new(),
+                instance: settings.group_instance.clone(),
                 max_poll_interval_ms: number("max.poll.interval.ms", MAX_POLL_INTERVAL_MS)?,
                 session_timeout_ms: number("session.timeout.ms", SESSION_TIMEOUT_MS)?,
             },

@@ -13,8 +13,8 @@ use super::errors::unknown_topic;
 use super::log::{Log, Now};
 use super::producer::EmbeddedProducer;
 use crate::client::{
-    Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, NewTopic, OffsetSpec, Producer,
-    ProducerSettings,
+    Admin, ClientError, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, NewTopic, OffsetSpec,
+    Producer, ProducerSettings,
 };
 
 /// A Kafka in this process. Clones share it; it lives as long as one of them or one of its clients.
@@ -185,6 +185,12 @@ impl EmbeddedKafka {
         let (log, _) = self.0.lock();
         let count = log.partition_count(topic).ok_or_else(|| unknown_topic("end offsets", topic))?;
         (0..count).map(|p| log.offset(&TopicPartition::new(topic, p), OffsetSpec::End)).collect()
+    }
+
+    /// What `group` has committed for a partition; `None` if nothing, or while a transaction that holds it is open.
+    pub fn committed_offset(&self, group: &str, partition: &TopicPartition) -> Option<CommittedOffset> {
+        let (log, _) = self.0.lock();
+        log.committed(group, std::slice::from_ref(partition))?.into_iter().next().flatten()
     }
 
     /// Compacts a topic now, whatever its `cleanup.policy`: of each key the last decided record stays, offsets stay
