@@ -24,6 +24,8 @@ use crate::client::{
     RecordSink, Slot,
 };
 
+/// Wait for the next step of leaving the group.
+const LEAVE_WAIT: Duration = Duration::from_millis(10);
 /// Records taken from a partition before the sink is asked again.
 const BATCH: usize = 500;
 
@@ -161,6 +163,22 @@ impl KafkaConsumer {
             wake,
             handle: Handle::new(native, address),
         })
+    }
+
+    /// Leaves the group by unsubscribing: a close alone does not make a static member leave, and its partitions would
+    /// wait for its session to time out. The member id goes with the request to leave.
+    fn leave_group(&mut self, deadline: Instant) {
+        let native = Arc::clone(self.handle.native());
+        if self.group.is_none() || native.consumer_closed() || native.unsubscribe().is_err() {
+            return;
+        }
+        while !self.group_metadata().member.is_empty() && Instant::now() < deadline {
+            if let Some(event) = self.events.poll(LEAVE_WAIT)
+                && event.kind() == EventKind::Rebalance
+            {
+                let _ = native.assign(None);
+            }
+        }
     }
 
     /// Serves membership and errors. A rebalance step ends it.
@@ -623,6 +641,7 @@ impl Consumer for KafkaConsumer {
         let deadline = Instant::now() + timeout;
         let native = Arc::clone(self.handle.native());
         self.forget();
+        self.leave_group(deadline);
         if !native.consumer_closed() {
             native.close_consumer(&self.events).map_err(|failure| self.handle.error("close", failure))?;
         }

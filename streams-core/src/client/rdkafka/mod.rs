@@ -123,7 +123,7 @@ impl ClientSupplier for RdKafka {
         let role = if settings.group.is_some() { Role::Main } else { Role::Restore };
         // librdkafka wants a group even of a consumer that only assigns; it never joins it.
         let group = settings.group.clone().unwrap_or_else(|| "none".to_owned());
-        let fixed = vec![
+        let mut fixed = vec![
             ("client.id", settings.client_id.clone()),
             ("group.id", group),
             ("enable.auto.commit", "false".to_owned()),
@@ -133,6 +133,9 @@ impl ClientSupplier for RdKafka {
             ("partition.assignment.strategy", "range".to_owned()),
             ("enable.partition.eof", "true".to_owned()),
         ];
+        if let Some(instance) = &settings.group_instance {
+            fixed.push(("group.instance.id", instance.clone()));
+        }
         let native = self.native(role, CONSUMER, &settings.properties, fixed)?;
         let group = settings.group.clone();
         Ok(Box::new(KafkaConsumer::new(native, group, settings.read_committed, &self.bootstrap_servers)?))
