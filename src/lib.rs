@@ -31,7 +31,7 @@
 //! # Where to go from here
 //! - Operators: [`KStream`](dsl::KStream), [`KTable`](dsl::KTable), [`KGroupedStream`](dsl::KGroupedStream); what
 //!   they have no word for: [`Processor`](processor::Processor), or the low-level [`Topology`](topology::Topology).
-//! - Running: `KafkaStreams` with [`StreamsConfig`](config::StreamsConfig), on
+//! - Running: [`KafkaStreams`](runtime::KafkaStreams) with [`StreamsConfig`](config::StreamsConfig), on
 //!   [`RdKafka`](client) or on the [embedded log](client::embedded), which needs no broker.
 //! - Bytes: [`serdes`]. Bad records: [`handler`]. Tests: [`TopologyTestDriver`](testing::TopologyTestDriver).
 //!
@@ -40,7 +40,8 @@
 //! - `rocksdb` (default): stores on disk. Without it they are in memory and restore from their changelogs.
 
 pub use streams_core::{
-    client, config, dsl, error, handler, processor, record, runtime, serdes, testing, topic, topology, types,
+    client, config, dsl, error, handler, partitioner, processor, record, runtime, serdes, testing, topic,
+    topology, types,
 };
 
 /// The names that almost every application uses: `use kstreams::prelude::*`.
@@ -53,6 +54,10 @@ pub mod prelude {
     pub use streams_core::handler::{DeadLetterQueue, LogAndContinue, LogAndFail};
     pub use streams_core::processor::{Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};
     pub use streams_core::record::Record;
+    pub use streams_core::runtime::{
+        KafkaStreams, MetricsSnapshot, State, StateRestoreListener, StreamThreadExceptionResponse,
+        StreamsError,
+    };
     pub use streams_core::serdes::{Auto, Json, Raw, Serde, SerdeError, SerdeRef};
     pub use streams_core::testing::TopologyTestDriver;
     pub use streams_core::topic::{Store, Topic};
