@@ -31,9 +31,8 @@ impl<K: Eq + Hash + 'static, V: 'static> Tail<K, V> {
     {
         let mut consumer = app.clients.consumer(&ConsumerSettings {
             client_id: format!("{}-tail", app.config.application_id),
-            group: None,
             read_committed: true,
-            properties: app.config.client_properties.clone(),
+            ..ConsumerSettings::default()
         })?;
         let assignment: Vec<(TopicPartition, i64, Slot)> = (0..app.partitions(topic.name())?)
             .map(|partition| (TopicPartition::new(topic.name(), partition), 0, partition as Slot))
@@ -51,7 +50,7 @@ impl<K: Eq + Hash + 'static, V: 'static> Tail<K, V> {
     /// Takes in what has been committed since the last call; waits up to `timeout` for the first record.
     pub fn poll(&mut self, timeout: Duration) -> Result<(), Failure> {
         let mut batch =
-            Batch { tail_keys: &self.keys, tail_values: &self.values, latest: &mut self.latest, records: 0 };
+            Batch { keys: &self.keys, values: &self.values, latest: &mut self.latest, records: 0 };
         self.consumer.poll(timeout, &mut batch)?;
         self.records += batch.records;
         Ok(())
@@ -60,21 +59,21 @@ impl<K: Eq + Hash + 'static, V: 'static> Tail<K, V> {
 
 /// Where a poll puts its records.
 struct Batch<'a, K, V> {
-    tail_keys: &'a SerdeRef<K>,
-    tail_values: &'a SerdeRef<V>,
+    keys: &'a SerdeRef<K>,
+    values: &'a SerdeRef<V>,
     latest: &'a mut HashMap<K, V>,
     records: u64,
 }
 
-impl<K: Eq + Hash, V> RecordSink for Batch<'_, K, V> {
+impl<K: Eq + Hash + 'static, V: 'static> RecordSink for Batch<'_, K, V> {
     fn wants(&self, _slot: Slot) -> bool {
         true
     }
 
     fn record(&mut self, _slot: Slot, record: RawRecord<'_>) {
         self.records += 1;
-        let key = self.tail_keys.deserialize(record.key);
-        let value = self.tail_values.deserialize(record.value);
+        let key = self.keys.deserialize(record.key);
+        let value = self.values.deserialize(record.value);
         if let (Ok(key), Ok(value)) = (key, value) {
             self.latest.insert(key, value);
         }
