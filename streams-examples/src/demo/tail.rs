@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kstreams::client::{Consumer, ConsumerSettings, RecordSink, Slot};
 use kstreams::prelude::*;
@@ -10,6 +10,9 @@ use kstreams::record::RawRecord;
 use kstreams::types::TopicPartition;
 
 use super::{App, Failure};
+
+/// How long one poll may go on.
+const READ_ON: Duration = Duration::from_millis(100);
 
 /// The newest committed value of each key of a topic.
 pub struct Tail<K, V> {
@@ -47,13 +50,22 @@ impl<K: Eq + Hash + 'static, V: 'static> Tail<K, V> {
         })
     }
 
-    /// Takes in what has been committed since the last call; waits up to `timeout` for the first record.
+    /// Takes in what has been committed since the last call; waits up to `timeout` for the first record, and reads on
+    /// for up to [`READ_ON`] while there is more.
     pub fn poll(&mut self, timeout: Duration) -> Result<(), Failure> {
-        let mut batch =
-            Batch { keys: &self.keys, values: &self.values, latest: &mut self.latest, records: 0 };
-        self.consumer.poll(timeout, &mut batch)?;
-        self.records += batch.records;
-        Ok(())
+        let began = Instant::now();
+        let mut wait = timeout;
+        loop {
+            let mut batch =
+                Batch { keys: &self.keys, values: &self.values, latest: &mut self.latest, records: 0 };
+            self.consumer.poll(wait, &mut batch)?;
+            let records = batch.records;
+            self.records += records;
+            if records == 0 || began.elapsed() > READ_ON {
+                return Ok(());
+            }
+            wait = Duration::ZERO;
+        }
     }
 }
 
