@@ -32,7 +32,7 @@ struct Arguments {
     options: Options,
 
     /// Orders to make up
-    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     orders: u64,
 }
 

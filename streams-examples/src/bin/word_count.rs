@@ -20,7 +20,7 @@ use streams_examples::word_count::{LINES, WORD_COUNTS, topology, words};
 const SHIPPED: [&str; 2] =
     [include_str!("../../data/alice.txt"), include_str!("../../data/as_you_like_it.txt")];
 /// How often the shipped text is read, so that there is something to see.
-const SHIPPED_ROUNDS: usize = 20;
+const SHIPPED_ROUNDS: usize = 100;
 /// Words that the feeder may be ahead of the counts: bounds the memory of the embedded log's readers.
 const AHEAD_MAX: u64 = 500_000;
 
@@ -31,7 +31,7 @@ struct Arguments {
     #[command(flatten)]
     options: Options,
 
-    /// Text to count; `-` is standard input; default: the text shipped with this example, 20 times
+    /// Text to count; `-` is standard input; default: the text shipped with this example, 100 times
     #[arg(long, value_name = "FILE|-")]
     input: Option<PathBuf>,
 }
