@@ -4,5 +4,6 @@
 
 mod golden_describe {
     mod arena;
+    mod dsl;
     mod golden;
 }

@@ -14,6 +14,7 @@ use super::names::RepartitionNames;
 use crate::error::NodeResult;
 use crate::operators::{Destination, NullCheck, NullKeyFilter, Partitioner, Sink, Source};
 use crate::processor::{ErasedPush, Outputs, Push};
+use crate::topology::internal_topic_name;
 
 /// A place in the graph.
 #[derive(Clone)]
@@ -157,7 +158,10 @@ where
 {
     Arc::new(move |builder, plan: &Plan| -> NodeResult<ErasedPush> {
         let topic = match internal {
-            true => builder.context.outbox.topic(&format!("{}-{topic}", builder.context.application_id)),
+            true => {
+                let name = internal_topic_name(&builder.context.application_id, &topic);
+                builder.context.outbox.topic(&name)
+            }
             false => builder.context.outbox.topic(&topic),
         };
         Ok(ErasedPush::new::<K, V>(Box::new(Sink {
