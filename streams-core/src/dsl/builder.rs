@@ -214,7 +214,7 @@ impl StreamsBuilder {
         VS: Serde<V> + Default,
     {
         let AddedTable { up, store, keys, .. } =
-            self.add_table(topic, consumed, materialized.logging(false), true);
+            self.add_table(topic, consumed, materialized.logging(false).caching(false), true);
         let name = store.clone();
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
             Ok(Box::new(StoreGetter(builder.store(node, &name)?)))

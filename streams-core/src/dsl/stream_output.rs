@@ -12,7 +12,8 @@ use super::grouped::KGroupedStream;
 use super::materialize::materialize;
 use super::names;
 use super::options::{Grouped, Materialized, Produced, Repartitioned};
-use super::stream::{KStream, select_key};
+use super::stream::{KStream, sure};
+use super::stream_try::select_key;
 use super::table::KTable;
 use super::upstream::{Changes, repartition_node, sink};
 use crate::operators::{Destination, NullCheck, Nullable, Sink, TableSource, TopicExtractor, Updates};
@@ -184,9 +185,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         values: SerdeRef<V>,
     ) -> KGroupedStream<K2, V> {
         let grouped_name = self.up.pending.clone();
-        let make =
-            select_key(move |key: &K, value: &V| Ok::<K2, std::convert::Infallible>(selector(key, value)));
-        let mut up = self.up.add_processor(names::KEY_SELECT, make, Changes::Key);
+        let make = select_key(move |key: &K, value: &V| sure(selector(key, value)));
+        let mut up = self.up.add_processor(names::KEY_SELECT, make, Changes::key::<K2, V>());
         up.pending = grouped_name;
         KGroupedStream::new(up, keys, values)
     }
