@@ -14,3 +14,5 @@ pub mod error;
 pub mod engine;
 // Typed stores.
 pub mod store;
+// The directory on disk: lock, format, process id, task directories.
+pub mod directory;

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use streams_state::store::KeyValueStore;
 use streams_state::types::{RecordContext, TaskId, Timestamp};
 
 use super::{Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
 use crate::error::{BoxError, NodeResult};
 use crate::record::Record;
+use crate::topic::Store;
 
 /// Processes records one by one, with stores, schedules and full control over what is forwarded.
 ///
@@ -62,6 +64,9 @@ pub struct ProcessorContext<'a, K, V> {
     pub(crate) failed: &'a mut NodeResult,
 }
 
+/// A key-value store in the hands of a processor, which is the only one to use it while it works.
+pub type StoreRef<K, V> = Rc<RefCell<KeyValueStore<K, V>>>;
+
 /// The stores connected to a processor, by name.
 pub type ConnectedStores = Vec<(std::sync::Arc<str>, Rc<dyn std::any::Any>)>;
 
@@ -113,6 +118,18 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         store.clone().downcast::<RefCell<S>>().map_err(|_| {
             format!("store `{name}` has another type than {}", std::any::type_name::<S>()).into()
         })
+    }
+
+    /// The connected key-value store `store`, plain or timestamped.
+    ///
+    /// # Errors
+    /// The store is not connected, or has other types.
+    pub fn store<K2, V2, KS, VS>(&self, store: &Store<K2, V2, KS, VS>) -> Result<StoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.store_as(store.name())
     }
 
     /// Where the record in work came from: topic (none in a punctuation), partition and offset.

@@ -150,6 +150,8 @@ pub struct TaskBuilder<'a> {
     pub context: &'a mut TaskContext,
     /// Stores by name (`store name -> instance`), in registration order.
     pub stores: &'a [(Arc<str>, StoreInstance)],
+    /// Names of the stores connected to the processor that is being made, in the order of connection.
+    pub connected: Vec<Arc<str>>,
     /// Nodes that the task calls outside of records, in the order in which they were made.
     pub lifecycle: Vec<Rc<RefCell<dyn Lifecycle>>>,
     /// For each cached store, by name: the node that forwards its updates.

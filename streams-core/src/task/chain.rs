@@ -56,7 +56,13 @@ impl Chain {
         stores: &[(Arc<str>, StoreInstance)],
         context: &mut TaskContext,
     ) -> NodeResult<Self> {
-        let builder = TaskBuilder { context, stores, lifecycle: Vec::new(), cache_forwarders: Vec::new() };
+        let builder = TaskBuilder {
+            context,
+            stores,
+            connected: Vec::new(),
+            lifecycle: Vec::new(),
+            cache_forwarders: Vec::new(),
+        };
         let mut assembly = Assembly { topology, builder, made: HashMap::new(), registered: Vec::new() };
         let mut sources = Vec::new();
         for id in nodes {
@@ -112,8 +118,10 @@ impl Assembly<'_> {
         let topology = self.topology;
         let node = topology.node(id);
         match &node.kind {
-            NodeKind::Processor { factory, .. } => {
+            NodeKind::Processor { stores, factory } => {
                 let children = self.children(id)?;
+                self.builder.connected =
+                    stores.iter().map(|store| topology.store(*store).name.clone()).collect();
                 self.track(id, |builder| factory(builder, children))
             }
             NodeKind::Sink { factory, .. } => self.track(id, |builder| factory(builder)),

@@ -20,6 +20,10 @@ mod chain;
 mod state_manager;
 // Step 4: the task.
 mod stream_task;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod toy;
 
 pub use chain::{Chain, LifecycleNode, SourceEnd, topic_name};
 pub use offset_metadata::{OffsetMetadata, ProcessorMetadata};

@@ -227,9 +227,23 @@ impl StateManager {
         Ok(())
     }
 
+    /// Deletes all data of store number `store`: it restores from the start of its changelog.
+    pub fn wipe_store(&mut self, store: usize) -> Result<(), StateError> {
+        let Some(store) = self.stores.get_mut(store) else {
+            return Ok(());
+        };
+        store.reached = None;
+        store.instance.state.borrow_mut().wipe()
+    }
+
     /// Bytes of memory that the stores use.
     pub fn memory_bytes(&self) -> u64 {
         self.own().map(|store| store.instance.state.borrow().memory_bytes()).sum()
+    }
+
+    /// Bytes of updates that record caches hold back until the next commit, about.
+    pub fn cached_bytes(&self) -> u64 {
+        self.own().map(|store| store.instance.state.borrow().cached_bytes()).sum()
     }
 
     fn own(&self) -> impl Iterator<Item = &TaskStore> {

@@ -13,6 +13,8 @@ mod driver;
 mod input_topic;
 mod output_topic;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use config::DriverConfig;
 pub use crank::ProducedRecord;

@@ -56,8 +56,8 @@ fn wordcount(topics: Topics) -> Result<Topology, TopologyError> {
 /// Each value with the table's row of the same key.
 fn enrich(topics: Topics) -> Result<Topology, TopologyError> {
     let builder = StreamsBuilder::new();
-    let table = builder
-        .table_with(&Topic::<String, String>::named(topics.table), &Store::<String, String>::new("table"));
+    let rows = Topic::<String, String>::named(topics.table);
+    let table = builder.table_with(&rows, Consumed::new(), &Store::<String, String>::new("table"));
     builder
         .stream(&Topic::<String, String>::named(topics.input))
         .left_join_table(&table, |mut value, row: Option<&String>| {
@@ -135,6 +135,48 @@ fn split_at_spaces(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn run(workload: &str, table: &[(&str, &str)], inputs: &[(&str, &str)]) -> TopologyTestDriver {
+        let name = str::to_owned;
+        let topics = Topics { input: name("in"), table: name("rows"), output: name("out") };
+        let driver = TopologyTestDriver::new(topology(workload, topics).unwrap().unwrap()).unwrap();
+        for (topic, records) in [("rows", table), ("in", inputs)] {
+            for (key, value) in records {
+                driver.input(&Topic::<String, String>::new(topic)).pipe(*key, *value);
+            }
+        }
+        driver
+    }
+
+    fn texts(driver: &TopologyTestDriver) -> Vec<String> {
+        let records = driver.output(&Topic::<String, String>::new("out")).read_all();
+        records.into_iter().map(|(_, value)| value).collect()
+    }
+
+    #[test]
+    fn stateless_keeps_long_values_in_upper_case() {
+        assert_eq!(texts(&run("stateless", &[], &[("k", "abcd"), ("k", "abcde")])), ["ABCDE"]);
+    }
+
+    #[test]
+    fn wordcount_counts() {
+        let driver = run("wordcount", &[], &[("k", "a b a")]);
+        let counts = driver.output(&Topic::<String, i64>::new("out")).read_key_values();
+        assert_eq!((counts["a"], counts["b"]), (2, 1));
+    }
+
+    #[test]
+    fn enrich_reads_null_where_there_is_no_row() {
+        assert_eq!(
+            texts(&run("enrich", &[("k", "row")], &[("k", "v"), ("other", "w")])),
+            ["v|row", "w|null"]
+        );
+    }
+
+    #[test]
+    fn kvstate_numbers_the_records_of_a_key() {
+        assert_eq!(texts(&run("kvstate", &[], &[("k", "v"), ("k", "w")])), ["1|v", "2|w"]);
+    }
 
     #[test]
     fn splits_as_java_does() {

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kstreams::error::BoxError;
 use kstreams::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::text::{Text, fields, number};
 
@@ -49,6 +51,62 @@ fn echo_sum(input: &str, output: &str) -> Result<Topology, TopologyError> {
     builder.build()
 }
 
+/// Every key gets a number, counted in its partition: `partition,number,n`.
+fn ids(input: &str, output: &str) -> Result<Topology, TopologyError> {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream(&Topic::<String, String>::named(input))
+        .process_with_stores(
+            IdGenerator::default,
+            vec![Stores::key_value(&ASSIGNED).caching(true), Stores::key_value(&COUNTER).caching(true)],
+        )
+        .to(&Topic::<String, String>::named(output));
+    builder.build()
+}
+
+/// Number by key.
+const ASSIGNED: Store<String, String> = Store::new("assigned");
+/// The last number given, by `p<partition>`.
+const COUNTER: Store<String, String> = Store::new("counter");
+
+/// Gives numbers to keys.
+#[derive(Default)]
+struct IdGenerator {
+    stores: Option<[StoreRef<String, String>; 2]>,
+}
+
+impl Processor<String, String, String, String> for IdGenerator {
+    fn init(&mut self, context: &mut ProcessorContext<'_, String, String>) -> Result<(), BoxError> {
+        self.stores = Some([context.store(&ASSIGNED)?, context.store(&COUNTER)?]);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, String>,
+        record: Record<String, String>,
+    ) -> Result<(), BoxError> {
+        let [assigned, counter] = self.stores.as_ref().ok_or("process before init")?;
+        let (mut assigned, mut counter) = (assigned.borrow_mut(), counter.borrow_mut());
+        let partition = context.task_id().partition;
+        let known = assigned.get(&record.key)?.map(|(id, _)| id.clone());
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let row = format!("p{partition}");
+                let last = counter.get(&row)?.map_or(Ok(0), |(last, _)| number(last))?;
+                let id = (last + 1).to_string();
+                let at = context.record_context();
+                counter.put(&row, Some(id.clone()), record.timestamp, at)?;
+                assigned.put(&record.key, Some(id.clone()), record.timestamp, at)?;
+                id
+            }
+        };
+        let value = format!("{partition},{id},{}", record.value);
+        Ok(context.forward(record.with_value(value))?)
+    }
+}
+
 /// A transfer: `from,to,amount`.
 #[derive(Clone, PartialEq, Debug)]
 struct Transfer {
@@ -58,7 +116,7 @@ struct Transfer {
 }
 
 /// One side of a transfer: `transfer id,amount`.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Leg {
     transfer: String,
     amount: i64,
@@ -186,5 +244,52 @@ impl FromStr for Figures {
         let [count, sum, min, max, n] = fields(text)?;
         let (count, sum) = (number(count)?, number(sum)?);
         Ok(Self { count, sum, min: number(min)?, max: number(max)?, n: n.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pipe(workload: &str, inputs: &[(&str, &str)]) -> TopologyTestDriver {
+        let topology = topology(workload, "in", "out").unwrap().unwrap();
+        let driver = TopologyTestDriver::new(topology).unwrap();
+        let input = driver.input(&Topic::<String, String>::new("in"));
+        inputs.iter().for_each(|(key, value)| input.pipe(*key, *value));
+        driver
+    }
+
+    fn output(driver: &TopologyTestDriver, topic: &'static str) -> Vec<(String, String)> {
+        driver.output(&Topic::<String, String>::new(topic)).read_all()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn bank_books_both_legs() {
+        let driver = pipe("bank", &[("t1", "a1,a2,120"), ("t2", "a2,a1,20")]);
+        let expected = [
+            ("a1", "1,-120,t1,-120"),
+            ("a2", "1,120,t1,120"),
+            ("a2", "2,100,t2,-20"),
+            ("a1", "2,-100,t2,20"),
+        ];
+        assert_eq!(output(&driver, "out"), pairs(&expected));
+        assert!(driver.produced_topics().iter().any(|topic| &**topic == "test-by-account-repartition"));
+    }
+
+    #[test]
+    fn echo_sum_keeps_figures() {
+        let driver = pipe("echo-sum", &[("k1", "1,-5"), ("k1", "2,7")]);
+        assert_eq!(output(&driver, "out-echo"), pairs(&[("k1", "1,-5"), ("k1", "2,7")]));
+        assert_eq!(output(&driver, "out-agg"), pairs(&[("k1", "1,-5,-5,-5,1"), ("k1", "2,2,-5,7,2")]));
+    }
+
+    #[test]
+    fn ids_are_given_once() {
+        let driver = pipe("ids", &[("k5", "1"), ("k6", "2"), ("k5", "3")]);
+        assert_eq!(output(&driver, "out"), pairs(&[("k5", "0,1,1"), ("k6", "0,2,2"), ("k5", "0,1,3")]));
     }
 }

@@ -205,6 +205,8 @@ mod tests {
         check(None::<String>, None);
         check(Some(String::new()), Some(b""));
         check(Some(7_i64), Some(&7_i64.to_be_bytes()));
+        let uuid = Uuid::from_u128(0xa1b2);
+        check(uuid, Some(b"00000000-0000-0000-0000-00000000a1b2"));
         check(vec!["a".to_owned()], Some(br#"["a"]"#));
         check(None::<Vec<i32>>, None);
     }

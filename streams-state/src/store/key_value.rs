@@ -22,7 +22,10 @@
 
 mod lifecycle;
 mod scan;
+#[cfg(test)]
+mod tests;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use self::scan::OrderedKeys;
@@ -159,7 +162,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         timestamp: Timestamp,
         context: &RecordContext,
     ) -> Result<(), StateError> {
-        self.replace(key, value.map(|value| (value, timestamp)), context).map(drop)
+        let id = self.locate_or_insert(key)?;
+        let wants_flushed = self.wants_flushed(id);
+        let row = value.map(|value| (value, timestamp));
+        let before = std::mem::replace(&mut self.tier.slot_mut(id).row, row);
+        let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
+        self.changed(id, flushed, context)
     }
 
     /// Deletes `key` and returns the value it had. The changelog gets a tombstone even if there was none.
@@ -190,26 +198,22 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     ///
     /// With caching, the first update of a key after a flush clones its value: a deletion may have to say what was
     /// deleted.
+    #[inline]
     pub fn update<R>(
         &mut self,
         key: &K,
         context: &RecordContext,
         change: impl FnOnce(&mut Option<(V, Timestamp)>) -> R,
     ) -> Result<R, StateError> {
-        let id = self.locate_or_insert(key)?;
-        let wants_flushed = self.wants_flushed(id);
-        let slot = self.tier.slot_mut(id);
-        let flushed = match &slot.row {
-            Some((value, _)) if wants_flushed => Some(value.clone()),
-            Some(_) | None => None,
-        };
-        let result = change(&mut slot.row);
-        self.changed(id, flushed, context)?;
-        Ok(result)
+        match self.try_update(key, context, |row| Ok::<R, Infallible>(change(row)))? {
+            Ok(result) => Ok(result),
+            Err(never) => match never {},
+        }
     }
 
     /// Like [`update`](Self::update) for a change that can fail. If it does it must have left the row as it was:
     /// then nothing is logged or held back.
+    #[inline]
     pub fn try_update<R, E>(
         &mut self,
         key: &K,
@@ -253,20 +257,6 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             return Ok(Some(CachedUpdate { key, change, timestamp, context: held.context }));
         }
         Ok(None)
-    }
-
-    /// Sets the row and returns the one before. Moves values, clones none.
-    fn replace(
-        &mut self,
-        key: &K,
-        row: Option<(V, Timestamp)>,
-        context: &RecordContext,
-    ) -> Result<(), StateError> {
-        let id = self.locate_or_insert(key)?;
-        let wants_flushed = self.wants_flushed(id);
-        let before = std::mem::replace(&mut self.tier.slot_mut(id).row, row);
-        let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
-        self.changed(id, flushed, context)
     }
 
     /// Whether the cache will want the value that the row has now: it is the one at the last flush.

@@ -70,6 +70,11 @@ pub trait StateStore {
     /// Bytes of memory in use by the tier.
     fn memory_bytes(&self) -> u64;
 
+    /// Bytes of updates that the cache holds back until the next commit, about.
+    fn cached_bytes(&self) -> u64 {
+        0
+    }
+
     /// Bytes that the engine holds.
     fn engine_bytes(&self) -> u64;
 

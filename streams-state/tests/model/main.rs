@@ -2,6 +2,7 @@
 //! hands over and in which order, and what is there after a crash at any point and a replay of the changelog's
 //! tail. Catches lost or invented rows, wrong changelog entries, rows evicted too early, offsets that do not fit
 //! their data.
+#![allow(clippy::unwrap_used)]
 
 mod engines;
 mod model;

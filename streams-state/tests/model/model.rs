@@ -55,12 +55,12 @@ pub(crate) struct Run {
 }
 
 fn key(number: u8) -> Key {
-    let tail = if number % 5 == 0 { "-with-a-tail-that-is-longer-than-a-slot" } else { "" };
+    let tail = if number.is_multiple_of(5) { "-with-a-tail-that-is-longer-than-a-slot" } else { "" };
     format!("k{}{}{tail}", number % 3, number)
 }
 
 fn value(number: u8) -> Value {
-    (number % 8 != 0).then(|| "v".repeat(usize::from(number % 50)))
+    (!number.is_multiple_of(8)).then(|| "v".repeat(usize::from(number % 50)))
 }
 
 impl Run {

@@ -12,6 +12,8 @@
 
 mod options;
 mod provider;
+#[cfg(test)]
+mod tests;
 
 use std::ops::{Bound, ControlFlow};
 use std::path::PathBuf;

@@ -32,14 +32,14 @@ impl RocksDbProvider {
 impl EngineProvider for RocksDbProvider {
     fn open(&self, directory: &Path, stores: &[&str]) -> Result<Vec<Box<dyn Engine>>, StateError> {
         let path = directory.join(DATABASE_DIRECTORY);
-        std::fs::create_dir_all(&path).map_err(|error| refused(&path, &error.to_string()))?;
-        delete_runs(&path).map_err(|error| refused(&path, &error.to_string()))?;
+        std::fs::create_dir_all(&path).map_err(|error| refused(&path, error))?;
+        delete_runs(&path).map_err(|error| refused(&path, error))?;
         let options = self.shared.database();
         let families = families(&path, &options, stores)?;
         let descriptors =
             families.into_iter().map(|name| ColumnFamilyDescriptor::new(name, self.shared.family()));
-        let db = Db::open_cf_descriptors(&options, &path, descriptors)
-            .map_err(|error| refused(&path, &error.to_string()))?;
+        let db =
+            Db::open_cf_descriptors(&options, &path, descriptors).map_err(|error| refused(&path, error))?;
         let db = Arc::new(db);
         let mut engines: Vec<Box<dyn Engine>> = Vec::with_capacity(stores.len());
         for (index, store) in stores.iter().enumerate() {
@@ -66,7 +66,7 @@ fn families(path: &Path, options: &Options, stores: &[&str]) -> Result<BTreeSet<
     let mut names: BTreeSet<String> = stores.iter().map(|store| family_name(store)).collect();
     names.insert(DEFAULT_COLUMN_FAMILY_NAME.to_owned());
     if path.join("CURRENT").exists() {
-        names.extend(Db::list_cf(options, path).map_err(|error| refused(path, &error.to_string()))?);
+        names.extend(Db::list_cf(options, path).map_err(|error| refused(path, error))?);
     }
     Ok(names)
 }
@@ -95,7 +95,7 @@ fn delete_runs(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn refused(path: &Path, error: &str) -> StateError {
+fn refused(path: &Path, error: impl std::fmt::Display) -> StateError {
     let message = format!(
         "RocksDB cannot open it: {error}; if the disk is well and nothing else has it open, delete the directory: \
          the state is rebuilt from the changelog topics"

@@ -100,6 +100,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         self.tier.memory_bytes()
     }
 
+    fn cached_bytes(&self) -> u64 {
+        KeyValueStore::cached_bytes(self)
+    }
+
     fn engine_bytes(&self) -> u64 {
         self.engine.size_bytes()
     }

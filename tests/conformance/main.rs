@@ -1,0 +1,47 @@
+//! One suite, two Kafkas: every case runs on the embedded log and on a real 4.3.1 broker, with the same assertions.
+//!
+//! This is what makes tests on the embedded log evidence. The broker is started by `scripts/kafka up`, or named by
+//! `CONFORMANCE_BOOTSTRAP=host:port`. Without one the broker half says SKIPPED with a count, and fails if `CI=true`.
+//! Words on the command line choose the cases whose name contains one of them.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test without libtest's harness")]
+
+mod admin;
+mod broker;
+mod compaction;
+mod errors;
+mod groups;
+mod harness;
+mod membership_lost;
+mod offsets_and_timestamps;
+mod records;
+mod support;
+mod transaction_fencing;
+mod transaction_offsets;
+mod transactions;
+
+use harness::Case;
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    cases.extend_from_slice(offsets_and_timestamps::CASES);
+    cases.extend_from_slice(records::CASES);
+    cases.extend_from_slice(transactions::CASES);
+    cases.extend_from_slice(transaction_offsets::CASES);
+    cases.extend_from_slice(transaction_fencing::CASES);
+    cases.extend_from_slice(groups::CASES);
+    cases.extend_from_slice(membership_lost::CASES);
+    cases.extend_from_slice(compaction::CASES);
+    cases.extend_from_slice(errors::CASES);
+    cases.extend_from_slice(admin::CASES);
+    cases
+}
+
+fn main() -> std::process::ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let chosen = |case: &Case| words.is_empty() || words.iter().any(|word| case.name.contains(word.as_str()));
+    let cases: Vec<Case> = cases().into_iter().filter(chosen).collect();
+    let embedded = harness::run_on_embedded(&cases);
+    let broker = broker::run(&cases);
+    harness::report(&[("embedded log", embedded), ("broker", broker)])
+}

@@ -1,0 +1,171 @@
+//! One case, from build to the last input item. Comes in: a case. Goes out: a verdict.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use kstreams::testing::{DriverConfig, ProducedRecord, TopologyTestDriver};
+use kstreams::topic::Store;
+use kstreams::topology::Topology;
+use kstreams::types::{Header, Headers};
+use serde_json::{Value, json};
+
+use crate::base64;
+use crate::case::{Case, Input};
+use crate::compare::{self, Difference, Failure, Level, Observed};
+use crate::functions::Text;
+use crate::report::{Outcome, Verdict};
+use crate::topology::{self, Seen};
+
+/// Runs a case and compares.
+pub(crate) fn verdict(case: &Case) -> Verdict {
+    Verdict { id: case.id.clone(), level: case.level, outcome: outcome(case) }
+}
+
+fn outcome(case: &Case) -> Outcome {
+    let error = case.error();
+    if error.as_ref().is_some_and(|error| compare::skips(error, true)) {
+        return Outcome::Skipped;
+    }
+    let unsupported = topology::unsupported(case.steps());
+    if !unsupported.is_empty() {
+        return Outcome::Unsupported(unsupported);
+    }
+    let observed = match catch_unwind(AssertUnwindSafe(|| observe(case))) {
+        Ok(observed) => observed,
+        Err(panic) => return Outcome::Differs(panicked(&*panic)),
+    };
+    let refused = observed.error.as_ref().is_some_and(|failure| failure.phase == "build");
+    if error.as_ref().is_some_and(|error| compare::skips(error, refused)) {
+        return Outcome::Skipped;
+    }
+    compare::first_difference(case, &observed).map_or(Outcome::Equal, Outcome::Differs)
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Difference {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no text)");
+    Difference {
+        level: Level::A,
+        place: "panic".to_owned(),
+        ours: text.to_owned(),
+        theirs: "no panic".to_owned(),
+        at: None,
+    }
+}
+
+fn observe(case: &Case) -> Observed {
+    let seen = Seen::default();
+    let topology = match topology::build(&case.config, case.steps(), &seen) {
+        Ok(topology) => topology,
+        Err(error) => {
+            let error = Some(Failure { phase: "build", index: None, message: error.to_string() });
+            return Observed { error, ..Observed::default() };
+        }
+    };
+    let mut observed = Observed { describe: Some(topology.describe().to_string()), ..Observed::default() };
+    observed.error = drive(case, topology, &seen, &mut observed).err();
+    observed.seen = seen.entries();
+    observed
+}
+
+fn drive(case: &Case, topology: Topology, seen: &Seen, observed: &mut Observed) -> Result<(), Failure> {
+    let failed = |phase, index| {
+        move |error: &dyn std::fmt::Display| Failure { phase, index, message: error.to_string() }
+    };
+    let config = DriverConfig {
+        application_id: case.config.application_id.clone(),
+        wall_clock: case.config.wall_clock_start,
+        statestore_cache_max_bytes: case.config.cache_max_bytes,
+        ..DriverConfig::default()
+    };
+    let driver =
+        TopologyTestDriver::with_config(topology, config).map_err(|error| failed("start", None)(&error))?;
+    let mut result = Ok(());
+    for (index, item) in case.input.iter().enumerate() {
+        seen.at(index);
+        result = feed(&driver, item).map_err(|error| failed("input", Some(index))(&error));
+        if result.is_err() {
+            break;
+        }
+    }
+    let prefix = format!("{}-", case.config.application_id);
+    for topic in driver.produced_topics() {
+        let internal = topic.starts_with(&prefix);
+        let records = driver.produced(&topic).iter().map(|record| written(record, internal)).collect();
+        let topics = if internal { &mut observed.internal } else { &mut observed.outputs };
+        topics.insert(topic.to_string(), records);
+    }
+    result?;
+    observed.stores = stores(&driver);
+    observed.dropped = driver.dropped();
+    Ok(())
+}
+
+fn feed(driver: &TopologyTestDriver, item: &Input) -> kstreams::error::NodeResult {
+    match item {
+        Input::Advance { advance } => {
+            driver.try_advance_wall_clock(Duration::from_millis(advance.unsigned_abs()))
+        }
+        Input::Record { topic, key, value, ts, headers } => {
+            let bytes = |text: &Text| text.as_ref().map(|text| text.as_bytes().to_vec());
+            let headers: Headers = headers
+                .iter()
+                .map(|(key, value)| Header { key: key.clone(), value: bytes(value) })
+                .collect();
+            driver.pipe_raw(topic, bytes(key).as_deref(), bytes(value).as_deref(), *ts, headers)
+        }
+    }
+}
+
+/// A record as the case files write it: bytes in internal topics, text in all others.
+fn written(record: &ProducedRecord, internal: bool) -> Value {
+    let part = |bytes: &Option<Vec<u8>>| match bytes {
+        None => Value::Null,
+        Some(bytes) if internal => Value::String(base64::encode(bytes)),
+        Some(bytes) => Value::String(String::from_utf8_lossy(bytes).into_owned()),
+    };
+    let mut written = json!({
+        "key": part(&record.key),
+        "value": part(&record.value),
+        "timestamp": record.timestamp,
+        "at": record.item,
+    });
+    if !record.headers.is_empty() {
+        written["headers"] = record.headers.iter().map(header).collect();
+    }
+    written
+}
+
+fn header(header: &Header) -> Value {
+    let value = header.value.as_ref().map(|bytes| match bytes.iter().all(|byte| (32..127).contains(byte)) {
+        true => String::from_utf8_lossy(bytes).into_owned(),
+        false => format!("base64:{}", base64::encode(bytes)),
+    });
+    json!([header.key, value])
+}
+
+/// The rows of all stores. Their types say what they are: those of processors hold text by text; tables hold a
+/// timestamp with each value.
+fn stores(driver: &TopologyTestDriver) -> BTreeMap<String, Value> {
+    let mut stores = BTreeMap::new();
+    for name in driver.store_names() {
+        let rows: Vec<Value> = if let Some(store) = driver.find_store(&Store::<String, String>::named(&*name)) {
+            store.all().into_iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
+        } else if let Some(store) = driver.find_store(&Store::<Text, String>::named(&*name)) {
+            rows_with_time(store.rows())
+        } else if let Some(store) = driver.find_store(&Store::<Text, i64>::named(&*name)) {
+            rows_with_time(store.rows())
+        } else {
+            panic!("store `{name}` has rows of no type that the cases use")
+        };
+        stores.insert(name.to_string(), json!({ "type": "keyvalue", "rows": rows }));
+    }
+    stores
+}
+
+fn rows_with_time<V: ToString>(rows: Vec<(Text, V, i64)>) -> Vec<Value> {
+    rows.into_iter()
+        .map(|(key, value, timestamp)| json!({ "key": key, "value": value.to_string(), "timestamp": timestamp }))
+        .collect()
+}
