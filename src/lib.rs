@@ -40,8 +40,8 @@
 //! - `rocksdb` (default): stores on disk. Without it they are in memory and restore from their changelogs.
 
 pub use streams_core::{
-    client, config, dsl, error, handler, partitioner, processor, record, runtime, serdes, testing, topic, topology,
-    types,
+    client, config, dsl, error, handler, partitioner, processor, record, runtime, serdes, testing, topic,
+    topology, types,
 };
 
 /// The names that almost every application uses: `use kstreams::prelude::*`.
@@ -55,7 +55,8 @@ pub mod prelude {
     pub use streams_core::processor::{Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};
     pub use streams_core::record::Record;
     pub use streams_core::runtime::{
-        KafkaStreams, MetricsSnapshot, State, StateRestoreListener, StreamThreadExceptionResponse, StreamsError,
+        KafkaStreams, MetricsSnapshot, State, StateRestoreListener, StreamThreadExceptionResponse,
+        StreamsError,
     };
     pub use streams_core::serdes::{Auto, Json, Raw, Serde, SerdeError, SerdeRef};
     pub use streams_core::testing::TopologyTestDriver;

@@ -14,6 +14,8 @@ pub mod record;
 pub mod topic;
 // What can go wrong, and where.
 pub mod error;
+// Which partition a record goes to.
+pub mod partitioner;
 // What an application decides about bad records.
 pub mod handler;
 // Settings, under Kafka Streams' names.

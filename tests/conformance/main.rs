@@ -4,6 +4,8 @@
 //! `CONFORMANCE_BOOTSTRAP=host:port`. Without one the broker half says SKIPPED with a count, and fails if `CI=true`.
 //! Words on the command line choose the cases whose name contains one of them.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test without libtest's harness")]
+
 mod admin;
 mod broker;
 mod compaction;

@@ -11,8 +11,10 @@ const RECORDED: &str = "rustc 1.95.";
 
 #[test]
 fn mistakes_are_told_in_words_that_help() {
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("--version").output();
-    let version = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let output =
+        Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("--version").output();
+    let version =
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     if version.starts_with(RECORDED) {
         trybuild::TestCases::new().compile_fail("cases/*.rs");
         return;

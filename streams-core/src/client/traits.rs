@@ -81,6 +81,9 @@ pub struct ConsumerSettings {
     pub client_id: String,
     /// Group; `None` for a consumer that only assigns.
     pub group: Option<String>,
+    /// Identity of the member over restarts (static membership, KIP-345): a new consumer of the same instance takes the
+    /// place of the old one at once, instead of waiting for its session to time out.
+    pub group_instance: Option<String>,
     /// Hide records of open and aborted transactions.
     pub read_committed: bool,
     /// Settings passed through under librdkafka's or Java's names.
@@ -155,7 +158,7 @@ pub trait Consumer {
     /// Proof of the current membership.
     fn group_metadata(&self) -> GroupMetadata;
 
-    /// Leaves the group and closes, within `timeout`.
+    /// Leaves the group, with static membership too, and closes, within `timeout`.
     fn close(&mut self, timeout: Duration) -> Result<(), ClientError>;
 }
 

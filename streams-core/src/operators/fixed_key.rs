@@ -7,8 +7,9 @@ use std::time::Duration;
 use streams_state::types::{Headers, RecordContext, TaskId, Timestamp};
 
 use crate::error::BoxError;
-use crate::processor::{Downstream, Processor, ProcessorContext, Punctuation, PunctuationType};
+use crate::processor::{Downstream, Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};
 use crate::record::Record;
+use crate::topic::Store;
 
 /// A record whose key cannot be changed, so that what is forwarded stays in its partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,6 +88,18 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
     /// Stops a schedule.
     pub fn cancel(&mut self, punctuation: Punctuation) {
         self.0.cancel(punctuation);
+    }
+
+    /// The connected key-value store `store`, plain or timestamped.
+    ///
+    /// # Errors
+    /// The store is not connected, or has other types.
+    pub fn store<K2, V2, KS, VS>(&self, store: &Store<K2, V2, KS, VS>) -> Result<StoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.0.store(store)
     }
 
     /// The connected store of this name, as the type `S` it was made with.

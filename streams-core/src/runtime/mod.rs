@@ -1,5 +1,38 @@
-//! Threads, assignment, commit, recovery.
+//! Threads, assignment, commit, recovery: what turns the crank of the tasks on a real clock and real clients.
 
-mod clock;
+// The only place that reads the clock.
+pub mod clock;
+// States of an instance.
+mod state;
+// What can stop it.
+mod error;
+// What an application can watch.
+mod listener;
+mod metrics;
+// Before the first record.
+mod housekeeping;
+mod internal_topics;
+mod shared;
+mod tasks;
+// The path: poll, (process), produce, commit, recover.
+mod assignment;
+mod commit;
+mod poll;
+mod produce;
+mod recover;
+mod restore;
+mod stream_thread;
+// In virtual time on the embedded log.
+#[cfg(test)]
+mod tests;
+// The handle.
+mod kafka_streams;
 
-pub use clock::SystemClock;
+pub use error::StreamsError;
+pub use kafka_streams::KafkaStreams;
+pub use listener::{
+    StateListener, StateRestoreListener, StreamThreadExceptionResponse, UncaughtExceptionHandler,
+};
+pub use metrics::MetricsSnapshot;
+pub use recover::{Phase, Recovery};
+pub use state::{State, ThreadState};

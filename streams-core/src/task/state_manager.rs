@@ -227,6 +227,15 @@ impl StateManager {
         Ok(())
     }
 
+    /// Deletes all data of store number `store`: it restores from the start of its changelog.
+    pub fn wipe_store(&mut self, store: usize) -> Result<(), StateError> {
+        let Some(store) = self.stores.get_mut(store) else {
+            return Ok(());
+        };
+        store.reached = None;
+        store.instance.state.borrow_mut().wipe()
+    }
+
     /// Bytes of memory that the stores use.
     pub fn memory_bytes(&self) -> u64 {
         self.own().map(|store| store.instance.state.borrow().memory_bytes()).sum()

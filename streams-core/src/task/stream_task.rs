@@ -138,6 +138,11 @@ impl StreamTask {
         self.group.push(slot, raw);
     }
 
+    /// Forgets records that wait: the task stays over a rebalance and reads again from the committed offsets.
+    pub fn clear_queues(&mut self) {
+        self.group.clear();
+    }
+
     /// Number of records that wait in `slot`.
     #[inline]
     pub fn buffered(&self, slot: u32) -> usize {

@@ -18,6 +18,29 @@ use crate::topology::Topology;
 ///
 /// Each piped record is processed to its end, repartition topics included, before the call returns. Record caches are
 /// flushed after each record, so that nothing is held back.
+///
+/// ```
+/// use streams_core::dsl::StreamsBuilder;
+/// use streams_core::testing::TopologyTestDriver;
+/// use streams_core::topic::{Store, Topic};
+///
+/// const WORDS: Topic<(), String> = Topic::new("words");
+/// const COUNTS: Topic<String, i64> = Topic::new("counts");
+/// const STORE: Store<String, i64> = Store::new("counts");
+///
+/// let builder = StreamsBuilder::new();
+/// builder.stream(&WORDS).group_by(|_, word| word.clone()).count_with(&STORE).to_stream().to(&COUNTS);
+///
+/// let driver = TopologyTestDriver::new(builder.build()?)?;
+/// let words = driver.input(&WORDS);
+/// words.pipe((), "a");
+/// words.pipe((), "b");
+/// words.pipe((), "a");
+/// let counts = driver.output(&COUNTS).read_all();
+/// assert_eq!(counts, [("a".to_owned(), 1), ("b".to_owned(), 1), ("a".to_owned(), 2)]);
+/// assert_eq!(driver.store(&STORE).get(&"a".to_owned()), Some(2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TopologyTestDriver {
     crank: Rc<RefCell<Crank>>,
 }

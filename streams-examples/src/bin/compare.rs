@@ -73,7 +73,13 @@ fn run() -> Result<(), Failure> {
     let app = App::new("compare", &arguments.options)?;
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED).set_header([
-        "workload", "system", "CPU us/record", "steady us/record", "wall s", "peak MB", "checksum",
+        "workload",
+        "system",
+        "CPU us/record",
+        "steady us/record",
+        "wall s",
+        "peak MB",
+        "checksum",
     ]);
     for workload in &arguments.workloads {
         let input = write_input(&app, workload, arguments.records)?;

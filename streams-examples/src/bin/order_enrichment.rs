@@ -1,17 +1,20 @@
 //! Enriches orders with what a table knows of their customers, on the embedded log or on Kafka, and shows how.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::sync::Arc;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
-use streams_examples::demo::{App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands};
+use streams_examples::demo::{
+    App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands,
+};
 use streams_examples::order_enrichment::{
-    CUSTOMERS, Customer, DEAD_LETTERS, ENRICHED_ORDERS, EnrichedOrder, ORDERS, Order, TIER_TOTALS, TierTotal, topology,
+    CUSTOMERS, Customer, DEAD_LETTERS, ENRICHED_ORDERS, EnrichedOrder, ORDERS, Order, TIER_TOTALS, TierTotal,
+    topology,
 };
 
 const CUSTOMER_COUNT: u64 = 1_000;
@@ -108,7 +111,10 @@ fn run(app: &App, streams: KafkaStreams, feed: &Feed, stop: &Stop) -> Result<(),
         bytes(metrics.state_memory_bytes + metrics.state_engine_bytes),
     );
     if finished {
-        println!("Every order came out exactly once: totals and dead letters add up to the {} orders fed.", thousands(feed.fed() as i64));
+        println!(
+            "Every order came out exactly once: totals and dead letters add up to the {} orders fed.",
+            thousands(feed.fed() as i64)
+        );
     }
     if app.embedded {
         println!("The same binary on Kafka:\n  {}", app.kafka_command("demo-orders"));
@@ -167,7 +173,11 @@ fn feed_customers(app: &App) -> Result<(), Failure> {
     for number in 0..CUSTOMER_COUNT {
         let tier = TIERS[(spread(number) % TIERS.len() as u64) as usize];
         let customer = Customer { name: format!("Customer {number}"), tier: tier.to_owned() };
-        feeder.send(&mut customers, Some(format!("c{number}").as_bytes()), &serde_json::to_vec(&customer)?)?;
+        feeder.send(
+            &mut customers,
+            Some(format!("c{number}").as_bytes()),
+            &serde_json::to_vec(&customer)?,
+        )?;
     }
     feeder.flush()
 }

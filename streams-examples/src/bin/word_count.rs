@@ -11,7 +11,9 @@ use clap::Parser;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
-use streams_examples::demo::{App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands};
+use streams_examples::demo::{
+    App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands,
+};
 use streams_examples::word_count::{LINES, WORD_COUNTS, topology, words};
 
 /// The text shipped with the repository.
@@ -90,7 +92,10 @@ fn run(app: &App, streams: KafkaStreams, feed: &Feed, stop: &Stop) -> Result<(),
         bytes(metrics.state_memory_bytes + metrics.state_engine_bytes),
     );
     if finished {
-        println!("Every word was counted exactly once: the counts add up to the {} words fed.", thousands(feed.fed() as i64));
+        println!(
+            "Every word was counted exactly once: the counts add up to the {} words fed.",
+            thousands(feed.fed() as i64)
+        );
     }
     if app.embedded {
         println!("The same binary on Kafka:\n  {}", app.kafka_command("demo"));
@@ -123,7 +128,9 @@ fn start_feed(app: &App, input: Option<PathBuf>) -> Result<Feed, Failure> {
     let mut lines = feeder.target(LINES.name())?;
     let size = match &input {
         Some(path) if path.as_os_str() == "-" => None,
-        Some(path) => Some(std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?.len()),
+        Some(path) => {
+            Some(std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?.len())
+        }
         None => Some((SHIPPED.iter().map(|text| text.len()).sum::<usize>() * SHIPPED_ROUNDS) as u64),
     };
     Feed::start(size, AHEAD_MAX, move |feed| {

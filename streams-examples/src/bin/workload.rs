@@ -5,8 +5,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kstreams::client::rdkafka::RdKafka;
@@ -107,8 +107,14 @@ fn properties(harness: Harness, workload: &str) -> Result<BTreeMap<String, Strin
             set("replication.factor", "-1".to_owned());
             set("metadata.max.age.ms", "10000".to_owned());
             set("producer.linger.ms", "20".to_owned());
-            set("producer.transaction.timeout.ms", optional("TXN_TIMEOUT_MS").unwrap_or_else(|| "10000".to_owned()));
-            set("main.consumer.session.timeout.ms", optional("SESSION_MS").unwrap_or_else(|| "6000".to_owned()));
+            set(
+                "producer.transaction.timeout.ms",
+                optional("TXN_TIMEOUT_MS").unwrap_or_else(|| "10000".to_owned()),
+            );
+            set(
+                "main.consumer.session.timeout.ms",
+                optional("SESSION_MS").unwrap_or_else(|| "6000".to_owned()),
+            );
             set("main.consumer.heartbeat.interval.ms", "1500".to_owned());
         }
     }

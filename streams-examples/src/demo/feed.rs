@@ -166,7 +166,8 @@ impl Feeder {
         let headers = Headers::EMPTY;
         let (topic, timestamp) = (target.handle, Some(now()));
         loop {
-            let record = ProduceRecord { topic, partition, timestamp, key, value: Some(value), headers: &headers };
+            let record =
+                ProduceRecord { topic, partition, timestamp, key, value: Some(value), headers: &headers };
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.fault == Fault::QueueFull => {

@@ -50,7 +50,8 @@ impl<K: Eq + Hash + 'static, V: 'static> Tail<K, V> {
 
     /// Takes in what has been committed since the last call; waits up to `timeout` for the first record.
     pub fn poll(&mut self, timeout: Duration) -> Result<(), Failure> {
-        let mut batch = Batch { tail_keys: &self.keys, tail_values: &self.values, latest: &mut self.latest, records: 0 };
+        let mut batch =
+            Batch { tail_keys: &self.keys, tail_values: &self.values, latest: &mut self.latest, records: 0 };
         self.consumer.poll(timeout, &mut batch)?;
         self.records += batch.records;
         Ok(())

@@ -61,9 +61,18 @@ impl View {
             }
             Mode::Plain { printed } if printed.elapsed() >= PLAIN_INTERVAL => {
                 *printed = Instant::now();
-                let rows: Vec<String> =
-                    progress.rows.iter().take(3).map(|(label, count)| format!("{label} {}", thousands(*count))).collect();
-                eprintln!("{:6.1} s  {}  [{}]", elapsed.as_secs_f64(), figures(progress, elapsed), rows.join(", "));
+                let rows: Vec<String> = progress
+                    .rows
+                    .iter()
+                    .take(3)
+                    .map(|(label, count)| format!("{label} {}", thousands(*count)))
+                    .collect();
+                eprintln!(
+                    "{:6.1} s  {}  [{}]",
+                    elapsed.as_secs_f64(),
+                    figures(progress, elapsed),
+                    rows.join(", ")
+                );
             }
             Mode::Plain { .. } => {}
         }

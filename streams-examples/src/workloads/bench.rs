@@ -167,7 +167,10 @@ mod tests {
 
     #[test]
     fn enrich_reads_null_where_there_is_no_row() {
-        assert_eq!(texts(&run("enrich", &[("k", "row")], &[("k", "v"), ("other", "w")])), ["v|row", "w|null"]);
+        assert_eq!(
+            texts(&run("enrich", &[("k", "row")], &[("k", "v"), ("other", "w")])),
+            ["v|row", "w|null"]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use kstreams::error::BoxError;
 use kstreams::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::text::{Text, fields, number};
 
@@ -115,7 +116,7 @@ struct Transfer {
 }
 
 /// One side of a transfer: `transfer id,amount`.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Leg {
     transfer: String,
     amount: i64,
@@ -269,8 +270,12 @@ mod tests {
     #[test]
     fn bank_books_both_legs() {
         let driver = pipe("bank", &[("t1", "a1,a2,120"), ("t2", "a2,a1,20")]);
-        let expected =
-            [("a1", "1,-120,t1,-120"), ("a2", "1,120,t1,120"), ("a2", "2,100,t2,-20"), ("a1", "2,-100,t2,20")];
+        let expected = [
+            ("a1", "1,-120,t1,-120"),
+            ("a2", "1,120,t1,120"),
+            ("a2", "2,100,t2,-20"),
+            ("a1", "2,-100,t2,20"),
+        ];
         assert_eq!(output(&driver, "out"), pairs(&expected));
         assert!(driver.produced_topics().iter().any(|topic| &**topic == "test-by-account-repartition"));
     }

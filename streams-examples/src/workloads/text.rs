@@ -8,7 +8,7 @@ use kstreams::prelude::*;
 
 /// Serde of types with a text form: `Display` writes it, `FromStr` reads it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Text;
+pub(super) struct Text;
 
 impl<T: Display + FromStr<Err = String> + 'static> Serde<T> for Text {
     fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
@@ -18,7 +18,8 @@ impl<T: Display + FromStr<Err = String> + 'static> Serde<T> for Text {
 
     fn deserialize(&self, bytes: Option<&[u8]>) -> Result<T, SerdeError> {
         let bytes = bytes.ok_or_else(|| SerdeError::new("null where text was expected"))?;
-        let text = std::str::from_utf8(bytes).map_err(|error| SerdeError::new(format!("not UTF-8 text: {error}")))?;
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| SerdeError::new(format!("not UTF-8 text: {error}")))?;
         text.parse().map_err(SerdeError::new)
     }
 }

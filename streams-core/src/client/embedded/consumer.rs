@@ -10,7 +10,7 @@ use super::errors::{invalid, unknown_topic};
 use super::group::JoinRequest;
 use super::kafka::Shared;
 use super::log::Log;
-use super::membership::Membership;
+use super::membership::{Membership, Revocation};
 use super::partition::FetchedBatch;
 use crate::client::{
     ClientError, CommittedOffset, Consumer, ConsumerSettings, Fault, GroupMetadata, OffsetSpec, Polled,
@@ -124,6 +124,7 @@ impl EmbeddedConsumer {
             read_committed: settings.read_committed,
             request: JoinRequest {
                 topics: Vec::new(),
+                instance: settings.group_instance.clone(),
                 max_poll_interval_ms: number("max.poll.interval.ms", MAX_POLL_INTERVAL_MS)?,
                 session_timeout_ms: number("session.timeout.ms", SESSION_TIMEOUT_MS)?,
             },
@@ -224,12 +225,13 @@ impl Consumer for EmbeddedConsumer {
     }
 
     fn unsubscribe(&mut self) -> Result<(), ClientError> {
-        self.replace_positions(&[]);
-        let Some(mut membership) = self.membership.take() else { return Ok(()) };
-        self.kafka.change(|log, now| {
-            membership.leave(log, now);
-            Ok(())
-        })
+        let Self { kafka, membership, .. } = self;
+        let Some(member) = membership else { return Ok(()) };
+        if kafka.change(|log, now| Ok(member.unsubscribe(log, now)))? {
+            self.membership = None;
+            self.replace_positions(&[]);
+        }
+        Ok(())
     }
 
     fn poll(&mut self, timeout: Duration, sink: &mut dyn RecordSink) -> Result<Polled, ClientError> {
@@ -257,11 +259,15 @@ impl Consumer for EmbeddedConsumer {
 
     fn complete_revoke(&mut self) -> Result<(), ClientError> {
         let Self { kafka, membership, .. } = self;
-        let answered = kafka.change(|log, now| {
-            Ok(membership.as_mut().is_some_and(|membership| membership.complete_revoke(log, now)))
-        })?;
-        if !answered {
-            return Err(invalid("complete revoke", "no revocation waits for an answer"));
+        let Some(member) = membership else {
+            return Err(invalid("complete revoke", "the consumer is in no group"));
+        };
+        match kafka.change(|log, now| Ok(member.complete_revoke(log, now)))? {
+            Revocation::Unasked => {
+                return Err(invalid("complete revoke", "no revocation waits for an answer"));
+            }
+            Revocation::Done => {}
+            Revocation::Left => self.membership = None,
         }
         self.replace_positions(&[]);
         Ok(())
@@ -331,7 +337,12 @@ impl Consumer for EmbeddedConsumer {
     }
 
     fn close(&mut self, _: Duration) -> Result<(), ClientError> {
-        self.unsubscribe()
+        self.replace_positions(&[]);
+        let Some(mut membership) = self.membership.take() else { return Ok(()) };
+        self.kafka.change(|log, now| {
+            membership.leave(log, now);
+            Ok(())
+        })
     }
 }
 

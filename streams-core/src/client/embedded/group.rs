@@ -21,6 +21,8 @@ use crate::client::{ClientError, GroupMetadata};
 #[derive(Clone, Debug)]
 pub(super) struct JoinRequest {
     pub(super) topics: Vec<Arc<str>>,
+    /// `group.instance.id`: who it is over restarts.
+    pub(super) instance: Option<String>,
     /// `max.poll.interval.ms`: longest time between polls, and for joining again in a rebalance.
     pub(super) max_poll_interval_ms: i64,
     /// `session.timeout.ms`: how long a member that vanished without leaving is waited for.
@@ -77,15 +79,30 @@ impl Group {
 
     /// A member joins, or joins again. Anything but an answer to a rebalance begins one.
     pub(super) fn join(&mut self, member: &str, request: JoinRequest, now_ms: i64) {
-        let joined =
-            Member { request, joined: true, last_poll_ms: now_ms, vanished_ms: None, assignment: Vec::new() };
+        let replaced = self.take_instance(member, &request);
+        let stays = replaced.as_ref().is_some_and(|old| old.request.topics == request.topics);
+        let assignment = replaced.map(|old| old.assignment).unwrap_or_default();
+        let joined = Member { request, joined: true, last_poll_ms: now_ms, vanished_ms: None, assignment };
         self.members.insert(member.to_owned(), joined);
+        if stays && self.rebalance_deadline_ms.is_none() {
+            return;
+        }
         if self.rebalance_deadline_ms.is_none() {
             self.begin_rebalance(now_ms);
             if let Some(member) = self.members.get_mut(member) {
                 member.joined = true;
             }
         }
+    }
+
+    /// The other member of the same instance, which `member` replaces and fences: the group does not know it any more.
+    fn take_instance(&mut self, member: &str, request: &JoinRequest) -> Option<Member> {
+        let instance = request.instance.as_ref()?;
+        let same = |(id, old): (&String, &Member)| {
+            (id != member && old.request.instance.as_ref() == Some(instance)).then(|| id.clone())
+        };
+        let id = self.members.iter().find_map(same)?;
+        self.members.remove(&id)
     }
 
     /// A member leaves.

@@ -1,5 +1,6 @@
 //! The handle of an embedded Kafka: makes clients, and does by one call what examples and tests need.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use super::errors::unknown_topic;
 use super::log::{Log, Now};
 use super::producer::EmbeddedProducer;
 use crate::client::{
-    Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, NewTopic, OffsetSpec, Producer,
-    ProducerSettings,
+    Admin, ClientError, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, NewTopic, OffsetSpec,
+    Producer, ProducerSettings,
 };
 
 /// A Kafka in this process. Clones share it; it lives as long as one of them or one of its clients.
@@ -36,6 +37,8 @@ pub(super) struct Shared {
     log: Mutex<Log>,
     /// Signalled when a waiting call may find something new.
     changed: Condvar,
+    /// Calls that wait. Written and read under the lock; nobody is signalled for nothing.
+    waiting: AtomicUsize,
     clock: Box<dyn Clock>,
 }
 
@@ -59,7 +62,12 @@ pub struct StoredRecord {
 impl EmbeddedKafka {
     /// An embedded Kafka without topics that lives by `clock`.
     pub fn new(clock: impl Clock + 'static) -> Self {
-        Self(Arc::new(Shared { log: Mutex::default(), changed: Condvar::new(), clock: Box::new(clock) }))
+        Self(Arc::new(Shared {
+            log: Mutex::default(),
+            changed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            clock: Box::new(clock),
+        }))
     }
 
     /// Creates a topic with Kafka's default settings.
@@ -179,6 +187,12 @@ impl EmbeddedKafka {
         (0..count).map(|p| log.offset(&TopicPartition::new(topic, p), OffsetSpec::End)).collect()
     }
 
+    /// What `group` has committed for a partition; `None` if nothing, or while a transaction that holds it is open.
+    pub fn committed_offset(&self, group: &str, partition: &TopicPartition) -> Option<CommittedOffset> {
+        let (log, _) = self.0.lock();
+        log.committed(group, std::slice::from_ref(partition))?.into_iter().next().flatten()
+    }
+
     /// Compacts a topic now, whatever its `cleanup.policy`: of each key the last decided record stays, offsets stay
     /// as they are, aborted records go, tombstones go `delete.retention.ms` after they were first compacted.
     ///
@@ -225,8 +239,11 @@ impl Shared {
     ) -> Result<T, ClientError> {
         let (mut log, now) = self.lock();
         let answer = change(&mut log, now);
+        let somebody_waits = self.waiting.load(Ordering::Relaxed) > 0;
         drop(log);
-        self.changed.notify_all();
+        if somebody_waits {
+            self.changed.notify_all();
+        }
         answer
     }
 
@@ -248,7 +265,9 @@ impl Shared {
             }
             let wake_ms = log.next_deadline_ms().map_or(deadline_ms, |at| at.min(deadline_ms));
             let wait = Duration::from_millis(u64::try_from(wake_ms - now.ms).unwrap_or(0).max(1));
+            self.waiting.fetch_add(1, Ordering::Relaxed);
             let (guard, _) = self.changed.wait_timeout(log, wait).unwrap_or_else(PoisonError::into_inner);
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             log = guard;
             now.ms = self.clock.now_ms();
             if log.advance(now.ms) {

@@ -37,6 +37,19 @@ pub(super) struct Membership {
     assignment: Vec<TopicPartition>,
     /// Subscribed topics that were missing when it was last looked, not yet reported.
     unreported: bool,
+    /// Unsubscribed: leaves the group once the partitions are given back.
+    leaving: bool,
+}
+
+/// What came of giving partitions back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Revocation {
+    /// Nobody had asked for it.
+    Unasked,
+    /// They are given back, and the group is joined again.
+    Done,
+    /// They are given back, and the group is left.
+    Left,
 }
 
 impl Membership {
@@ -50,6 +63,7 @@ impl Membership {
             generation: -1,
             assignment: Vec::new(),
             unreported: true,
+            leaving: false,
         }
     }
 
@@ -57,6 +71,7 @@ impl Membership {
     pub(super) fn resubscribe(&mut self, topics: Vec<Arc<str>>, log: &mut Log, now: Now) {
         self.request.topics = topics;
         self.unreported = true;
+        self.leaving = false;
         match self.phase {
             Phase::Absent | Phase::Losing => {}
             Phase::Joined => self.join(log, now),
@@ -103,14 +118,14 @@ impl Membership {
                         self.phase = Phase::Losing;
                         return Some(RebalanceEvent::Lost(self.assignment.clone()));
                     }
+                    Standing::Settled(_) if !self.leaving => return None,
                     Standing::MustJoin | Standing::Waiting if self.assignment.is_empty() => {
-                        self.join(log, now)
+                        self.join(log, now);
                     }
-                    Standing::MustJoin | Standing::Waiting => {
+                    Standing::MustJoin | Standing::Waiting | Standing::Settled(_) => {
                         self.phase = Phase::Revoking;
                         return Some(RebalanceEvent::Revoked(self.assignment.clone()));
                     }
-                    Standing::Settled(_) => return None,
                 },
             }
         }
@@ -144,23 +159,34 @@ impl Membership {
         assigning
     }
 
-    /// The partitions were given back. Whether it was asked for.
-    pub(super) fn complete_revoke(&mut self, log: &mut Log, now: Now) -> bool {
+    /// The partitions were given back.
+    pub(super) fn complete_revoke(&mut self, log: &mut Log, now: Now) -> Revocation {
         match self.phase {
+            Phase::Absent | Phase::Joined | Phase::Assigning | Phase::Stable => return Revocation::Unasked,
+            Phase::Losing => self.forget(),
+            Phase::Revoking if self.leaving => self.leave(log, now),
             Phase::Revoking => {
                 self.assignment.clear();
                 match log.group(&self.group).standing(&self.member) {
                     Standing::Gone => self.forget(),
                     Standing::MustJoin | Standing::Waiting | Standing::Settled(_) => self.join(log, now),
                 }
-                true
             }
-            Phase::Losing => {
-                self.forget();
-                true
-            }
-            Phase::Absent | Phase::Joined | Phase::Assigning | Phase::Stable => false,
         }
+        if self.leaving { Revocation::Left } else { Revocation::Done }
+    }
+
+    /// Unsubscribes. Whether the group is left already: who owns partitions is asked to give them back first.
+    pub(super) fn unsubscribe(&mut self, log: &mut Log, now: Now) -> bool {
+        self.leaving = match self.phase {
+            Phase::Absent | Phase::Joined => false,
+            Phase::Stable => !self.assignment.is_empty(),
+            Phase::Assigning | Phase::Revoking | Phase::Losing => true,
+        };
+        if !self.leaving {
+            self.leave(log, now);
+        }
+        !self.leaving
     }
 
     fn forget(&mut self) {

@@ -1,1 +1,165 @@
-//! Kafka through librdkafka. (in work)
+//! The edge to a real Kafka, on librdkafka.
+//!
+//! [`RdKafka`] makes the clients. `consumer` and `producer` are the two ends of a record's path, `worker` waits for
+//! brokers in a producer's stead, `admin` manages topics; `classify` says what failures mean, `properties` speaks
+//! Java's setting names. All unsafe code is in `ffi`.
+
+mod admin;
+mod classify;
+mod consumer;
+mod ffi;
+mod handle;
+mod producer;
+mod properties;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::admin::KafkaAdmin;
+use self::consumer::KafkaConsumer;
+use self::ffi::{Kind, Native, SettingFault};
+use self::producer::KafkaProducer;
+use self::properties::Role;
+use super::{
+    Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, Producer, ProducerSettings,
+};
+
+/// Settings of every client. What the user says comes over these.
+const COMMON: &[(&str, &str)] = &[
+    ("log.connection.close", "false"),
+    ("enable.metrics.push", "false"),
+    ("socket.keepalive.enable", "true"),
+    // A broker that restarts is found again soon.
+    ("reconnect.backoff.ms", "50"),
+    ("reconnect.backoff.max.ms", "1000"),
+];
+
+/// Settings of every consumer.
+const CONSUMER: &[(&str, &str)] = &[
+    // Fetched records wait in librdkafka, per partition: a fetch is made while less than this many of a partition
+    // wait, and brings at most `fetch.message.max.bytes` of it. Small records cost ten times their size there.
+    ("queued.min.messages", "10000"),
+    ("queued.max.messages.kbytes", "2048"),
+    ("fetch.message.max.bytes", "262144"),
+    ("fetch.max.bytes", "8388608"),
+    // A partition whose queue was full is fetched again after this.
+    ("fetch.queue.backoff.ms", "2"),
+    // One fetch is on its way to a broker at a time: one that waits for quiet partitions holds up busy ones.
+    ("fetch.wait.max.ms", "50"),
+];
+
+/// Settings of every producer.
+const PRODUCER: &[(&str, &str)] = &[
+    ("linger.ms", "20"),
+    ("batch.num.messages", "20000"),
+    ("queue.buffering.max.messages", "200000"),
+    ("queue.buffering.max.kbytes", "32768"),
+    // Partitions are always explicit.
+    ("sticky.partitioning.linger.ms", "0"),
+];
+
+/// Makes clients of a Kafka cluster.
+///
+/// # Examples
+/// ```
+/// use std::collections::BTreeMap;
+/// use streams_core::client::{ClientSupplier, rdkafka::RdKafka};
+///
+/// let kafka = RdKafka::new("localhost:9092", BTreeMap::new());
+/// assert_eq!(kafka.describe(), "Kafka at localhost:9092");
+/// ```
+#[derive(Clone, Debug)]
+pub struct RdKafka {
+    bootstrap_servers: Arc<str>,
+    properties: BTreeMap<String, String>,
+}
+
+impl RdKafka {
+    /// Clients that start at `bootstrap_servers` (`host:port`, comma-separated).
+    ///
+    /// `properties` are settings under Java's or librdkafka's names. With a prefix (`consumer.`, `main.consumer.`,
+    /// `restore.consumer.`, `producer.`, `admin.`) they are for that kind of client only and win over plain ones.
+    /// A wrong one is reported when the first client is made. Nothing connects here.
+    pub fn new(bootstrap_servers: impl Into<Arc<str>>, properties: BTreeMap<String, String>) -> Self {
+        Self { bootstrap_servers: bootstrap_servers.into(), properties }
+    }
+
+    /// A client with `defaults`, then the user's properties, then `fixed` settings.
+    fn native(
+        &self,
+        role: Role,
+        defaults: &[(&str, &str)],
+        properties: &BTreeMap<String, String>,
+        fixed: Vec<(&str, String)>,
+    ) -> Result<Native, ClientError> {
+        let mut settings = BTreeMap::new();
+        for (key, value) in COMMON.iter().chain(defaults) {
+            settings.insert((*key).to_owned(), (*value).to_owned());
+        }
+        properties::apply(&mut settings, role, &self.properties)?;
+        properties::apply(&mut settings, role, properties)?;
+        settings.insert("bootstrap.servers".to_owned(), self.bootstrap_servers.to_string());
+        for (key, value) in fixed {
+            settings.insert(key.to_owned(), value);
+        }
+        let kind = match role {
+            Role::Main | Role::Restore => Kind::Consumer,
+            Role::Producer | Role::Admin => Kind::Producer,
+        };
+        let settings: Vec<_> = settings.into_iter().collect();
+        Native::new(kind, &settings).map_err(|fault| match fault {
+            SettingFault::Unknown(key) => properties::unknown(&key),
+            SettingFault::Invalid(words) => {
+                ClientError::new(Fault::Invalid, "configure a Kafka client", words)
+            }
+        })
+    }
+}
+
+impl ClientSupplier for RdKafka {
+    fn consumer(&self, settings: &ConsumerSettings) -> Result<Box<dyn Consumer>, ClientError> {
+        let isolation = if settings.read_committed { "read_committed" } else { "read_uncommitted" };
+        let role = if settings.group.is_some() { Role::Main } else { Role::Restore };
+        // librdkafka wants a group even of a consumer that only assigns; it never joins it.
+        let group = settings.group.clone().unwrap_or_else(|| "none".to_owned());
+        let mut fixed = vec![
+            ("client.id", settings.client_id.clone()),
+            ("group.id", group),
+            ("enable.auto.commit", "false".to_owned()),
+            ("enable.auto.offset.store", "false".to_owned()),
+            ("auto.offset.reset", "error".to_owned()),
+            ("isolation.level", isolation.to_owned()),
+            ("partition.assignment.strategy", "range".to_owned()),
+            ("enable.partition.eof", "true".to_owned()),
+        ];
+        if let Some(instance) = &settings.group_instance {
+            fixed.push(("group.instance.id", instance.clone()));
+        }
+        let native = self.native(role, CONSUMER, &settings.properties, fixed)?;
+        let group = settings.group.clone();
+        Ok(Box::new(KafkaConsumer::new(native, group, settings.read_committed, &self.bootstrap_servers)?))
+    }
+
+    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
+        let mut fixed =
+            vec![("client.id", settings.client_id.clone()), ("enable.idempotence", "true".to_owned())];
+        if let Some(id) = &settings.transactional_id {
+            fixed.push(("transactional.id", id.clone()));
+        }
+        if let Some(timeout) = settings.transaction_timeout {
+            fixed.push(("transaction.timeout.ms", timeout.as_millis().to_string()));
+        }
+        let native = self.native(Role::Producer, PRODUCER, &settings.properties, fixed)?;
+        Ok(Box::new(KafkaProducer::new(native, &self.bootstrap_servers)?))
+    }
+
+    fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
+        let native = self.native(Role::Admin, &[], &BTreeMap::new(), Vec::new())?;
+        Ok(Box::new(KafkaAdmin::new(native, &self.bootstrap_servers)))
+    }
+
+    fn describe(&self) -> String {
+        format!("Kafka at {}", self.bootstrap_servers)
+    }
+}

@@ -1,0 +1,139 @@
+//! Creating, inspecting and deleting topics.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use streams_state::types::TopicPartition;
+
+use super::ffi::{Failure, Native, PartitionList};
+use super::handle::Handle;
+use crate::client::{Admin, AdminTopic, ClientError, Fault, NewTopic};
+
+/// How often a new topic is looked for until every broker that we ask knows it.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// An admin client on librdkafka.
+pub(super) struct KafkaAdmin {
+    handle: Handle,
+}
+
+impl KafkaAdmin {
+    /// An admin client.
+    pub(super) fn new(native: Native, address: &Arc<str>) -> Self {
+        Self { handle: Handle::new(Arc::new(native), address) }
+    }
+
+    fn describe(&self, topics: &[String], timeout: Duration) -> Result<HashMap<String, i32>, ClientError> {
+        let answer = self.handle.native().describe_topics(topics, timeout);
+        let answer = self
+            .handle
+            .check(answer)
+            .map_err(|failure| self.handle.read_error("describe topics", failure))?;
+        let mut known = HashMap::with_capacity(answer.len());
+        for (topic, count) in answer {
+            match count {
+                Ok(count) => {
+                    known.insert(topic, count);
+                }
+                Err(failure) => {
+                    let error = self.handle.read_error(format!("describe topic `{topic}`"), failure);
+                    if error.fault != Fault::UnknownTopic {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// A created topic is known to the controller first, and to brokers a moment later.
+    fn wait_until_known(&self, mut topics: Vec<String>, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        while !topics.is_empty() && Instant::now() < deadline {
+            if let Ok(known) = self.describe(&topics, deadline.saturating_duration_since(Instant::now())) {
+                topics.retain(|topic| !known.contains_key(topic));
+            }
+            if !topics.is_empty() {
+                thread::sleep(LOOK_AGAIN);
+            }
+        }
+    }
+}
+
+impl Admin for KafkaAdmin {
+    fn describe_topics(
+        &mut self,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<Vec<Option<AdminTopic>>, ClientError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.describe(topics, timeout)?;
+        let topic =
+            |name: &String| known.get(name).map(|&partitions| AdminTopic { name: name.clone(), partitions });
+        Ok(topics.iter().map(topic).collect())
+    }
+
+    fn create_topics(
+        &mut self,
+        topics: &[NewTopic],
+        timeout: Duration,
+    ) -> Result<Vec<Result<(), ClientError>>, ClientError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let deadline = Instant::now() + timeout;
+        let answer = self.handle.native().create_topics(topics, timeout);
+        let answer =
+            self.handle.check(answer).map_err(|failure| self.handle.error("create topics", failure))?;
+        let mut outcomes: HashMap<String, Result<(), Failure>> = answer.into_iter().collect();
+        let created = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(name, _)| name.clone());
+        self.wait_until_known(created.collect(), deadline.saturating_duration_since(Instant::now()));
+        let outcome = |topic: &NewTopic| {
+            let call = format!("create topic `{}`", topic.name);
+            match outcomes.remove(&topic.name) {
+                Some(Ok(())) => Ok(()),
+                Some(Err(failure)) => Err(self.handle.error(call, failure)),
+                None => Err(ClientError::new(Fault::Unknown, call, "the broker says nothing of it")),
+            }
+        };
+        Ok(topics.iter().map(outcome).collect())
+    }
+
+    fn delete_topics(&mut self, topics: &[String], timeout: Duration) -> Result<(), ClientError> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let answer = self.handle.native().delete_topics(topics, timeout);
+        let answer =
+            self.handle.check(answer).map_err(|failure| self.handle.error("delete topics", failure))?;
+        for (topic, outcome) in answer {
+            if let Err(failure) = outcome {
+                let error = self.handle.error(format!("delete topic `{topic}`"), failure);
+                if error.fault != Fault::UnknownTopic {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_records(
+        &mut self,
+        before: &[(TopicPartition, i64)],
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        let mut list = PartitionList::with_capacity(before.len());
+        for (partition, offset) in before {
+            list.add(&partition.topic, partition.partition, *offset, "");
+        }
+        let answer = self.handle.check(self.handle.native().delete_records(&list, timeout));
+        answer.map_err(|failure| self.handle.error("delete records", failure))
+    }
+}

@@ -1,0 +1,377 @@
+//! Administration: each request has its own queue, so that the late answer of one is not taken for another's.
+
+use std::ffi::{CString, c_char};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::bindings as sys;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::list::{entries, entry};
+use super::queue::Event;
+use super::{Failure, Native, PartitionList, Queue, millis, name, text};
+use crate::client::{NewTopic, OffsetSpec};
+
+/// How much longer we wait than librdkafka does, so that its answer "timed out" arrives.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Whether the end of a partition is before or behind open transactions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Isolation {
+    /// The end of the log.
+    ReadUncommitted,
+    /// The last stable offset.
+    ReadCommitted,
+}
+
+/// Options of a request. Freed when dropped.
+struct Options(*mut sys::rd_kafka_AdminOptions_t);
+
+impl Options {
+    fn new(native: &Native, operation: sys::rd_kafka_admin_op_t, timeout: Duration) -> Self {
+        let mut words = [0; 256];
+        // SAFETY: living client; the object is ours; the buffer is as long as it is said to be. A timeout that is
+        // out of range leaves the default.
+        unsafe {
+            let options = sys::rd_kafka_AdminOptions_new(native.rk(), operation);
+            let _ = sys::rd_kafka_AdminOptions_set_request_timeout(
+                options,
+                millis(timeout).max(1),
+                words.as_mut_ptr(),
+                words.len(),
+            );
+            Self(options)
+        }
+    }
+
+    /// Lets the broker wait until what was asked for is done everywhere.
+    fn wait_until_done(&self, timeout: Duration) {
+        let mut words = [0; 256];
+        // SAFETY: our object; the buffer is as long as it is said to be.
+        let _ = unsafe {
+            sys::rd_kafka_AdminOptions_set_operation_timeout(
+                self.0,
+                millis(timeout).clamp(1, 60_000),
+                words.as_mut_ptr(),
+                words.len(),
+            )
+        };
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: ours, freed once.
+        unsafe { sys::rd_kafka_AdminOptions_destroy(self.0) }
+    }
+}
+
+/// Sends a request with `send` and waits for its answer.
+fn ask(native: &Arc<Native>, timeout: Duration, send: impl FnOnce(&Queue)) -> Result<Event, Failure> {
+    let out_of_queues = || Failure::new(RDKafkaErrorCode::CriticalSystemResource, "no queue");
+    let answers = Queue::new(native).ok_or_else(out_of_queues)?;
+    send(&answers);
+    let event = answers.poll(timeout + GRACE).ok_or_else(|| {
+        Failure::new(RDKafkaErrorCode::OperationTimedOut, format!("no answer within {timeout:?}"))
+    })?;
+    event.failure().map_or(Ok(event), Err)
+}
+
+/// The pointers of a C array.
+///
+/// # Safety
+/// `array` is null or points to `count` pointers that live for `'a`.
+unsafe fn pointers<'a, T>(array: *const *const T, count: usize) -> &'a [*const T] {
+    if array.is_null() || count == 0 {
+        return &[];
+    }
+    // SAFETY: by the contract of this function.
+    unsafe { std::slice::from_raw_parts(array, count) }
+}
+
+/// Topic results in the order of the answer: name and what failed.
+///
+/// # Safety
+/// `array` points to `count` living topic results, or is null.
+unsafe fn topic_results(
+    array: *const *const sys::rd_kafka_topic_result_t,
+    count: usize,
+) -> Vec<(String, Result<(), Failure>)> {
+    // SAFETY: living results; strings are copied.
+    unsafe {
+        pointers(array, count)
+            .iter()
+            .map(|&result| {
+                let mut outcome = Failure::check(sys::rd_kafka_topic_result_error(result));
+                if let Err(failure) = &mut outcome {
+                    let words = text(sys::rd_kafka_topic_result_error_string(result));
+                    if !words.is_empty() {
+                        failure.text = words;
+                    }
+                }
+                (text(sys::rd_kafka_topic_result_name(result)), outcome)
+            })
+            .collect()
+    }
+}
+
+/// Number of partitions of topics, or why it is not known.
+pub(super) type TopicCounts = Vec<(String, Result<i32, Failure>)>;
+
+impl Native {
+    /// Number of partitions of each topic.
+    pub(crate) fn describe_topics(
+        self: &Arc<Self>,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<TopicCounts, Failure> {
+        let names: Vec<CString> = topics.iter().map(|topic| name(topic)).collect();
+        let mut addresses: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+        let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout);
+        let event = ask(self, timeout, |answers| {
+            // SAFETY: names live until the call returns, which copies them; the collection is ours, freed once.
+            unsafe {
+                let collection =
+                    sys::rd_kafka_TopicCollection_of_topic_names(addresses.as_mut_ptr(), addresses.len());
+                sys::rd_kafka_DescribeTopics(self.rk(), collection, options.0, answers.as_ptr());
+                sys::rd_kafka_TopicCollection_destroy(collection);
+            }
+        })?;
+        // SAFETY: descriptions belong to the event; names and errors are copied.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeTopics_result(event.as_ptr());
+            let mut count = 0;
+            let array = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+            Ok(pointers(array.cast_const(), count).iter().map(|&topic| description(topic)).collect())
+        }
+    }
+
+    /// Creates topics; an answer for each.
+    pub(crate) fn create_topics(
+        self: &Arc<Self>,
+        topics: &[NewTopic],
+        timeout: Duration,
+    ) -> Result<Vec<(String, Result<(), Failure>)>, Failure> {
+        let mut requests = NewTopics(Vec::with_capacity(topics.len()));
+        for topic in topics {
+            requests.add(topic)?;
+        }
+        let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout);
+        options.wait_until_done(timeout);
+        let event = ask(self, timeout, |answers| {
+            let (array, count) = (requests.0.as_mut_ptr(), requests.0.len());
+            // SAFETY: `count` living requests, copied by the call.
+            unsafe { sys::rd_kafka_CreateTopics(self.rk(), array, count, options.0, answers.as_ptr()) }
+        })?;
+        // SAFETY: results belong to the event.
+        unsafe {
+            let result = sys::rd_kafka_event_CreateTopics_result(event.as_ptr());
+            let mut count = 0;
+            let array = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
+            Ok(topic_results(array.cast_const(), count))
+        }
+    }
+
+    /// Deletes topics; an answer for each.
+    pub(crate) fn delete_topics(
+        self: &Arc<Self>,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<Vec<(String, Result<(), Failure>)>, Failure> {
+        let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETETOPICS, timeout);
+        options.wait_until_done(timeout);
+        // SAFETY: each request is ours, copied by the call and freed once after it; results belong to the event.
+        unsafe {
+            let mut requests: Vec<_> =
+                topics.iter().map(|topic| sys::rd_kafka_DeleteTopic_new(name(topic).as_ptr())).collect();
+            let event = ask(self, timeout, |answers| {
+                let (array, count) = (requests.as_mut_ptr(), requests.len());
+                sys::rd_kafka_DeleteTopics(self.rk(), array, count, options.0, answers.as_ptr());
+            });
+            sys::rd_kafka_DeleteTopic_destroy_array(requests.as_mut_ptr(), requests.len());
+            let event = event?;
+            let result = sys::rd_kafka_event_DeleteTopics_result(event.as_ptr());
+            let mut count = 0;
+            let array = sys::rd_kafka_DeleteTopics_result_topics(result, &raw mut count);
+            Ok(topic_results(array.cast_const(), count))
+        }
+    }
+
+    /// Deletes records before the offsets in the list.
+    pub(crate) fn delete_records(
+        self: &Arc<Self>,
+        before: &PartitionList,
+        timeout: Duration,
+    ) -> Result<(), Failure> {
+        let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETERECORDS, timeout);
+        options.wait_until_done(timeout);
+        let event = ask(self, timeout, |answers| {
+            // SAFETY: the request copies the list, the call copies the request, which is freed once after it.
+            unsafe {
+                let mut request = sys::rd_kafka_DeleteRecords_new(before.as_ptr());
+                let answers = answers.as_ptr();
+                sys::rd_kafka_DeleteRecords(self.rk(), &raw mut request, 1, options.0, answers);
+                sys::rd_kafka_DeleteRecords_destroy(request);
+            }
+        })?;
+        // SAFETY: the list belongs to the event.
+        unsafe {
+            let result = sys::rd_kafka_event_DeleteRecords_result(event.as_ptr());
+            let list = sys::rd_kafka_DeleteRecords_result_offsets(result);
+            entries(list).find_map(|entry| entry.failure).map_or(Ok(()), Err)
+        }
+    }
+
+    /// First or last offsets: topic, partition, and the offset or what failed.
+    pub(crate) fn list_offsets(
+        self: &Arc<Self>,
+        partitions: &[(&str, i32)],
+        spec: OffsetSpec,
+        timeout: Duration,
+    ) -> Result<Vec<(String, i32, Result<i64, Failure>)>, Failure> {
+        let (place, isolation) = match spec {
+            OffsetSpec::Beginning => {
+                (sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST, Isolation::ReadUncommitted)
+            }
+            OffsetSpec::End => {
+                (sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST, Isolation::ReadUncommitted)
+            }
+            OffsetSpec::Stable => {
+                (sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST, Isolation::ReadCommitted)
+            }
+        };
+        let mut list = PartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            list.add(topic, *partition, place as i64, "");
+        }
+        let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout);
+        let level = match isolation {
+            Isolation::ReadUncommitted => {
+                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
+            }
+            Isolation::ReadCommitted => {
+                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
+            }
+        };
+        // SAFETY: our object; the error object is ours.
+        unsafe { Failure::take(sys::rd_kafka_AdminOptions_set_isolation_level(options.0, level))? };
+        let event = ask(self, timeout, |answers| {
+            // SAFETY: living list, copied by the call.
+            unsafe { sys::rd_kafka_ListOffsets(self.rk(), list.as_ptr(), options.0, answers.as_ptr()) }
+        })?;
+        // SAFETY: results belong to the event; their elements are read and copied.
+        unsafe {
+            let result = sys::rd_kafka_event_ListOffsets_result(event.as_ptr());
+            let mut count = 0;
+            let array = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+            Ok(pointers(array.cast_const(), count)
+                .iter()
+                .map(|&info| {
+                    let read = entry(&*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info));
+                    (read.topic.to_owned(), read.partition, read.failure.map_or(Ok(read.offset), Err))
+                })
+                .collect())
+        }
+    }
+
+    /// Committed offsets of `group`, as a list of topic, partition, offset and metadata. Waits for open
+    /// transactions: a failure `UnstableOffsetCommit` means "ask again".
+    pub(crate) fn stable_group_offsets<T>(
+        self: &Arc<Self>,
+        group: &str,
+        partitions: &PartitionList,
+        timeout: Duration,
+        read: impl FnMut(super::list::Entry<'_>) -> Result<T, Failure>,
+    ) -> Result<Vec<T>, Failure> {
+        let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
+        let options = Options::new(self, operation, timeout);
+        // SAFETY: our object; the error object is ours.
+        unsafe { Failure::take(sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.0, 1))? };
+        let event = ask(self, timeout, |answers| {
+            let group = name(group);
+            // SAFETY: the request copies name and list, the call copies the request, freed once after it.
+            unsafe {
+                let mut request =
+                    sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), partitions.as_ptr());
+                let answers = answers.as_ptr();
+                sys::rd_kafka_ListConsumerGroupOffsets(self.rk(), &raw mut request, 1, options.0, answers);
+                sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
+            }
+        })?;
+        // SAFETY: groups and their lists belong to the event.
+        unsafe {
+            let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(event.as_ptr());
+            let mut count = 0;
+            let array = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
+            let Some(&group) = pointers(array.cast_const(), count).first() else {
+                return Ok(Vec::new());
+            };
+            let error = sys::rd_kafka_group_result_error(group);
+            if !error.is_null() {
+                return Err(Failure::read(error));
+            }
+            entries(sys::rd_kafka_group_result_partitions(group)).map(read).collect()
+        }
+    }
+}
+
+/// Reads a topic description.
+///
+/// # Safety
+/// `topic` is a living description.
+unsafe fn description(topic: *const sys::rd_kafka_TopicDescription_t) -> (String, Result<i32, Failure>) {
+    // SAFETY: getters of a living description; the error object belongs to it.
+    unsafe {
+        let name = text(sys::rd_kafka_TopicDescription_name(topic));
+        let error = sys::rd_kafka_TopicDescription_error(topic);
+        if !error.is_null() {
+            let failure = Failure::read(error);
+            if failure.code != RDKafkaErrorCode::NoError {
+                return (name, Err(failure));
+            }
+        }
+        let mut count = 0;
+        sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
+        (name, Ok(i32::try_from(count).unwrap_or(i32::MAX)))
+    }
+}
+
+/// Requests to create topics. Freed when dropped.
+struct NewTopics(Vec<*mut sys::rd_kafka_NewTopic_t>);
+
+impl NewTopics {
+    fn add(&mut self, topic: &NewTopic) -> Result<(), Failure> {
+        let mut words = [0; 256];
+        // SAFETY: strings are copied; the buffer is as long as it is said to be; the request is ours and put
+        // under `self` before anything can fail.
+        unsafe {
+            let request = sys::rd_kafka_NewTopic_new(
+                name(&topic.name).as_ptr(),
+                topic.partitions,
+                i32::from(topic.replication_factor),
+                words.as_mut_ptr(),
+                words.len(),
+            );
+            if request.is_null() {
+                let words = format!("{}: {}", topic.name, text(words.as_ptr()));
+                return Err(Failure::new(RDKafkaErrorCode::InvalidArgument, words));
+            }
+            self.0.push(request);
+            for (key, value) in &topic.config {
+                Failure::check(sys::rd_kafka_NewTopic_set_config(
+                    request,
+                    name(key).as_ptr(),
+                    name(value).as_ptr(),
+                ))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NewTopics {
+    fn drop(&mut self) {
+        // SAFETY: each request is ours, freed once.
+        unsafe { sys::rd_kafka_NewTopic_destroy_array(self.0.as_mut_ptr(), self.0.len()) }
+    }
+}

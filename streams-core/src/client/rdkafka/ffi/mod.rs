@@ -1,0 +1,57 @@
+//! The only unsafe code of the crate: safe faces over the parts of librdkafka's C API that the fast path needs.
+//!
+//! In: settings, names, bytes, deadlines. Out: owned values, or borrows that end before librdkafka frees what they
+//! point to. It must never decide anything: what a failure means is said by `classify`, what happens next by the
+//! clients above.
+//!
+//! Three rules make the blocks below sound, and are not repeated at each of them:
+//! 1. **Handles are alive.** Every wrapper holds the `Arc<Native>` of its client; `rd_kafka_destroy` runs in
+//!    `Native::drop`, after the last wrapper is gone.
+//! 2. **Handles may cross threads.** librdkafka's client, queue and topic objects lock internally and may be used
+//!    from any thread (its introduction, "Threads and callbacks"); events and messages have one owner here.
+//! 3. **Strings from C are copied** (`text`) or borrowed from an object that outlives the borrow.
+
+#![allow(unsafe_code)]
+
+mod admin;
+mod failure;
+mod group;
+mod list;
+mod message;
+mod native;
+mod produce;
+mod queue;
+mod transaction;
+
+pub(super) use failure::Failure;
+pub(super) use list::PartitionList;
+pub(super) use message::{Batch, MessageFailure};
+pub(super) use native::{Kind, Native, SettingFault};
+pub(super) use produce::{Delivery, Outgoing, Topic};
+pub(super) use queue::{Event, EventKind, Queue, Signal, Wake};
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::time::Duration;
+
+/// A C string as an owned one; empty for null.
+///
+/// # Safety
+/// `pointer` is null or points to a NUL-terminated string.
+unsafe fn text(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, and NUL-terminated by the contract of this function.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+/// A name for C. A NUL inside is no name that Kafka knows: it ends the name there, and Kafka says it is unknown.
+fn name(text: &str) -> CString {
+    let end = text.find('\0').unwrap_or(text.len());
+    CString::new(&text[..end]).unwrap_or_default()
+}
+
+/// Milliseconds for C: rounded up, so that a short wait is not a spin.
+fn millis(timeout: Duration) -> c_int {
+    c_int::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX)
+}

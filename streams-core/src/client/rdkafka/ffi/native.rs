@@ -1,0 +1,171 @@
+//! One librdkafka client: made from settings, logs into `tracing`, remembers why a broker did not answer.
+
+use std::ffi::{c_char, c_int};
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::bindings as sys;
+
+use super::{Failure, name, text};
+
+/// What a client is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Reads, and may be a member of a group.
+    Consumer,
+    /// Writes, or administers.
+    Producer,
+}
+
+/// Why librdkafka refused the settings.
+#[derive(Debug)]
+pub(crate) enum SettingFault {
+    /// There is no setting of this name.
+    Unknown(String),
+    /// The value or the combination is wrong; librdkafka's words.
+    Invalid(String),
+}
+
+/// A client of librdkafka. Dropping it closes connections and may block: see `dropper`.
+pub(crate) struct Native {
+    rk: NonNull<sys::rd_kafka_t>,
+    // Boxed: librdkafka's log callback keeps its address.
+    reports: Box<Reports>,
+}
+
+/// What the client's own threads tell: written by the log callback.
+struct Reports {
+    last_broker_failure: Mutex<Option<String>>,
+}
+
+// SAFETY: rd_kafka_t locks internally and may be used and destroyed from any thread; `Reports` is behind a mutex.
+unsafe impl Send for Native {}
+// SAFETY: as above.
+unsafe impl Sync for Native {}
+
+impl Native {
+    /// Makes a client. Starts its threads; connects in the background.
+    pub(crate) fn new(kind: Kind, settings: &[(String, String)]) -> Result<Self, SettingFault> {
+        let reports = Box::new(Reports { last_broker_failure: Mutex::new(None) });
+        let mut words = [0; 512];
+        // SAFETY: `conf` is ours until rd_kafka_new succeeds, which then owns it; on each failure it is destroyed
+        // here, once. `words` is as long as it is said to be. `reports` is boxed and outlives the client: it is
+        // dropped after `Native::drop` has run.
+        unsafe {
+            let conf = sys::rd_kafka_conf_new();
+            for (key, value) in settings {
+                if let Err(fault) = set(conf, key, value) {
+                    sys::rd_kafka_conf_destroy(conf);
+                    return Err(fault);
+                }
+            }
+            let (kind, events) = match kind {
+                Kind::Consumer => (
+                    sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+                    sys::RD_KAFKA_EVENT_REBALANCE | sys::RD_KAFKA_EVENT_OFFSET_COMMIT,
+                ),
+                Kind::Producer => (sys::rd_kafka_type_t::RD_KAFKA_PRODUCER, sys::RD_KAFKA_EVENT_DR),
+            };
+            sys::rd_kafka_conf_set_events(conf, events | sys::RD_KAFKA_EVENT_ERROR);
+            sys::rd_kafka_conf_set_log_cb(conf, Some(log));
+            sys::rd_kafka_conf_set_opaque(conf, (&raw const *reports).cast_mut().cast());
+            let rk = sys::rd_kafka_new(kind, conf, words.as_mut_ptr(), words.len());
+            let Some(rk) = NonNull::new(rk) else {
+                sys::rd_kafka_conf_destroy(conf);
+                return Err(SettingFault::Invalid(text(words.as_ptr())));
+            };
+            if kind == sys::rd_kafka_type_t::RD_KAFKA_CONSUMER {
+                // Errors of the client ride on the consumer's queue: one queue to serve.
+                sys::rd_kafka_poll_set_consumer(rk.as_ptr());
+            }
+            Ok(Self { rk, reports })
+        }
+    }
+
+    /// The handle, for calls.
+    pub(super) fn rk(&self) -> *mut sys::rd_kafka_t {
+        self.rk.as_ptr()
+    }
+
+    /// Why a broker could not be reached, if that happened since the last success.
+    pub(crate) fn last_broker_failure(&self) -> Option<String> {
+        self.reports.last_broker_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A broker answered: failures before are of no interest.
+    pub(crate) fn broker_answered(&self) {
+        *self.reports.last_broker_failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The error that killed this client.
+    pub(crate) fn fatal(&self) -> Option<Failure> {
+        let mut words = [0; 512];
+        // SAFETY: the buffer is as long as it is said to be.
+        let code = unsafe { sys::rd_kafka_fatal_error(self.rk(), words.as_mut_ptr(), words.len()) };
+        let mut failure = Failure::of(code)?;
+        failure.fatal = true;
+        // SAFETY: librdkafka terminates what it wrote.
+        failure.text = unsafe { text(words.as_ptr()) };
+        Some(failure)
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        // SAFETY: the last use: every wrapper that knows this handle holds an `Arc` of it.
+        unsafe { sys::rd_kafka_destroy(self.rk()) }
+    }
+}
+
+/// Sets one property.
+///
+/// # Safety
+/// `conf` is a living configuration that nobody else uses.
+unsafe fn set(conf: *mut sys::rd_kafka_conf_t, key: &str, value: &str) -> Result<(), SettingFault> {
+    let mut words = [0; 512];
+    // SAFETY: strings are NUL-terminated and copied by the call; the buffer is as long as it is said to be.
+    let result = unsafe {
+        sys::rd_kafka_conf_set(
+            conf,
+            name(key).as_ptr(),
+            name(value).as_ptr(),
+            words.as_mut_ptr(),
+            words.len(),
+        )
+    };
+    match result {
+        sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK => Ok(()),
+        sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_UNKNOWN => Err(SettingFault::Unknown(key.to_owned())),
+        sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_INVALID => {
+            // SAFETY: librdkafka terminates what it wrote.
+            Err(SettingFault::Invalid(unsafe { text(words.as_ptr()) }))
+        }
+    }
+}
+
+/// librdkafka's log lines, from any of its threads. Levels are syslog's.
+unsafe extern "C" fn log(
+    rk: *const sys::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
+    // SAFETY: librdkafka passes NUL-terminated strings.
+    let (facility, line) = unsafe { (text(facility), text(line)) };
+    if !rk.is_null() && facility == "FAIL" {
+        // SAFETY: the opaque of a client that logs is the `Reports` that `new` gave it, alive until its threads
+        // are joined by rd_kafka_destroy.
+        let reports = unsafe { sys::rd_kafka_opaque(rk).cast::<Reports>().cast_const().as_ref() };
+        if let Some(reports) = reports {
+            let failure = line.split_once("]: ").map_or(line.as_str(), |(_, rest)| rest).to_owned();
+            *reports.last_broker_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        }
+    }
+    match (level, facility.as_str()) {
+        // Settings of the other kind of client in a shared property map are no news.
+        (_, "CONFWARN") | (5.., _) => tracing::debug!(target: "kstreams::rdkafka", "{facility}: {line}"),
+        // Connections come and go; what matters comes back as the error of a call.
+        (_, "FAIL" | "ERROR") | (4, _) => tracing::info!(target: "kstreams::rdkafka", "{facility}: {line}"),
+        _ => tracing::warn!(target: "kstreams::rdkafka", "{facility}: {line}"),
+    }
+}

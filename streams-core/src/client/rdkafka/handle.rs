@@ -1,0 +1,103 @@
+//! A client as its owner holds it: turns failures into errors that name the broker, and is destroyed elsewhere.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::classify::fault;
+use super::ffi::{Failure, Native};
+use crate::client::{ClientError, Fault};
+
+/// Owns a client. Declare it last in a struct: queues and topics must be dropped before it.
+pub(super) struct Handle {
+    native: Option<Arc<Native>>,
+    address: Arc<str>,
+    patience: Duration,
+}
+
+impl Handle {
+    /// Owns `native`, which was told to connect to `address`.
+    pub(super) fn new(native: Arc<Native>, address: &Arc<str>) -> Self {
+        Self { native: Some(native), address: Arc::clone(address), patience: Duration::ZERO }
+    }
+
+    /// The client.
+    pub(super) fn native(&self) -> &Arc<Native> {
+        self.native.as_ref().expect("taken by drop only")
+    }
+
+    /// How long dropping this may wait until the client is gone. Zero at first.
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// The error of a failed call. A failure for want of a connection names the address and the reason.
+    pub(super) fn error(&self, call: impl Into<String>, failure: Failure) -> ClientError {
+        let by_connection = matches!(
+            failure.code,
+            Code::OperationTimedOut
+                | Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::Resolve
+                | Code::TimedOutQueue
+                | Code::WaitingForCoordinator
+                | Code::WaitCache
+        );
+        if by_connection
+            && !failure.fatal
+            && !failure.requires_abort
+            && let Some(reason) = self.native().last_broker_failure()
+        {
+            let address = &self.address;
+            let message = format!(
+                "no broker answers at {address} ({reason}); is Kafka running there, and is `bootstrap.servers` right?"
+            );
+            return ClientError::new(Fault::Unreachable, call, message);
+        }
+        let fault = fault(&failure);
+        ClientError::new(fault, call, failure.text)
+    }
+
+    /// The error of a call that only reads, which may always be tried again.
+    pub(super) fn read_error(&self, call: impl Into<String>, failure: Failure) -> ClientError {
+        let mut error = self.error(call, failure);
+        if error.fault == Fault::Unknown {
+            error.fault = Fault::Retriable;
+        }
+        error
+    }
+
+    /// Notes that a broker answered.
+    pub(super) fn check<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        if result.is_ok() {
+            self.native().broker_answered();
+        }
+        result
+    }
+}
+
+impl Drop for Handle {
+    /// Destroying a client joins its threads, which may take long when a broker is away: a thread of its own does
+    /// it, and is waited for only as long as patience lasts.
+    fn drop(&mut self) {
+        let Some(native) = self.native.take() else { return };
+        native.purge();
+        let (done, wait) = mpsc::channel();
+        let destroyer = thread::Builder::new().name("kafka-client-close".into()).spawn(move || {
+            drop(native);
+            let _ = done.send(());
+        });
+        match destroyer {
+            Ok(_) => {
+                if !self.patience.is_zero() && wait.recv_timeout(self.patience).is_err() {
+                    tracing::warn!("a Kafka client was not closed within {:?}", self.patience);
+                }
+            }
+            // The closure, and with it the client, was dropped here instead.
+            Err(error) => tracing::warn!("closed a Kafka client without a thread: {error}"),
+        }
+    }
+}

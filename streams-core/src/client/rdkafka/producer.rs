@@ -1,0 +1,350 @@
+//! Step 6 of a record's path, the Kafka side: records into librdkafka's queue, acknowledgements and transactions out
+//! of it.
+//!
+//! Transaction calls wait on the producer's [`Worker`] while delivery reports are taken here: librdkafka's flush ends
+//! only when somebody takes them. A call that misses its deadline poisons the producer: its outcome is unknown, and
+//! librdkafka may be inside it for ever.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ffi::{Delivery, EventKind, Failure, Native, Outgoing, PartitionList, Queue, Topic};
+use super::handle::Handle;
+use super::worker::{Job, Worker};
+use crate::client::{
+    ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
+};
+use streams_state::types::TopicPartition;
+
+/// A producer on librdkafka.
+pub(super) struct KafkaProducer {
+    topics: Vec<(String, Topic)>,
+    handles: HashMap<String, TopicHandle>,
+    partitions: HashMap<String, i32>,
+    reports: Queue,
+    in_flight: usize,
+    poisoned: Option<String>,
+    worker: Option<Worker>,
+    handle: Handle,
+}
+
+impl KafkaProducer {
+    /// A producer on this client.
+    pub(super) fn new(native: Native, address: &Arc<str>) -> Result<Self, ClientError> {
+        let native = Arc::new(native);
+        let reports = Queue::main(&native)
+            .ok_or_else(|| ClientError::new(Fault::ClientDead, "make a producer", "no main queue"))?;
+        Ok(Self {
+            topics: Vec::new(),
+            handles: HashMap::new(),
+            partitions: HashMap::new(),
+            reports,
+            in_flight: 0,
+            poisoned: None,
+            worker: None,
+            handle: Handle::new(native, address),
+        })
+    }
+
+    fn alive(&self, call: &str) -> Result<(), ClientError> {
+        match &self.poisoned {
+            None => Ok(()),
+            Some(reason) => Err(ClientError::new(Fault::ClientDead, call, reason.clone())),
+        }
+    }
+
+    /// Takes reports that are here; waits up to `timeout` for the first.
+    fn take_reports(&mut self, deliveries: &mut Deliveries, timeout: Duration) {
+        let mut wait = timeout;
+        while let Some(mut event) = self.reports.poll(wait) {
+            wait = Duration::ZERO;
+            match event.kind() {
+                EventKind::Deliveries => {
+                    let mut tally = Tally {
+                        topics: &self.topics,
+                        deliveries,
+                        run: None,
+                        reported: 0,
+                        handle: &self.handle,
+                    };
+                    event.deliveries(|delivery| tally.count(delivery));
+                    let reported = tally.finish();
+                    self.in_flight = self.in_flight.saturating_sub(reported);
+                }
+                EventKind::Error => {
+                    if let Some(failure) = event.failure() {
+                        tracing::debug!("producer: {}", failure.text);
+                    }
+                }
+                EventKind::Rebalance | EventKind::Fetch | EventKind::Other => {}
+            }
+        }
+        deliveries.in_flight = self.in_flight;
+    }
+
+    /// Runs a job on the worker and takes reports until it is done. `Err` with [`Fault::Unknown`] poisons.
+    fn wait(
+        &mut self,
+        call: &str,
+        job: Job,
+        deliveries: &mut Deliveries,
+        timeout: Duration,
+    ) -> Result<Result<(), Failure>, ClientError> {
+        self.alive(call)?;
+        let deadline = Instant::now() + timeout;
+        let mut worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => self.start_worker(call)?,
+        };
+        worker.submit(job);
+        let answer = loop {
+            if let Some(answer) = worker.answer() {
+                break Some(answer);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break None;
+            }
+            self.take_reports(deliveries, left);
+        };
+        self.worker = Some(worker);
+        self.take_reports(deliveries, Duration::ZERO);
+        match answer {
+            Some(answer) => Ok(self.handle.check(answer)),
+            None => {
+                let message = format!("no answer within {timeout:?}");
+                Err(self.poison(ClientError::new(Fault::Unknown, call, message)))
+            }
+        }
+    }
+
+    fn start_worker(&self, call: &str) -> Result<Worker, ClientError> {
+        let native = self.handle.native();
+        let no_thread = |why: String| ClientError::new(Fault::ClientDead, call, why);
+        let wake = Queue::main(native).ok_or_else(|| no_thread("no main queue".to_owned()))?;
+        Worker::start(Arc::clone(native), wake)
+            .map_err(|error| no_thread(format!("cannot start its transaction thread: {error}")))
+    }
+
+    /// After these faults no further call of this producer has a known meaning.
+    fn poison(&mut self, error: ClientError) -> ClientError {
+        if matches!(error.fault, Fault::Unknown | Fault::ClientDead | Fault::ProducerFenced) {
+            self.poisoned.get_or_insert_with(|| format!("unusable since: {error}"));
+        }
+        error
+    }
+
+    /// The error of a call that ends or extends a transaction: what is not definite is unknown.
+    fn settle_error(&mut self, call: &str, failure: Failure) -> ClientError {
+        let mut error = self.handle.error(call, failure);
+        if matches!(error.fault, Fault::Retriable | Fault::Unreachable) {
+            error.fault = Fault::Unknown;
+        }
+        self.poison(error)
+    }
+}
+
+/// Counts the reports of one event. Records of a partition come in runs, so that the map is asked once a run.
+struct Tally<'a> {
+    topics: &'a [(String, Topic)],
+    deliveries: &'a mut Deliveries,
+    run: Option<(u32, i32, i64)>,
+    reported: usize,
+    handle: &'a Handle,
+}
+
+impl Tally<'_> {
+    fn count(&mut self, delivery: Delivery) {
+        self.reported += 1;
+        match (delivery.offset, &mut self.run) {
+            (Ok(offset), Some((tag, partition, highest)))
+                if *tag == delivery.tag && *partition == delivery.partition =>
+            {
+                *highest = offset.max(*highest);
+            }
+            (Ok(offset), _) => {
+                self.end_run();
+                self.run = Some((delivery.tag, delivery.partition, offset));
+            }
+            (Err(failure), _) => self.fail(delivery.tag, delivery.partition, failure),
+        }
+    }
+
+    fn fail(&mut self, tag: u32, partition: i32, failure: Failure) {
+        if self.deliveries.failure.is_none() {
+            let topic = self.topics.get(tag as usize).map_or("?", |(name, _)| name.as_str());
+            let call = format!("produce to {topic}-{partition}");
+            self.deliveries.failure = Some(self.handle.error(call, failure));
+        }
+    }
+
+    fn end_run(&mut self) {
+        if let Some((tag, partition, offset)) = self.run.take() {
+            let acked = self.deliveries.acked.entry((TopicHandle(tag), partition)).or_insert(offset);
+            *acked = offset.max(*acked);
+        }
+    }
+
+    fn finish(mut self) -> usize {
+        self.end_run();
+        self.reported
+    }
+}
+
+impl Producer for KafkaProducer {
+    fn topic(&mut self, topic: &str) -> Result<TopicHandle, ClientError> {
+        if let Some(handle) = self.handles.get(topic) {
+            return Ok(*handle);
+        }
+        let native = Topic::new(self.handle.native(), topic)
+            .map_err(|failure| self.handle.error(format!("open topic `{topic}`"), failure))?;
+        let handle = TopicHandle(u32::try_from(self.topics.len()).unwrap_or(u32::MAX));
+        self.topics.push((topic.to_owned(), native));
+        self.handles.insert(topic.to_owned(), handle);
+        Ok(handle)
+    }
+
+    fn partitions(&mut self, topic: &str, timeout: Duration) -> Result<i32, ClientError> {
+        if let Some(count) = self.partitions.get(topic) {
+            return Ok(*count);
+        }
+        let call = format!("describe topic `{topic}`");
+        let answer = self.handle.native().describe_topics(&[topic.to_owned()], timeout);
+        let answer = self.handle.check(answer).map_err(|failure| self.handle.read_error(&call, failure))?;
+        match answer.into_iter().next() {
+            Some((_, Ok(count))) => {
+                self.partitions.insert(topic.to_owned(), count);
+                Ok(count)
+            }
+            Some((_, Err(failure))) => Err(self.handle.read_error(call, failure)),
+            None => Err(ClientError::new(Fault::UnknownTopic, call, "the broker says nothing of it")),
+        }
+    }
+
+    fn send(&mut self, record: ProduceRecord<'_>) -> Result<(), ClientError> {
+        let index = record.topic.0;
+        let Some((name, topic)) = self.topics.get(index as usize) else {
+            return Err(ClientError::new(Fault::Invalid, "produce", "a topic handle of another producer"));
+        };
+        let timestamp = record.timestamp.unwrap_or(0);
+        if timestamp < 0 {
+            let call = format!("produce to {name}-{}", record.partition);
+            return Err(ClientError::new(
+                Fault::BadRecord,
+                call,
+                format!("timestamp {timestamp} is negative"),
+            ));
+        }
+        let outgoing = Outgoing {
+            partition: record.partition,
+            timestamp,
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+            tag: index,
+        };
+        match topic.send(&outgoing) {
+            Ok(()) => {
+                self.in_flight += 1;
+                Ok(())
+            }
+            Err(failure) => {
+                let call = format!("produce to {name}-{}", record.partition);
+                Err(self.handle.error(call, failure))
+            }
+        }
+    }
+
+    fn drain(&mut self, deliveries: &mut Deliveries, timeout: Duration) {
+        let timeout = if self.in_flight == 0 { Duration::ZERO } else { timeout };
+        self.take_reports(deliveries, timeout);
+    }
+
+    fn flush(&mut self, deliveries: &mut Deliveries, timeout: Duration) -> Result<(), ClientError> {
+        let call = "flush";
+        self.alive(call)?;
+        self.take_reports(deliveries, Duration::ZERO);
+        if self.in_flight > 0 {
+            // The job ends before we stop waiting for it: a flush that took too long poisons nothing.
+            let patience = timeout + Duration::from_secs(5);
+            self.wait(call, Job::Flush(timeout), deliveries, patience)?
+                .map_err(|failure| self.handle.error(call, failure))?;
+        }
+        deliveries.failure.clone().map_or(Ok(()), Err)
+    }
+
+    fn init_transactions(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        let call = "init transactions";
+        // librdkafka keeps this timeout; its answer may come a little later.
+        let patience = timeout + Duration::from_secs(2);
+        self.wait(call, Job::Init(timeout), &mut Deliveries::default(), patience)?.map_err(|failure| {
+            let resumable = failure.retriable;
+            let mut error = self.handle.error(call, failure);
+            if resumable && error.fault != Fault::Unreachable {
+                error.fault = Fault::Retriable;
+            }
+            error
+        })
+    }
+
+    fn begin_transaction(&mut self) -> Result<(), ClientError> {
+        let call = "begin transaction";
+        self.alive(call)?;
+        let begun = self.handle.native().begin_transaction();
+        begun.map_err(|failure| {
+            let error = self.handle.error(call, failure);
+            self.poison(error)
+        })
+    }
+
+    fn send_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let call = "send offsets to transaction";
+        let mut list = PartitionList::with_capacity(offsets.len());
+        for (partition, committed) in offsets {
+            list.add(&partition.topic, partition.partition, committed.offset, &committed.metadata);
+        }
+        let job = Job::SendOffsets(list, group.clone(), timeout);
+        let mut deliveries = Deliveries::default();
+        let answer = self.wait(call, job, &mut deliveries, timeout)?;
+        answer.map_err(|failure| self.settle_error(call, failure))
+    }
+
+    fn commit_transaction(
+        &mut self,
+        deliveries: &mut Deliveries,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let call = "commit transaction";
+        let answer = self.wait(call, Job::Commit, deliveries, timeout)?;
+        answer.map_err(|failure| self.settle_error(call, failure))
+    }
+
+    fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        let call = "abort transaction";
+        let answer = self.wait(call, Job::Abort, &mut Deliveries::default(), timeout)?;
+        answer.map_err(|failure| self.settle_error(call, failure))
+    }
+
+    fn close(&mut self, timeout: Duration) {
+        self.poisoned.get_or_insert_with(|| "closed".to_owned());
+        self.handle.native().purge();
+        self.handle.set_patience(timeout);
+    }
+}
+
+impl Drop for KafkaProducer {
+    fn drop(&mut self) {
+        if self.in_flight > 0 {
+            tracing::debug!("{} records in flight are dropped with their producer", self.in_flight);
+        }
+        // Records that are dropped leave reports behind, which keep the client alive until they are taken.
+        self.handle.native().purge();
+        self.take_reports(&mut Deliveries::default(), Duration::ZERO);
+    }
+}

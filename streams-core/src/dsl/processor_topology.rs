@@ -1,0 +1,386 @@
+//! The low-level way to a topology: Kafka Streams' `Topology`, node by node, for what the DSL has no word for.
+//!
+//! Methods of [`Topology`]. Sources and processors give a [`NodeRef`], which knows the types of what they forward, so
+//! that a child which takes something else does not compile.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::serdes::{Auto, Serde, SerdeRef};
+use streams_state::types::RecordContext;
+
+use super::options::{Consumed, Produced};
+use super::{Data, StoreBuilder};
+use crate::operators::{Destination, Partitioner, Sink, Source, TopicExtractor, make_processor};
+use crate::processor::{Child, ErasedPush, Outputs, Processor, ProcessorSupplier, connected_stores};
+use crate::topic::Topic;
+use crate::topology::{
+    NodeId, NodeKind, SinkTopic, SourceFactory, SourceTopic, StoreId, Topology, TopologyError,
+};
+
+/// A source or processor that was added to a [`Topology`]: what its children name as their parent. `K` and `V` are the
+/// types that it forwards.
+pub struct NodeRef<K, V> {
+    id: NodeId,
+    name: Arc<str>,
+    types: PhantomData<fn(K, V)>,
+}
+
+impl<K, V> NodeRef<K, V> {
+    /// Name of the node.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<K, V> Clone for NodeRef<K, V> {
+    fn clone(&self) -> Self {
+        Self { id: self.id, name: self.name.clone(), types: PhantomData }
+    }
+}
+
+impl Topology {
+    /// Adds a source that reads `topics`, all with the same types.
+    ///
+    /// ```
+    /// use streams_core::dsl::Stores;
+    /// use streams_core::error::BoxError;
+    /// use streams_core::processor::{Processor, ProcessorContext};
+    /// use streams_core::record::Record;
+    /// use streams_core::testing::TopologyTestDriver;
+    /// use streams_core::topic::{Store, Topic};
+    /// use streams_core::topology::Topology;
+    ///
+    /// const WORDS: Topic<String, String> = Topic::new("words");
+    /// const FIRSTS: Topic<String, String> = Topic::new("firsts");
+    /// const SEEN: Store<String, i64> = Store::new("seen");
+    ///
+    /// /// Forwards a word when it comes for the first time.
+    /// struct First;
+    ///
+    /// impl Processor<String, String, String, String> for First {
+    ///     fn process(
+    ///         &mut self,
+    ///         context: &mut ProcessorContext<'_, String, String>,
+    ///         record: Record<String, String>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let seen = context.store(&SEEN)?;
+    ///         if seen.borrow_mut().get(&record.value)?.is_some() {
+    ///             return Ok(());
+    ///         }
+    ///         let (time, at) = (record.timestamp, context.record_context());
+    ///         seen.borrow_mut().put(&record.value, Some(time), time, at)?;
+    ///         Ok(context.forward(record)?)
+    ///     }
+    /// }
+    ///
+    /// let mut topology = Topology::new();
+    /// let words = topology.add_source("words-in", &[&WORDS])?;
+    /// let first = topology.add_processor("first", || First, &[&words])?;
+    /// topology.add_state_store(Stores::key_value(&SEEN), &["first"])?;
+    /// topology.add_sink("firsts-out", &FIRSTS, &[&first])?;
+    ///
+    /// let driver = TopologyTestDriver::new(topology)?;
+    /// let (input, output) = (driver.input(&WORDS), driver.output(&FIRSTS));
+    /// input.pipe("k", "one");
+    /// input.pipe("k", "one");
+    /// input.pipe("k", "two");
+    /// assert_eq!(output.read_all(), [("k".into(), "one".into()), ("k".into(), "two".into())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No topic, a topic that another source reads, or a name that is taken.
+    pub fn add_source<K, V, KS, VS>(
+        &mut self,
+        name: &str,
+        topics: &[&Topic<K, V, KS, VS>],
+    ) -> Result<NodeRef<K, V>, TopologyError>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        self.add_source_with(name, topics, Consumed::new())
+    }
+
+    /// As [`add_source`](Self::add_source), with options: where to start, and how event time is found. The name in
+    /// `consumed` is not used.
+    ///
+    /// # Errors
+    /// As [`add_source`](Self::add_source).
+    pub fn add_source_with<K, V, KS, VS>(
+        &mut self,
+        name: &str,
+        topics: &[&Topic<K, V, KS, VS>],
+        consumed: Consumed<K, V>,
+    ) -> Result<NodeRef<K, V>, TopologyError>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let Some(first) = topics.first() else {
+            return Err(TopologyError::new(format!("source `{name}` has no topic; name at least one")));
+        };
+        for (index, topic) in topics.iter().enumerate() {
+            let again = topics.iter().take(index).any(|other| other.name() == topic.name());
+            if again || self.reads(topic.name()) {
+                return Err(TopologyError::new(format!(
+                    "topic `{}` is read by a source already; put another node below that source instead of `{name}`",
+                    topic.name()
+                )));
+            }
+        }
+        let node: Arc<str> = name.into();
+        let (keys, values, extractor) = (first.key_serde(), first.value_serde(), consumed.extractor);
+        let factory: SourceFactory = {
+            let name = node.clone();
+            Arc::new(move |_, children| {
+                let outputs = Outputs::new(children, Some(Outputs::<K, V>::copy_of))?;
+                Ok(Box::new(Source {
+                    name: name.clone(),
+                    keys: keys.clone(),
+                    values: values.clone(),
+                    extractor: extractor.clone(),
+                    head: None,
+                    outputs: Rc::new(RefCell::new(outputs)),
+                }))
+            })
+        };
+        let topics =
+            topics.iter().map(|topic| SourceTopic { name: topic.name().into(), internal: false }).collect();
+        let id = self.add_source_node(node.clone(), topics, consumed.reset, factory)?;
+        Ok(NodeRef { id, name: node, types: PhantomData })
+    }
+
+    /// Adds a processor below `parents`: one instance per task, made by `supplier`.
+    ///
+    /// # Errors
+    /// No parent, a parent of another topology, or a name that is taken.
+    pub fn add_processor<P, KIn, VIn, KOut, VOut>(
+        &mut self,
+        name: &str,
+        supplier: impl ProcessorSupplier<P>,
+        parents: &[&NodeRef<KIn, VIn>],
+    ) -> Result<NodeRef<KOut, VOut>, TopologyError>
+    where
+        P: Processor<KIn, VIn, KOut, VOut> + 'static,
+        KIn: 'static,
+        VIn: 'static,
+        KOut: Clone + 'static,
+        VOut: Clone + 'static,
+    {
+        let parents = self.parents(name, parents)?;
+        let node: Arc<str> = name.into();
+        let factory = {
+            let name = node.clone();
+            Arc::new(move |builder: &mut crate::processor::TaskBuilder<'_>, children: Vec<Child>| {
+                let names = std::mem::take(&mut builder.connected);
+                let stores = connected_stores(builder, &name, &names)?;
+                let outputs = Outputs::new(children, Some(Outputs::<KOut, VOut>::copy_of))?;
+                Ok(make_processor::<P, KIn, VIn, KOut, VOut>(
+                    builder,
+                    name.clone(),
+                    supplier.get(),
+                    stores,
+                    outputs,
+                ))
+            })
+        };
+        let id = self.add_processor_node(node.clone(), &parents, &[], factory)?;
+        Ok(NodeRef { id, name: node, types: PhantomData })
+    }
+
+    /// Adds a sink below `parents` that writes `topic`, which must exist. `None` is written as null.
+    ///
+    /// # Errors
+    /// No parent, a parent of another topology, or a name that is taken.
+    pub fn add_sink<K, V, T, KS, VS>(
+        &mut self,
+        name: &str,
+        topic: &Topic<K, T, KS, VS>,
+        parents: &[&NodeRef<K, V>],
+    ) -> Result<(), TopologyError>
+    where
+        K: 'static,
+        V: Into<Option<T>> + 'static,
+        T: 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<T> + Default,
+    {
+        self.add_sink_with(name, topic, Produced::new(), parents)
+    }
+
+    /// As [`add_sink`](Self::add_sink), with options.
+    ///
+    /// # Errors
+    /// As [`add_sink`](Self::add_sink).
+    pub fn add_sink_with<K, V, T, KS, VS>(
+        &mut self,
+        name: &str,
+        topic: &Topic<K, T, KS, VS>,
+        produced: Produced<K, V>,
+        parents: &[&NodeRef<K, V>],
+    ) -> Result<(), TopologyError>
+    where
+        K: 'static,
+        V: Into<Option<T>> + 'static,
+        T: 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<T> + Default,
+    {
+        let written = Written {
+            topic: SinkTopic::Static { name: topic.name().into(), internal: false },
+            extractor: None,
+            keys: topic.key_serde(),
+            values: topic.value_serde(),
+            partitioner: produced.partitioner,
+        };
+        self.add_written(name, written, parents)
+    }
+
+    /// Adds a sink below `parents` that writes each record to the topic that `extractor` names. The topics must exist.
+    /// `describe()` shows the extractor as `label`.
+    ///
+    /// # Errors
+    /// As [`add_sink`](Self::add_sink).
+    pub fn add_sink_extractor<K: Data, V: Data>(
+        &mut self,
+        name: &str,
+        label: &str,
+        extractor: impl Fn(&K, &V, &RecordContext) -> String + Send + Sync + 'static,
+        parents: &[&NodeRef<K, V>],
+    ) -> Result<(), TopologyError> {
+        let written = Written {
+            topic: SinkTopic::Dynamic(label.into()),
+            extractor: Some(Arc::new(extractor)),
+            keys: Arc::new(Auto),
+            values: Arc::new(Auto),
+            partitioner: None,
+        };
+        self.add_written::<K, V, V>(name, written, parents)
+    }
+
+    /// Adds a store and connects it to the processors of these names. A store that no processor uses is not made.
+    /// Clones of one builder are one store, and may be added again.
+    ///
+    /// # Errors
+    /// Another store of this name, or a name that is no processor's.
+    pub fn add_state_store(&mut self, store: StoreBuilder, processors: &[&str]) -> Result<(), TopologyError> {
+        let spec = store.into_spec();
+        let id = match self.find_store(&spec.name) {
+            Some(id) if Arc::ptr_eq(&self.store(id).factory, &spec.factory) => id,
+            Some(_) | None => self.add_store(spec)?,
+        };
+        processors.iter().try_for_each(|processor| self.connect(processor, id))
+    }
+
+    /// Lets a processor use stores that were added before. Processors that share a store run in one task.
+    ///
+    /// # Errors
+    /// A name that is no processor's or no store's.
+    pub fn connect_processor_and_state_stores(
+        &mut self,
+        processor: &str,
+        stores: &[&str],
+    ) -> Result<(), TopologyError> {
+        for name in stores {
+            let Some(store) = self.find_store(name) else {
+                return Err(TopologyError::new(format!(
+                    "store `{name}`, which `{processor}` shall use, is unknown; add it first with `add_state_store`"
+                )));
+            };
+            self.connect(processor, store)?;
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, processor: &str, store: StoreId) -> Result<(), TopologyError> {
+        let name = &self.store(store).name;
+        let fault = match self.find_node(processor).map(|id| (id, &self.node(id).kind)) {
+            Some((id, NodeKind::Processor { .. })) => {
+                self.connect_processor_and_store(id, store);
+                return Ok(());
+            }
+            Some((_, NodeKind::Source { .. } | NodeKind::Sink { .. })) => {
+                format!(
+                    "`{processor}` is a source or a sink and cannot use store `{name}`; only processors can"
+                )
+            }
+            None => {
+                format!("processor `{processor}`, which shall use store `{name}`, is unknown; add it first")
+            }
+        };
+        Err(TopologyError::new(fault))
+    }
+
+    fn reads(&self, topic: &str) -> bool {
+        self.nodes.iter().any(|node| match &node.kind {
+            NodeKind::Source { topics, .. } => topics.iter().any(|known| &*known.name == topic),
+            NodeKind::Processor { .. } | NodeKind::Sink { .. } => false,
+        })
+    }
+
+    fn parents<K, V>(&self, name: &str, parents: &[&NodeRef<K, V>]) -> Result<Vec<NodeId>, TopologyError> {
+        if parents.is_empty() {
+            return Err(TopologyError::new(format!(
+                "node `{name}` has no parent, so no record can reach it; name at least one"
+            )));
+        }
+        let known = |parent: &NodeRef<K, V>| self.find_node(&parent.name) == Some(parent.id);
+        match parents.iter().find(|parent| !known(parent)) {
+            None => Ok(parents.iter().map(|parent| parent.id).collect()),
+            Some(parent) => Err(TopologyError::new(format!(
+                "the parent `{}` of `{name}` is a node of another topology; add it to this one",
+                parent.name
+            ))),
+        }
+    }
+
+    fn add_written<K, V, T>(
+        &mut self,
+        name: &str,
+        written: Written<K, V, T>,
+        parents: &[&NodeRef<K, V>],
+    ) -> Result<(), TopologyError>
+    where
+        K: 'static,
+        V: Into<Option<T>> + 'static,
+        T: 'static,
+    {
+        let parents = self.parents(name, parents)?;
+        let node: Arc<str> = name.into();
+        let Written { topic, extractor, keys, values, partitioner } = written;
+        let (fixed, sink) = (topic.clone(), node.clone());
+        let factory = Arc::new(move |builder: &mut crate::processor::TaskBuilder<'_>| {
+            let destination = match (&extractor, &fixed) {
+                (Some(extractor), _) => Destination::Extractor(extractor.clone()),
+                (None, SinkTopic::Static { name, .. } | SinkTopic::Dynamic(name)) => {
+                    Destination::Topic(builder.context.outbox.topic(name))
+                }
+            };
+            Ok(ErasedPush::new::<K, V>(Box::new(Sink::<K, V, T> {
+                name: sink.clone(),
+                destination,
+                keys: keys.clone(),
+                values: values.clone(),
+                partitioner: partitioner.clone(),
+            })))
+        });
+        self.add_sink_node(node, &parents, topic, factory).map(drop)
+    }
+}
+
+/// What a sink writes with.
+struct Written<K, V, T> {
+    topic: SinkTopic,
+    extractor: Option<TopicExtractor<K, V>>,
+    keys: SerdeRef<K>,
+    values: SerdeRef<T>,
+    partitioner: Option<Partitioner<K, V>>,
+}

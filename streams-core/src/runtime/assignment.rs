@@ -1,0 +1,248 @@
+//! Partitions given and taken -> tasks opened, kept and closed.
+//!
+//! The group protocol is eager: all partitions are revoked, then assigned anew. Tasks stay open in between; the
+//! ones that come back only restore what their changelog gained, which is nothing if no other member had them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use streams_state::types::{TaskId, TopicPartition};
+
+use super::StreamsError;
+use super::recover::Phase;
+use super::restore::RestoreError;
+use super::stream_thread::{StreamThread, Trouble};
+use super::tasks::{OwnedTask, TaskPhase};
+use crate::client::{CommittedOffset, OffsetSpec, RebalanceEvent};
+use crate::topology::OffsetReset;
+
+/// Deadline for committed offsets; long enough for a foreign transaction to be settled.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl StreamThread {
+    /// Answers a rebalance step.
+    pub(crate) fn rebalance(&mut self, event: RebalanceEvent) -> Result<(), Trouble> {
+        match event {
+            RebalanceEvent::Assigned(partitions) => {
+                tracing::info!(thread = %self.name, ?partitions, "partitions assigned");
+                self.assigned = Some(partitions);
+                self.open_assigned()
+            }
+            RebalanceEvent::Revoked(partitions) => {
+                tracing::info!(thread = %self.name, ?partitions, "partitions revoked");
+                self.revoked()
+            }
+            RebalanceEvent::Lost(partitions) => {
+                tracing::warn!(thread = %self.name, ?partitions,
+                    "membership lost: others may own these partitions, uncommitted work is dropped");
+                self.lost()
+            }
+        }
+    }
+
+    /// Commits and gives the partitions back; the tasks stay open for the next assignment.
+    fn revoked(&mut self) -> Result<(), Trouble> {
+        self.restorer.clear(self.shared.restore_listener.as_deref());
+        let committed = self.commit();
+        if committed.is_err() {
+            self.drop_tasks();
+        }
+        self.kept.extend(self.tasks.take());
+        self.consumer.complete_revoke().map_err(|error| Trouble::Client(Phase::Poll, error))?;
+        committed.map(|_| ())
+    }
+
+    /// Drops everything uncommitted; nothing may be committed any more.
+    fn lost(&mut self) -> Result<(), Trouble> {
+        self.restorer.clear(self.shared.restore_listener.as_deref());
+        self.drop_tasks();
+        self.consumer.complete_revoke().map_err(|error| Trouble::Client(Phase::Poll, error))?;
+        self.producer
+            .abort(super::commit::COMMIT_TIMEOUT)
+            .map_err(|error| Trouble::Client(Phase::Commit, error))
+    }
+
+    /// Closes all tasks without committing or flushing.
+    pub(crate) fn drop_tasks(&mut self) {
+        let kept = std::mem::take(&mut self.kept);
+        for owned in self.tasks.take().into_iter().chain(kept) {
+            let id = owned.task.id();
+            drop(owned);
+            self.shared.unlock_task(id);
+        }
+    }
+
+    /// Closes tasks whose work is committed: their stores go to the engine, so that a restart replays nothing.
+    pub(crate) fn close_tasks(&mut self, tasks: Vec<OwnedTask>) -> Result<(), Trouble> {
+        let mut result = Ok(());
+        for mut owned in tasks {
+            let id = owned.task.id();
+            let flushed = owned.task.state_mut().flush();
+            let closed = owned.task.close();
+            self.shared.unlock_task(id);
+            result = result.and(flushed.map_err(Trouble::from)).and(closed.map_err(Trouble::from));
+        }
+        result
+    }
+
+    /// Opens the tasks of the pending assignment, once no other thread of this process holds one of them.
+    pub(crate) fn open_assigned(&mut self) -> Result<(), Trouble> {
+        let Some(partitions) = self.assigned.clone() else { return Ok(()) };
+        let wanted = self.tasks_of(&partitions)?;
+        let kept = std::mem::take(&mut self.kept);
+        let (keep, close): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|owned| wanted.contains_key(&owned.task.id()));
+        self.kept = keep;
+        self.close_tasks(close)?;
+        let ours: BTreeSet<TaskId> = self.kept.iter().map(|owned| owned.task.id()).collect();
+        for id in wanted.keys().filter(|id| !ours.contains(id)) {
+            if !self.shared.directory.try_lock_task(*id) {
+                return Ok(());
+            }
+            match self.open_task(*id) {
+                Ok(owned) => self.kept.push(owned),
+                Err(trouble) => {
+                    self.shared.unlock_task(*id);
+                    return Err(trouble);
+                }
+            }
+        }
+        self.assigned = None;
+        let tasks = std::mem::take(&mut self.kept);
+        self.start_tasks(tasks, true)
+    }
+
+    /// The tasks that `partitions` make, each with all its inputs. Co-partitioned inputs must arrive together.
+    fn tasks_of(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TaskId, Vec<TopicPartition>>, Trouble> {
+        let given: BTreeSet<&TopicPartition> = partitions.iter().collect();
+        let mut tasks = BTreeMap::new();
+        for id in &self.shared.plan.tasks {
+            let inputs = self.shared.plan.partitions_of_task(*id);
+            let present = inputs.iter().filter(|input| given.contains(input)).count();
+            if present == inputs.len() && present > 0 {
+                tasks.insert(*id, inputs);
+            } else if present > 0 {
+                let missing: Vec<String> =
+                    inputs.iter().filter(|input| !given.contains(input)).map(ToString::to_string).collect();
+                return Err(Trouble::Streams(StreamsError::IllegalState(format!(
+                    "task {id} got only a part of its partitions, {} went to another member; all members of group \
+                     `{}` must run the same topology and the assignor `range`",
+                    missing.join(", "),
+                    self.shared.config.application_id
+                ))));
+            }
+        }
+        Ok(tasks)
+    }
+
+    pub(crate) fn open_task(&self, id: TaskId) -> Result<OwnedTask, Trouble> {
+        let task = self.shared.open_task(id)?;
+        Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
+    }
+
+    /// Gives `tasks` their slots and start offsets, and starts the restore of their stores.
+    pub(crate) fn start_tasks(&mut self, mut tasks: Vec<OwnedTask>, joined: bool) -> Result<(), Trouble> {
+        for owned in &mut tasks {
+            owned.task.clear_queues();
+            owned.phase = TaskPhase::Restoring;
+        }
+        let listener = self.shared.restore_listener.clone();
+        self.restorer.clear(listener.as_deref());
+        self.restorer.start(&mut tasks, &mut *self.consumer, listener.as_deref())?;
+        let inputs = self.tasks.replace(tasks);
+        let offsets =
+            self.start_offsets(&inputs.iter().map(|(partition, _)| partition.clone()).collect::<Vec<_>>())?;
+        let assigned: Vec<_> = inputs
+            .into_iter()
+            .zip(offsets)
+            .map(|((partition, slot), offset)| (partition, offset, slot))
+            .collect();
+        let result = if joined {
+            self.consumer.complete_assign(&assigned)
+        } else {
+            assigned.iter().try_for_each(|(partition, offset, _)| self.consumer.seek(partition, *offset))
+        };
+        result.map_err(|error| Trouble::Client(Phase::Poll, error))?;
+        self.start_restored()
+    }
+
+    /// Where each partition starts: the committed offset, or what the reset policy says.
+    fn start_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<i64>, Trouble> {
+        let poll = |error| Trouble::Client(Phase::Poll, error);
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let committed = self.consumer.committed(partitions, COMMITTED_TIMEOUT).map_err(poll)?;
+        let mut offsets = Vec::with_capacity(partitions.len());
+        for (partition, committed) in partitions.iter().zip(committed) {
+            let offset = match committed {
+                Some(committed) => {
+                    self.start_at(partition, &committed);
+                    committed.offset
+                }
+                None => self.reset_offset(partition)?,
+            };
+            offsets.push(offset);
+        }
+        Ok(offsets)
+    }
+
+    /// The start of a partition without a committed offset.
+    pub(crate) fn reset_offset(&mut self, partition: &TopicPartition) -> Result<i64, Trouble> {
+        let spec = match self.shared.reset_policy(&partition.topic) {
+            OffsetReset::Earliest => OffsetSpec::Beginning,
+            OffsetReset::Latest => OffsetSpec::End,
+            OffsetReset::None => {
+                return Err(Trouble::Streams(StreamsError::IllegalState(format!(
+                    "group `{}` has no committed offset for {partition} and `auto.offset.reset` is none; commit one, \
+                     or choose earliest or latest",
+                    self.shared.config.application_id
+                ))));
+            }
+        };
+        let offsets = self
+            .consumer
+            .list_offsets(std::slice::from_ref(partition), spec, COMMITTED_TIMEOUT)
+            .map_err(|error| Trouble::Client(Phase::Poll, error))?;
+        Ok(offsets.first().copied().unwrap_or(0))
+    }
+
+    fn start_at(&mut self, partition: &TopicPartition, committed: &CommittedOffset) {
+        for owned in self.tasks.iter_mut() {
+            if let Some(queue) = owned.task.partitions().iter().position(|input| input == partition) {
+                owned.task.start_at(queue as u32, Some(committed));
+            }
+        }
+    }
+
+    /// Tasks whose stores are complete start to process.
+    pub(crate) fn start_restored(&mut self) -> Result<(), Trouble> {
+        let restorer = &self.restorer;
+        for owned in self.tasks.iter_mut() {
+            if owned.phase == TaskPhase::Restoring && !restorer.is_restoring(owned.task.id()) {
+                if !std::mem::replace(&mut owned.initialized, true) {
+                    owned.task.init(self.wall_time)?;
+                }
+                owned.phase = TaskPhase::Running;
+            }
+        }
+        if self.restorer.is_done()
+            && let Some(mut consumer) = self.restore_consumer.take()
+        {
+            consumer.close(Duration::from_secs(1)).map_err(|error| Trouble::Client(Phase::Restore, error))?;
+        }
+        Ok(())
+    }
+}
+
+impl From<RestoreError> for Trouble {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Client(error) => Trouble::Client(Phase::Restore, error),
+            RestoreError::State(error) => Trouble::Streams(StreamsError::State(error)),
+        }
+    }
+}

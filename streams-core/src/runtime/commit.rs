@@ -1,0 +1,108 @@
+//! Step 7: the numbered order of a commit, for both guarantees. All tasks of a thread commit together.
+//!
+//! 1. Nothing is processed while this runs: the thread has one crank.
+//! 2. Caches flush; what they forward is processed to its end and may produce.
+//! 3. Stores hand over their changelog entries; everything goes to the producer.
+//! 4. Exactly once: the consumed offsets join the transaction, fenced by the current generation, and
+//! 5. the transaction is committed, which waits for every acknowledgement: one failure aborts it.
+//!    At least once: wait for every acknowledgement, then commit the offsets.
+//! 6. Stores learn that what they logged is committed, and the changelog offset that it reaches.
+//! 7. Stores that gathered enough give it to their engine, with that offset.
+//!
+//! A crash before 5 leaves the previous commit; after 5 the next owner replays the tail of the changelog that
+//! the engine does not have. An outcome of 4 or 5 that is not known is settled by a new producer
+//! (`recover.rs`).
+
+use std::time::Duration;
+
+use streams_state::types::TopicPartition;
+
+use super::recover::Phase;
+use super::stream_thread::{StreamThread, Trouble};
+use crate::client::CommittedOffset;
+use crate::task::FlushPolicy;
+
+/// Deadline of the calls of one commit; past it the outcome counts as unknown.
+pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Under load: large, so that a flush pays for many updates of a row.
+pub(crate) const FLUSH_BUSY: FlushPolicy = FlushPolicy { records_max: 100_000, bytes_max: 32 << 20 };
+/// With nothing else to do: small, so that a crash replays little.
+pub(crate) const FLUSH_IDLE: FlushPolicy = FlushPolicy { records_max: 1_000, bytes_max: 1 << 20 };
+
+impl StreamThread {
+    /// Commits what all tasks did since the last commit. Returns whether there was anything.
+    pub(crate) fn commit(&mut self) -> Result<bool, Trouble> {
+        self.flush_caches()?;
+        let offsets = self.committable()?;
+        if offsets.is_empty() && !self.producer.in_transaction() {
+            return Ok(false);
+        }
+        let phase = |error| Trouble::Client(Phase::Commit, error);
+        if self.shared.config.exactly_once() {
+            let group = self.consumer.group_metadata();
+            self.producer.commit(&offsets, &group, COMMIT_TIMEOUT).map_err(phase)?;
+        } else {
+            self.producer.flush(COMMIT_TIMEOUT).map_err(phase)?;
+            if !offsets.is_empty() {
+                self.consumer.commit(&offsets, COMMIT_TIMEOUT).map_err(phase)?;
+            }
+        }
+        self.committed(&offsets);
+        self.flush_stores(FLUSH_BUSY)?;
+        Ok(true)
+    }
+
+    /// Steps 2 and 3.
+    fn flush_caches(&mut self) -> Result<(), Trouble> {
+        for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
+            owned.task.prepare_commit()?;
+            self.producer
+                .send_all(owned.task.outbox(), &mut owned.outputs)
+                .map_err(|error| Trouble::Client(Phase::Produce, error))?;
+        }
+        Ok(())
+    }
+
+    /// The offsets that moved since the last commit: the head of each queue or, where a queue is empty, the
+    /// consumer's position, which lies behind transaction markers too, so that lag reaches 0.
+    fn committable(&mut self) -> Result<Vec<(TopicPartition, CommittedOffset)>, Trouble> {
+        let mut offsets = Vec::new();
+        for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
+            let partitions = owned.task.partitions().to_vec();
+            for (queue, partition) in (0_u32..).zip(&partitions) {
+                if owned.task.buffered(queue) == 0 {
+                    let position = self.consumer.position(partition);
+                    let position = position.map_err(|error| Trouble::Client(Phase::Poll, error))?;
+                    owned.task.update_position(queue, position);
+                }
+            }
+            offsets.extend(owned.task.committable_offsets());
+        }
+        Ok(offsets)
+    }
+
+    /// Step 6.
+    fn committed(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) {
+        let producer = &self.producer;
+        for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
+            owned.task.post_commit(offsets, &mut |changelog| {
+                producer.acked_end(&changelog.topic, changelog.partition)
+            });
+        }
+        self.producer.forget_acked();
+        for (partition, committed) in offsets {
+            if self.shared.is_repartition(&partition.topic) {
+                self.shared.purgeable.committed(partition, committed.offset);
+            }
+        }
+    }
+
+    /// Step 7: stores beyond `policy` give their committed rows to the engine.
+    pub(crate) fn flush_stores(&mut self, policy: FlushPolicy) -> Result<(), Trouble> {
+        for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
+            owned.task.flush_if_due(policy)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! Work that no record waits for: records of repartition topics that every reader committed are deleted, and
+//! directories of tasks that moved away are removed after a while.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use streams_state::types::TopicPartition;
+
+use super::shared::Shared;
+use crate::client::Admin;
+
+/// Deadline of one delete call.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the thread looks whether something is due.
+pub(crate) const ROUND: Duration = Duration::from_millis(100);
+
+/// Committed offsets of repartition partitions since the last purge.
+#[derive(Debug, Default)]
+pub(crate) struct Purgeable(Mutex<BTreeMap<TopicPartition, i64>>);
+
+impl Purgeable {
+    /// `partition` was committed up to `offset`.
+    pub(crate) fn committed(&self, partition: &TopicPartition, offset: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(partition.clone(), offset);
+    }
+
+    fn take(&self) -> Vec<(TopicPartition, i64)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
+    }
+}
+
+/// When each kind of work was done last.
+pub(crate) struct Housekeeper {
+    admin: Box<dyn Admin>,
+    purged: Instant,
+    cleaned: Instant,
+}
+
+impl Housekeeper {
+    pub(crate) fn new(admin: Box<dyn Admin>) -> Self {
+        Self { admin, purged: Instant::now(), cleaned: Instant::now() }
+    }
+
+    /// Does what is due. Failures are logged and tried again at the next interval: nothing depends on them.
+    pub(crate) fn round(&mut self, shared: &Shared) {
+        if self.purged.elapsed() >= shared.config.repartition_purge_interval {
+            self.purged = Instant::now();
+            let offsets = shared.purgeable.take();
+            if !offsets.is_empty()
+                && let Err(error) = self.admin.delete_records(&offsets, PURGE_TIMEOUT)
+            {
+                tracing::warn!("purging repartition topics failed, it is tried again later: {error}");
+            }
+        }
+        if self.cleaned.elapsed() >= shared.config.state_cleanup_delay {
+            self.cleaned = Instant::now();
+            if let Err(error) = shared.directory.clean(shared.config.state_cleanup_delay, SystemTime::now()) {
+                tracing::warn!("removing directories of tasks that moved away failed: {error}");
+            }
+        }
+    }
+}

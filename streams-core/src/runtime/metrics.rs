@@ -1,0 +1,86 @@
+//! Figures of a running application: plain counters, written once a batch, read at any time.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// Counters of one stream thread.
+#[derive(Debug, Default)]
+pub(crate) struct ThreadMetrics {
+    pub(crate) records: AtomicU64,
+    pub(crate) produced: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) rewinds: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) restored: AtomicU64,
+    pub(crate) restoring: AtomicU64,
+    pub(crate) tasks: AtomicU64,
+    pub(crate) state_bytes: AtomicU64,
+    pub(crate) engine_bytes: AtomicU64,
+    pub(crate) lag: AtomicI64,
+}
+
+impl ThreadMetrics {
+    pub(crate) fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Relaxed);
+    }
+}
+
+/// Figures of an instance at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MetricsSnapshot {
+    /// Source records processed.
+    pub records_processed: u64,
+    /// Records handed to the producer, changelogs included.
+    pub records_produced: u64,
+    /// Commits that succeeded.
+    pub commits: u64,
+    /// Times that work went back to the committed offsets.
+    pub rewinds: u64,
+    /// Records dropped: null keys, handlers that said continue, and the like.
+    pub records_dropped: u64,
+    /// Changelog records restored.
+    pub records_restored: u64,
+    /// Tasks that are restoring.
+    pub tasks_restoring: u64,
+    /// Tasks owned.
+    pub tasks: u64,
+    /// Memory in use by stores, bytes.
+    pub state_memory_bytes: u64,
+    /// Bytes that the engines hold.
+    pub state_engine_bytes: u64,
+    /// Records between the position and the end of the inputs.
+    pub lag: i64,
+}
+
+/// The counters of all threads of an instance, ended ones included.
+#[derive(Debug, Default)]
+pub(crate) struct InstanceMetrics {
+    threads: Mutex<Vec<std::sync::Arc<ThreadMetrics>>>,
+}
+
+impl InstanceMetrics {
+    pub(crate) fn thread(&self) -> std::sync::Arc<ThreadMetrics> {
+        let metrics = std::sync::Arc::new(ThreadMetrics::default());
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(metrics.clone());
+        metrics
+    }
+
+    pub(crate) fn snapshot(&self) -> MetricsSnapshot {
+        let mut sum = MetricsSnapshot::default();
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            sum.records_processed += thread.records.load(Relaxed);
+            sum.records_produced += thread.produced.load(Relaxed);
+            sum.commits += thread.commits.load(Relaxed);
+            sum.rewinds += thread.rewinds.load(Relaxed);
+            sum.records_dropped += thread.dropped.load(Relaxed);
+            sum.records_restored += thread.restored.load(Relaxed);
+            sum.tasks_restoring += thread.restoring.load(Relaxed);
+            sum.tasks += thread.tasks.load(Relaxed);
+            sum.state_memory_bytes += thread.state_bytes.load(Relaxed);
+            sum.state_engine_bytes += thread.engine_bytes.load(Relaxed);
+            sum.lag += thread.lag.load(Relaxed);
+        }
+        sum
+    }
+}

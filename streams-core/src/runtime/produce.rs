@@ -1,0 +1,222 @@
+//! Step 6: a task's outbox -> the producer; acknowledgements -> changelog offsets.
+//!
+//! In: records in an [`Outbox`]. Out: records in flight, and the highest acknowledged offset of each partition.
+//! Opens the transaction lazily, with the first record. Never commits: that is `commit.rs`.
+
+use std::time::Duration;
+
+use streams_state::types::TopicPartition;
+
+use crate::client::{
+    ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
+};
+use crate::partitioner::partition_for_key;
+use crate::processor::{OutRecord, Outbox};
+
+/// How long one wait for room in the producer's queue lasts before acknowledgements are looked at again.
+const QUEUE_WAIT: Duration = Duration::from_millis(20);
+/// How often that is repeated before the broker counts as unreachable.
+const QUEUE_WAITS_MAX: u32 = 3000;
+/// Deadline for the partition count of a topic.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
+/// Records of one topic without a key that go to one partition before the next one has its turn.
+const KEYLESS_RUN: u32 = 1024;
+
+/// A topic that this thread writes.
+struct OutputTopic {
+    name: std::sync::Arc<str>,
+    handle: TopicHandle,
+    partitions: i32,
+    keyless: u32,
+}
+
+/// The producer of a stream thread, with its transaction and the acknowledgements of it.
+pub(crate) struct StreamsProducer {
+    producer: Box<dyn Producer>,
+    transactional: bool,
+    in_transaction: bool,
+    topics: Vec<OutputTopic>,
+    deliveries: Deliveries,
+    sent: u64,
+}
+
+impl StreamsProducer {
+    /// Takes a producer; a transactional one is initialized, which fences and settles its predecessor.
+    pub(crate) fn new(
+        mut producer: Box<dyn Producer>,
+        transactional: bool,
+        timeout: Duration,
+    ) -> Result<Self, ClientError> {
+        if transactional {
+            producer.init_transactions(timeout)?;
+        }
+        Ok(Self {
+            producer,
+            transactional,
+            in_transaction: false,
+            topics: Vec::new(),
+            deliveries: Deliveries::default(),
+            sent: 0,
+        })
+    }
+
+    /// Whether a transaction is open: it has to be ended even if no offset moved.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// Records sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Sends everything in `outbox`, in order, and empties it. `map` remembers the outbox's topics between calls.
+    pub(crate) fn send_all(&mut self, outbox: &mut Outbox, map: &mut Vec<usize>) -> Result<(), ClientError> {
+        if outbox.records.is_empty() {
+            return Ok(());
+        }
+        self.begin_if_needed()?;
+        while map.len() < outbox.topics.len() {
+            let Some(name) = outbox.topics.get(map.len()) else { break };
+            let index = self.output_topic(&name.clone())?;
+            map.push(index);
+        }
+        for record in &outbox.records {
+            self.send(outbox, record, map)?;
+        }
+        self.sent += outbox.records.len() as u64;
+        outbox.clear();
+        self.producer.drain(&mut self.deliveries, Duration::ZERO);
+        self.check_deliveries()
+    }
+
+    fn output_topic(&mut self, name: &std::sync::Arc<str>) -> Result<usize, ClientError> {
+        if let Some(index) = self.topics.iter().position(|topic| topic.name == *name) {
+            return Ok(index);
+        }
+        let handle = self.producer.topic(name)?;
+        let partitions = self.producer.partitions(name, METADATA_TIMEOUT)?;
+        self.topics.push(OutputTopic { name: name.clone(), handle, partitions, keyless: 0 });
+        Ok(self.topics.len() - 1)
+    }
+
+    fn send(&mut self, outbox: &Outbox, record: &OutRecord, map: &[usize]) -> Result<(), ClientError> {
+        let topic = map.get(record.topic.0 as usize).and_then(|index| self.topics.get_mut(*index));
+        let Some(topic) = topic else {
+            return Err(ClientError::new(
+                Fault::Invalid,
+                "send",
+                "a record for a topic that was never named",
+            ));
+        };
+        let key = outbox.slice(&record.key);
+        let partition = match (record.partition, key) {
+            (Some(partition), _) => partition,
+            (None, Some(key)) => partition_for_key(key, topic.partitions),
+            (None, None) => {
+                topic.keyless = topic.keyless.wrapping_add(1);
+                (topic.keyless / KEYLESS_RUN) as i32 % topic.partitions.max(1)
+            }
+        };
+        let handle = topic.handle;
+        let out = ProduceRecord {
+            topic: handle,
+            partition,
+            timestamp: record.timestamp,
+            key,
+            value: outbox.slice(&record.value),
+            headers: &record.headers,
+        };
+        match self.producer.send(out.clone()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.fault == Fault::QueueFull => self.send_when_room(&out),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for acknowledgements to make room: this is the back-pressure of the broker on the task.
+    fn send_when_room(&mut self, record: &ProduceRecord<'_>) -> Result<(), ClientError> {
+        for _ in 0..QUEUE_WAITS_MAX {
+            self.producer.drain(&mut self.deliveries, QUEUE_WAIT);
+            self.check_deliveries()?;
+            match self.producer.send(record.clone()) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.fault == Fault::QueueFull => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ClientError::new(Fault::Unreachable, "send", "the broker acknowledged nothing for a minute"))
+    }
+
+    fn begin_if_needed(&mut self) -> Result<(), ClientError> {
+        if self.transactional && !self.in_transaction {
+            self.producer.begin_transaction()?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    fn check_deliveries(&mut self) -> Result<(), ClientError> {
+        match self.deliveries.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes acknowledgements without waiting.
+    pub(crate) fn serve(&mut self) -> Result<(), ClientError> {
+        self.producer.drain(&mut self.deliveries, Duration::ZERO);
+        self.check_deliveries()
+    }
+
+    /// Commit step 4 without transactions: everything sent is acknowledged when this returns.
+    pub(crate) fn flush(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        self.producer.flush(&mut self.deliveries, timeout)?;
+        self.check_deliveries()
+    }
+
+    /// Commit steps 4-6: offsets into the transaction, acknowledgements of everything, end of the transaction.
+    pub(crate) fn commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        self.begin_if_needed()?;
+        if !offsets.is_empty() {
+            self.producer.send_offsets(offsets, group, timeout)?;
+        }
+        self.producer.commit_transaction(&mut self.deliveries, timeout)?;
+        self.check_deliveries()?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Aborts the open transaction, if any. Acknowledgements of it are void.
+    pub(crate) fn abort(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        let result = match self.in_transaction {
+            true => self.producer.abort_transaction(timeout),
+            false => Ok(()),
+        };
+        self.in_transaction = false;
+        self.producer.drain(&mut self.deliveries, Duration::ZERO);
+        self.deliveries = Deliveries::default();
+        result
+    }
+
+    /// The next offset after what was acknowledged in `partition` of `topic` since the last commit.
+    pub(crate) fn acked_end(&self, topic: &str, partition: i32) -> Option<i64> {
+        let handle = self.topics.iter().find(|out| &*out.name == topic)?.handle;
+        self.deliveries.acked.get(&(handle, partition)).map(|offset| offset + 1)
+    }
+
+    /// Forgets acknowledged offsets after they were handed to the stores.
+    pub(crate) fn forget_acked(&mut self) {
+        self.deliveries.acked.clear();
+    }
+
+    /// Closes within `timeout`.
+    pub(crate) fn close(&mut self, timeout: Duration) {
+        self.producer.close(timeout);
+    }
+}

@@ -1,0 +1,246 @@
+//! Before a task runs: the tail of its changelogs -> its stores.
+//!
+//! In: for each store, the offset that it reaches, and the end of its changelog (read uncommitted, so that the
+//! restore waits for an open transaction to be decided). Out: tasks whose stores hold everything committed.
+//! A store whose offset is not in its changelog any more is wiped and restored from the start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streams_state::error::StateError;
+use streams_state::types::{TaskId, TopicPartition};
+
+use super::commit::FLUSH_BUSY;
+use super::listener::StateRestoreListener;
+use super::tasks::{OwnedTask, Tasks};
+use crate::client::{ClientError, Consumer, OffsetSpec, RecordSink, Slot};
+use crate::record::RawRecord;
+
+/// Deadline for the offsets of changelogs.
+const OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A store that is being restored.
+struct Restoring {
+    task: TaskId,
+    /// Index of the store in its task.
+    store: usize,
+    name: Arc<str>,
+    changelog: TopicPartition,
+    position: i64,
+    end: i64,
+    records: u64,
+    batch: u64,
+}
+
+/// All restores of a thread.
+#[derive(Default)]
+pub(crate) struct Restorer {
+    entries: Vec<Restoring>,
+    assigned: bool,
+}
+
+/// What stops a restore step.
+pub(crate) enum RestoreError {
+    /// The consumer failed.
+    Client(ClientError),
+    /// A store failed.
+    State(StateError),
+}
+
+impl From<ClientError> for RestoreError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<StateError> for RestoreError {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+impl Restorer {
+    /// Whether nothing is left to restore.
+    pub(crate) fn is_done(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Forgets everything, as when tasks are given back.
+    pub(crate) fn clear(&mut self, listener: Option<&dyn StateRestoreListener>) {
+        for entry in self.entries.drain(..) {
+            if let Some(listener) = listener {
+                listener.on_restore_suspended(&entry.changelog, &entry.name, entry.records);
+            }
+        }
+        self.assigned = false;
+    }
+
+    /// Finds out what the stores of `tasks` miss. `consumer` is any consumer of the thread.
+    pub(crate) fn start(
+        &mut self,
+        tasks: &mut [OwnedTask],
+        consumer: &mut dyn Consumer,
+        listener: Option<&dyn StateRestoreListener>,
+    ) -> Result<(), RestoreError> {
+        let mut wanted = Vec::new();
+        for owned in tasks.iter() {
+            for (index, store) in
+                owned.task.state().stores().iter().enumerate().filter(|(_, store)| !store.global)
+            {
+                if let Some(changelog) = &store.changelog {
+                    wanted.push((
+                        owned.task.id(),
+                        index,
+                        store.name.clone(),
+                        changelog.clone(),
+                        store.restore_offset(),
+                    ));
+                }
+            }
+        }
+        let partitions: Vec<TopicPartition> = wanted.iter().map(|entry| entry.3.clone()).collect();
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let ends = consumer.list_offsets(&partitions, OffsetSpec::End, OFFSETS_TIMEOUT)?;
+        let starts = consumer.list_offsets(&partitions, OffsetSpec::Beginning, OFFSETS_TIMEOUT)?;
+        for ((task, store, name, changelog, offset), (start, end)) in
+            wanted.into_iter().zip(starts.into_iter().zip(ends))
+        {
+            let owned = tasks.iter_mut().find(|owned| owned.task.id() == task);
+            let Some(owned) = owned else { continue };
+            let position = match offset {
+                Some(offset) if (start..=end).contains(&offset) => offset,
+                Some(offset) => {
+                    tracing::warn!(%task, store = %name, %changelog, offset, start, end,
+                        "the store reaches an offset that its changelog does not have; rebuilding it");
+                    owned.task.state_mut().wipe_store(store)?;
+                    start
+                }
+                None => start,
+            };
+            if position >= end {
+                owned.task.state_mut().restored(store, position);
+                continue;
+            }
+            tracing::info!(%task, store = %name, %changelog, from = position, to = end, "restoring");
+            if let Some(listener) = listener {
+                listener.on_restore_start(&changelog, &name, position, end);
+            }
+            self.entries.push(Restoring {
+                task,
+                store,
+                name,
+                changelog,
+                position,
+                end,
+                records: 0,
+                batch: 0,
+            });
+            self.assigned = false;
+        }
+        Ok(())
+    }
+
+    /// One round: reads a batch, applies it, and closes the entries that reached their end.
+    pub(crate) fn step(
+        &mut self,
+        tasks: &mut Tasks,
+        consumer: &mut dyn Consumer,
+        timeout: Duration,
+        listener: Option<&dyn StateRestoreListener>,
+    ) -> Result<u64, RestoreError> {
+        if !self.assigned {
+            let partitions: Vec<(TopicPartition, i64, Slot)> = self
+                .entries
+                .iter()
+                .enumerate()
+                .map(|(slot, entry)| (entry.changelog.clone(), entry.position, slot as Slot))
+                .collect();
+            consumer.assign(&partitions)?;
+            self.assigned = true;
+        }
+        let mut intake = RestoreIntake { entries: &mut self.entries, tasks, failure: None };
+        consumer.poll(timeout, &mut intake)?;
+        if let Some(failure) = intake.failure {
+            return Err(RestoreError::State(failure));
+        }
+        self.settle(tasks, consumer, listener)
+    }
+
+    /// After a batch: positions to the stores, listeners told, finished entries dropped.
+    fn settle(
+        &mut self,
+        tasks: &mut Tasks,
+        consumer: &mut dyn Consumer,
+        listener: Option<&dyn StateRestoreListener>,
+    ) -> Result<u64, RestoreError> {
+        let mut restored = 0;
+        let mut finished = false;
+        for entry in &mut self.entries {
+            entry.position = consumer.position(&entry.changelog)?.max(entry.position);
+            if entry.batch > 0 {
+                restored += entry.batch;
+                if let Some(owned) = tasks.get_mut(entry.task) {
+                    owned.task.state_mut().restored(entry.store, entry.position);
+                    owned.task.state_mut().flush_if_due(FLUSH_BUSY)?;
+                }
+                if let Some(listener) = listener {
+                    listener.on_batch_restored(&entry.changelog, &entry.name, entry.position, entry.batch);
+                }
+                entry.records += std::mem::take(&mut entry.batch);
+            }
+            if entry.position >= entry.end {
+                finished = true;
+                if let Some(owned) = tasks.get_mut(entry.task) {
+                    owned.task.state_mut().restored(entry.store, entry.position);
+                }
+                tracing::info!(task = %entry.task, store = %entry.name, changelog = %entry.changelog,
+                    records = entry.records, "restored");
+                if let Some(listener) = listener {
+                    listener.on_restore_end(&entry.changelog, &entry.name, entry.records);
+                }
+            }
+        }
+        if finished {
+            self.entries.retain(|entry| entry.position < entry.end);
+            self.assigned = false;
+        }
+        Ok(restored)
+    }
+
+    /// Whether `task` still waits for a store.
+    pub(crate) fn is_restoring(&self, task: TaskId) -> bool {
+        self.entries.iter().any(|entry| entry.task == task)
+    }
+
+    /// A changelog lost the offset that was asked for: these tasks start over from the beginning.
+    pub(crate) fn tasks(&self) -> Vec<TaskId> {
+        self.entries.iter().map(|entry| entry.task).collect()
+    }
+}
+
+/// Applies changelog records as they come.
+struct RestoreIntake<'a> {
+    entries: &'a mut Vec<Restoring>,
+    tasks: &'a mut Tasks,
+    failure: Option<StateError>,
+}
+
+impl RecordSink for RestoreIntake<'_> {
+    fn wants(&self, _slot: Slot) -> bool {
+        self.failure.is_none()
+    }
+
+    fn record(&mut self, slot: Slot, record: RawRecord<'_>) {
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        entry.batch += 1;
+        entry.position = record.offset + 1;
+        if let Some(owned) = self.tasks.get_mut(entry.task)
+            && let Err(error) =
+                owned.task.state_mut().restore(entry.store, record.key, record.value, record.timestamp)
+        {
+            self.failure.get_or_insert(error);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What the threads of an instance share: settings, plan, state directory, and how clients are made.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use streams_state::directory::StateDirectory;
+use streams_state::engine::EngineProvider;
+use streams_state::types::TaskId;
+
+use super::housekeeping::Purgeable;
+use super::listener::StateRestoreListener;
+use super::produce::StreamsProducer;
+use super::{StreamsError, internal_topics};
+use crate::client::{ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
+use crate::config::StreamsConfig;
+use crate::error::TaskError;
+use crate::task::{StreamTask, TaskOptions};
+use crate::topology::{OffsetReset, TopicKind, TopicPlan, Topology};
+
+/// Kafka Streams' transaction timeout with exactly once.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Deadline of the look-up of a topic.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Shared by all threads of an instance; never changes after the start.
+pub(crate) struct Shared {
+    pub(crate) config: StreamsConfig,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) plan: TopicPlan,
+    pub(crate) supplier: Arc<dyn ClientSupplier>,
+    pub(crate) directory: StateDirectory,
+    pub(crate) process_id: String,
+    pub(crate) engines: Arc<dyn EngineProvider>,
+    pub(crate) restore_listener: Option<Arc<dyn StateRestoreListener>>,
+    pub(crate) purgeable: Purgeable,
+    /// Asks the cluster how many partitions a topic has.
+    pub(crate) partition_counts: Arc<dyn Fn(&str) -> Option<i32> + Send + Sync>,
+}
+
+impl Shared {
+    /// Locks the state directory, looks at the topics, and creates the internal ones.
+    pub(crate) fn prepare(
+        config: StreamsConfig,
+        topology: Arc<Topology>,
+        supplier: Arc<dyn ClientSupplier>,
+        engines: Arc<dyn EngineProvider>,
+        restore_listener: Option<Arc<dyn StateRestoreListener>>,
+    ) -> Result<Self, StreamsError> {
+        let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
+        let process_id = directory.process_id().to_string();
+        let at = supplier.describe();
+        let mut admin =
+            supplier.admin().map_err(|error| StreamsError::client(format!("connecting to {at}"), error))?;
+        let plan = internal_topics::prepare(&mut *admin, &topology, &config, &at)?;
+        let partition_counts = partition_counts(supplier.clone());
+        let purgeable = Purgeable::default();
+        Ok(Self {
+            config,
+            topology,
+            plan,
+            supplier,
+            directory,
+            process_id,
+            engines,
+            restore_listener,
+            purgeable,
+            partition_counts,
+        })
+    }
+
+    /// The consumer of thread `index`, a member of the group.
+    pub(crate) fn main_consumer(&self, index: usize) -> Result<Box<dyn Consumer>, ClientError> {
+        self.supplier.consumer(&ConsumerSettings {
+            client_id: self.client_id(index, "consumer"),
+            group: Some(self.config.application_id.clone()),
+            group_instance: Some(self.instance_id(index)),
+            read_committed: self.config.exactly_once(),
+            properties: self.config.consumer_properties(),
+        })
+    }
+
+    /// A consumer for changelogs.
+    pub(crate) fn restore_consumer(&self, index: usize) -> Result<Box<dyn Consumer>, ClientError> {
+        self.supplier.consumer(&ConsumerSettings {
+            client_id: self.client_id(index, "restore-consumer"),
+            group: None,
+            group_instance: None,
+            read_committed: self.config.exactly_once(),
+            properties: self.config.restore_consumer_properties(),
+        })
+    }
+
+    /// The producer of thread `index`.
+    pub(crate) fn producer(&self, index: usize, timeout: Duration) -> Result<StreamsProducer, ClientError> {
+        let transactional = self.config.exactly_once();
+        let producer = self.supplier.producer(&ProducerSettings {
+            client_id: self.client_id(index, "producer"),
+            transactional_id: transactional.then(|| self.instance_id(index)),
+            transaction_timeout: Some(self.transaction_timeout()),
+            properties: self.config.producer_properties(),
+        })?;
+        StreamsProducer::new(producer, transactional, timeout)
+    }
+
+    fn transaction_timeout(&self) -> Duration {
+        let properties: BTreeMap<String, String> = self.config.producer_properties();
+        let given = properties.get("transaction.timeout.ms").and_then(|text| text.parse().ok());
+        given.map_or(TRANSACTION_TIMEOUT, Duration::from_millis)
+    }
+
+    /// Who thread `index` is over restarts: stable in the state directory. The group gives a restarted thread its
+    /// partitions back at once, and its producer settles at once what a killed one left open.
+    fn instance_id(&self, index: usize) -> String {
+        format!("{}-{}-{}", self.config.application_id, self.process_id, index + 1)
+    }
+
+    fn client_id(&self, index: usize, role: &str) -> String {
+        format!("{}-{}-StreamThread-{}-{role}", self.config.application_id, self.process_id, index + 1)
+    }
+
+    /// What the group subscribes to.
+    pub(crate) fn subscription(&self) -> Vec<String> {
+        self.topology.source_topic_names(&self.config.application_id)
+    }
+
+    /// Where a partition without committed offset starts.
+    pub(crate) fn reset_policy(&self, topic: &str) -> OffsetReset {
+        let by_source = self.topology.offset_reset(&self.config.application_id, topic);
+        by_source.unwrap_or_else(|| {
+            match self.config.consumer_properties().get("auto.offset.reset").map(String::as_str) {
+                Some("latest") => OffsetReset::Latest,
+                Some("none") => OffsetReset::None,
+                Some(_) | None => OffsetReset::Earliest,
+            }
+        })
+    }
+
+    /// Whether `topic` is a repartition topic of this application.
+    pub(crate) fn is_repartition(&self, topic: &str) -> bool {
+        let topics = &self.plan.internal_topics;
+        topics.iter().any(|planned| planned.kind == TopicKind::Repartition && &*planned.name == topic)
+    }
+
+    /// Gives the directory of a closed task back.
+    pub(crate) fn unlock_task(&self, id: TaskId) {
+        self.directory.unlock_task(id, SystemTime::now());
+    }
+
+    /// Opens a task over its directory. The caller holds the lock of the task.
+    pub(crate) fn open_task(&self, id: TaskId) -> Result<StreamTask, Box<TaskError>> {
+        let nodes = self.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
+        let admin_counts = self.partition_counts.clone();
+        StreamTask::new(TaskOptions {
+            task: id,
+            application_id: self.plan.application_id.clone(),
+            topology: &self.topology,
+            nodes,
+            directory: self.directory.task_dir(id),
+            engines: &*self.engines,
+            caching: self.config.statestore_cache_max_bytes > 0,
+            tier_max_bytes: self.config.memory_max_bytes / 2 / self.plan.tasks.len().max(1) as u64,
+            max_task_idle: self.config.max_task_idle,
+            global_stores: Vec::new(),
+            partition_counts: Rc::new(move |topic| admin_counts(topic)),
+            deserialization_handler: self.config.deserialization_exception_handler.clone(),
+            processing_handler: self.config.processing_exception_handler.clone(),
+            production_handler: self.config.production_exception_handler.clone(),
+        })
+    }
+}
+
+/// Looks topics up that a task writes and whose partition count its own partitioner wants to know.
+fn partition_counts(supplier: Arc<dyn ClientSupplier>) -> Arc<dyn Fn(&str) -> Option<i32> + Send + Sync> {
+    Arc::new(move |topic| {
+        let mut admin = supplier.admin().ok()?;
+        let topics = admin.describe_topics(&[topic.to_owned()], LOOKUP_TIMEOUT).ok()?;
+        topics.into_iter().next().flatten().map(|topic| topic.partitions)
+    })
+}

@@ -1,0 +1,415 @@
+//! The crank: one `step` polls, restores, processes, punctuates and commits. Time comes in as an argument.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streams_state::types::{Timestamp, TopicPartition};
+
+use super::commit::{COMMIT_TIMEOUT, FLUSH_IDLE};
+use super::metrics::ThreadMetrics;
+use super::poll::Intake;
+use super::produce::StreamsProducer;
+use super::recover::{Phase, Recovery};
+use super::restore::Restorer;
+use super::shared::Shared;
+use super::tasks::{OwnedTask, Tasks};
+use super::{StreamsError, ThreadState};
+use crate::client::{ClientError, Consumer};
+use crate::error::TaskError;
+
+/// Records of one task in a row before the next task has its turn.
+const TASK_RUN: usize = 1000;
+/// With exactly once, a commit this long after the last one if the input is drained: results become visible.
+const DRAINED_COMMIT_MS: i64 = 25;
+/// Wait of a restore poll while nothing else can run.
+const RESTORE_WAIT: Duration = Duration::from_millis(10);
+/// Wait before a task that another thread of this process still holds is tried again.
+const LOCK_WAIT: Duration = Duration::from_millis(5);
+/// Rewinds in a row, without a commit between, before the thread gives up.
+const REWINDS_MAX: u32 = 20;
+
+/// Why a step ended early.
+pub(crate) enum Trouble {
+    /// A client call failed in this phase.
+    Client(Phase, ClientError),
+    /// A task stopped.
+    Task(Box<TaskError>),
+    /// Anything else.
+    Streams(StreamsError),
+}
+
+impl From<Box<TaskError>> for Trouble {
+    fn from(error: Box<TaskError>) -> Self {
+        Self::Task(error)
+    }
+}
+
+impl From<streams_state::error::StateError> for Trouble {
+    fn from(error: streams_state::error::StateError) -> Self {
+        Self::Streams(StreamsError::State(error))
+    }
+}
+
+/// One stream thread: clients, tasks, and the phases that work on them (`assignment.rs`, `commit.rs`).
+pub(crate) struct StreamThread {
+    pub(crate) name: String,
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) consumer: Box<dyn Consumer>,
+    pub(crate) restore_consumer: Option<Box<dyn Consumer>>,
+    pub(crate) producer: StreamsProducer,
+    pub(crate) tasks: Tasks,
+    /// Tasks between a revocation and the next assignment.
+    pub(crate) kept: Vec<OwnedTask>,
+    /// An assignment whose tasks are not all open yet.
+    pub(crate) assigned: Option<Vec<TopicPartition>>,
+    pub(crate) restorer: Restorer,
+    pub(crate) metrics: Arc<ThreadMetrics>,
+    pub(crate) wall_time: Timestamp,
+    last_commit: Timestamp,
+    uncommitted: bool,
+    idle: bool,
+    rewinds: u32,
+}
+
+impl StreamThread {
+    /// Makes the clients of the thread and joins the group.
+    pub(crate) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        metrics: Arc<ThreadMetrics>,
+        now: Timestamp,
+    ) -> Result<Self, StreamsError> {
+        let name = format!("{}-StreamThread-{}", shared.config.application_id, index + 1);
+        let at = |error| StreamsError::client(format!("{name}, start"), error);
+        let mut consumer = shared.main_consumer(index).map_err(at)?;
+        let producer = shared.producer(index, COMMIT_TIMEOUT).map_err(at)?;
+        consumer.subscribe(&shared.subscription()).map_err(at)?;
+        Ok(Self {
+            name,
+            index,
+            shared,
+            consumer,
+            restore_consumer: None,
+            producer,
+            tasks: Tasks::default(),
+            kept: Vec::new(),
+            assigned: None,
+            restorer: Restorer::default(),
+            metrics,
+            wall_time: now,
+            last_commit: now,
+            uncommitted: false,
+            idle: false,
+            rewinds: 0,
+        })
+    }
+
+    /// What the thread does at the moment.
+    pub(crate) fn state(&self) -> ThreadState {
+        match (self.assigned.is_some() || !self.restorer.is_done(), self.tasks.is_empty() && !self.joined()) {
+            (true, _) => ThreadState::PartitionsAssigned,
+            (false, true) => ThreadState::PartitionsRevoked,
+            (false, false) => ThreadState::Running,
+        }
+    }
+
+    /// Whether the member has an assignment, be it an empty one.
+    fn joined(&self) -> bool {
+        self.kept.is_empty() && self.consumer.group_metadata().generation >= 0
+    }
+
+    /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
+    pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
+        self.wall_time = now;
+        let result = self.turn(now);
+        let healed = match result {
+            Ok(()) => Ok(()),
+            Err(trouble) => self.recover(trouble),
+        };
+        self.publish();
+        healed
+    }
+
+    fn turn(&mut self, now: Timestamp) -> Result<(), Trouble> {
+        let polled = self.poll(now)?;
+        self.open_assigned()?;
+        self.restore()?;
+        let processed = self.process(now)?;
+        self.idle = polled == 0 && processed == 0;
+        self.commit_if_due(now)
+    }
+
+    /// Polls without waiting while there is work, else up to the next thing that is due.
+    fn poll(&mut self, now: Timestamp) -> Result<usize, Trouble> {
+        let timeout = self.poll_timeout(now);
+        let buffered_max = self.shared.config.buffered_records_per_partition;
+        let mut intake = Intake { tasks: &mut self.tasks, buffered_max };
+        let polled =
+            self.consumer.poll(timeout, &mut intake).map_err(|error| Trouble::Client(Phase::Poll, error))?;
+        if let Some(event) = polled.rebalance {
+            self.rebalance(event)?;
+        }
+        Ok(polled.records)
+    }
+
+    fn poll_timeout(&self, now: Timestamp) -> Duration {
+        if self.assigned.is_some() {
+            return LOCK_WAIT;
+        }
+        if !self.restorer.is_done() || (!self.idle && !self.tasks.is_empty()) {
+            return Duration::ZERO;
+        }
+        let mut due = now + self.shared.config.poll.as_millis() as i64;
+        if self.uncommitted {
+            due = due.min(self.next_commit());
+        }
+        for owned in self.tasks.iter() {
+            due = owned.task.next_wall_clock().map_or(due, |at| due.min(at));
+        }
+        Duration::from_millis((due - now).max(0) as u64)
+    }
+
+    /// When the next commit is due, given that there is something to commit.
+    fn next_commit(&self) -> Timestamp {
+        let interval = self.shared.config.commit_interval.as_millis() as i64;
+        let drained = self.idle && self.shared.config.exactly_once();
+        self.last_commit + if drained { DRAINED_COMMIT_MS.min(interval) } else { interval }
+    }
+
+    /// Restores a batch; tasks that are complete start to process.
+    fn restore(&mut self) -> Result<(), Trouble> {
+        if self.restorer.is_done() {
+            return Ok(());
+        }
+        let consumer = match &mut self.restore_consumer {
+            Some(consumer) => consumer,
+            none => none.insert(
+                self.shared
+                    .restore_consumer(self.index)
+                    .map_err(|error| Trouble::Client(Phase::Restore, error))?,
+            ),
+        };
+        let wait = if self.tasks.iter().any(OwnedTask::is_running) { Duration::ZERO } else { RESTORE_WAIT };
+        let listener = self.shared.restore_listener.clone();
+        let restored = self.restorer.step(&mut self.tasks, &mut **consumer, wait, listener.as_deref())?;
+        ThreadMetrics::add(&self.metrics.restored, restored);
+        self.start_restored()
+    }
+
+    /// A run of each task, its due punctuations, and what came of it to the producer.
+    fn process(&mut self, now: Timestamp) -> Result<usize, Trouble> {
+        let mut processed = 0;
+        let consumer = &mut self.consumer;
+        let produce = |error| Trouble::Client(Phase::Produce, error);
+        for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
+            let ran = run_task(owned, &mut **consumer, now)?;
+            self.producer.send_all(owned.task.outbox(), &mut owned.outputs).map_err(produce)?;
+            self.uncommitted |= ran > 0;
+            processed += ran;
+        }
+        self.producer.serve().map_err(produce)?;
+        ThreadMetrics::add(&self.metrics.records, processed as u64);
+        Ok(processed)
+    }
+
+    fn commit_if_due(&mut self, now: Timestamp) -> Result<(), Trouble> {
+        let requested = self.tasks.iter().any(|owned| owned.task.commit_requested());
+        if !requested && (now < self.next_commit() || self.tasks.is_empty()) {
+            return Ok(());
+        }
+        let uncommitted = std::mem::replace(&mut self.uncommitted, false);
+        self.last_commit = now;
+        if self.commit()? {
+            self.rewinds = 0;
+            ThreadMetrics::add(&self.metrics.commits, 1);
+        } else if self.idle && !uncommitted {
+            self.flush_stores(FLUSH_IDLE)?;
+        }
+        Ok(())
+    }
+
+    /// Step 8: what happens after trouble. `Err` ends the thread.
+    fn recover(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
+        let (recovery, error) = match trouble {
+            Trouble::Client(phase, error) => {
+                let recovery = Recovery::of(&error, phase, self.shared.config.exactly_once());
+                (recovery, StreamsError::client(format!("{}, {phase:?}", self.name), error))
+            }
+            Trouble::Task(error) => (Recovery::Fatal, StreamsError::Task(error)),
+            Trouble::Streams(error) => (Recovery::Fatal, error),
+        };
+        if recovery != Recovery::Retry {
+            tracing::warn!(thread = %self.name, ?recovery, "{error}");
+        }
+        let healed = match recovery {
+            Recovery::Retry => {
+                self.uncommitted = true;
+                Ok(())
+            }
+            Recovery::AbortAndRewind => self.abort_and_rewind(),
+            Recovery::ReplaceProducer => self.replace_producer().and_then(|()| self.rewind()),
+            Recovery::RebuildTask => self.rebuild(),
+            Recovery::Rejoin => self.rejoin(),
+            Recovery::Fatal => return Err(error),
+        };
+        healed.or_else(|again| self.retry_rewind(again))
+    }
+
+    /// The rewind itself met trouble: the next step tries again, a bounded number of times.
+    fn retry_rewind(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
+        let error = match trouble {
+            Trouble::Client(phase, error) => StreamsError::client(format!("{}, {phase:?}", self.name), error),
+            Trouble::Task(error) => return Err(StreamsError::Task(error)),
+            Trouble::Streams(error) => return Err(error),
+        };
+        self.rewinds += 1;
+        if self.rewinds > REWINDS_MAX {
+            return Err(error);
+        }
+        tracing::warn!(thread = %self.name, attempt = self.rewinds, "going back failed, joining anew: {error}");
+        match self.replace_producer().and_then(|()| self.rejoin()) {
+            Ok(()) => Ok(()),
+            Err(again) => self.retry_rewind(again),
+        }
+    }
+
+    fn abort_and_rewind(&mut self) -> Result<(), Trouble> {
+        if self.producer.abort(COMMIT_TIMEOUT).is_err() {
+            self.replace_producer()?;
+        }
+        self.rewind()
+    }
+
+    /// The EndTxn rule: a new producer of the same transactional id settles what the old one left open.
+    fn replace_producer(&mut self) -> Result<(), Trouble> {
+        self.producer.close(Duration::ZERO);
+        self.producer = self
+            .shared
+            .producer(self.index, COMMIT_TIMEOUT)
+            .map_err(|error| Trouble::Client(Phase::Commit, error))?;
+        Ok(())
+    }
+
+    /// Back to the committed offsets: tasks are closed as they are and opened again over what is committed.
+    fn rewind(&mut self) -> Result<(), Trouble> {
+        self.rewinds += 1;
+        ThreadMetrics::add(&self.metrics.rewinds, 1);
+        if self.rewinds > REWINDS_MAX {
+            return Err(Trouble::Streams(StreamsError::IllegalState(format!(
+                "{}: went back to the committed offsets {REWINDS_MAX} times without a commit in between",
+                self.name
+            ))));
+        }
+        self.restorer.clear(self.shared.restore_listener.as_deref());
+        let mut reopened = Vec::new();
+        for owned in self.tasks.take() {
+            let id = owned.task.id();
+            drop(owned);
+            reopened.push(self.open_task(id)?);
+        }
+        self.start_tasks(reopened, false)
+    }
+
+    /// The stores that are being restored start over from the beginning of their changelogs.
+    fn rebuild(&mut self) -> Result<(), Trouble> {
+        for id in self.restorer.tasks() {
+            if let Some(owned) = self.tasks.get_mut(id) {
+                owned.task.state_mut().wipe()?;
+            }
+        }
+        self.rewind()
+    }
+
+    /// Gives up all tasks and joins the group anew.
+    fn rejoin(&mut self) -> Result<(), Trouble> {
+        let poll = |error| Trouble::Client(Phase::Poll, error);
+        self.restorer.clear(self.shared.restore_listener.as_deref());
+        self.assigned = None;
+        self.drop_tasks();
+        if self.producer.abort(COMMIT_TIMEOUT).is_err() {
+            self.replace_producer()?;
+        }
+        self.consumer.unsubscribe().map_err(poll)?;
+        self.consumer.subscribe(&self.shared.subscription()).map_err(poll)
+    }
+
+    /// Commits, flushes and leaves the group.
+    pub(crate) fn close(&mut self, timeout: Duration) -> Result<(), StreamsError> {
+        let committed = self.commit();
+        let tasks = match committed {
+            Ok(_) => {
+                let kept = std::mem::take(&mut self.kept);
+                self.tasks.take().into_iter().chain(kept).collect()
+            }
+            Err(_) => {
+                self.drop_tasks();
+                Vec::new()
+            }
+        };
+        let closed = self.close_tasks(tasks);
+        self.producer.close(timeout);
+        let left = self.consumer.close(timeout);
+        self.publish();
+        match committed.map(|_| ()).and(closed) {
+            Ok(()) => left.map_err(|error| StreamsError::client(format!("{}, close", self.name), error)),
+            Err(Trouble::Client(phase, error)) => {
+                Err(StreamsError::client(format!("{}, last commit, {phase:?}", self.name), error))
+            }
+            Err(Trouble::Task(error)) => Err(StreamsError::Task(error)),
+            Err(Trouble::Streams(error)) => Err(error),
+        }
+    }
+
+    /// Ends without committing: the transaction is left to be settled by the next producer of the same id.
+    pub(crate) fn abandon(&mut self) {
+        let _ = self.producer.abort(Duration::from_secs(5));
+        self.drop_tasks();
+        self.producer.close(Duration::from_secs(1));
+        if let Err(error) = self.consumer.close(Duration::from_secs(5)) {
+            tracing::warn!(thread = %self.name, "leaving the group failed: {error}");
+        }
+    }
+
+    /// Figures to the outside, once a step.
+    fn publish(&mut self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let metrics = &self.metrics;
+        metrics.produced.store(self.producer.sent(), Relaxed);
+        metrics.tasks.store(self.tasks.len() as u64, Relaxed);
+        let (mut dropped, mut memory, mut restoring) = (0, 0, 0);
+        for owned in self.tasks.iter() {
+            dropped += owned.task.dropped();
+            memory += owned.task.state().memory_bytes();
+            restoring += u64::from(!owned.is_running());
+        }
+        metrics.dropped.store(dropped, Relaxed);
+        metrics.state_bytes.store(memory, Relaxed);
+        metrics.restoring.store(restoring, Relaxed);
+    }
+}
+
+/// A run of one task and its due schedules. Returns how many records and schedules ran.
+fn run_task(owned: &mut OwnedTask, consumer: &mut dyn Consumer, now: Timestamp) -> Result<usize, Trouble> {
+    let task = &mut owned.task;
+    task.set_wall_time(now);
+    let mut records = 0;
+    while records < TASK_RUN {
+        let partitions = task.partitions().to_vec();
+        let ready = task.ready(now, &mut |queue| {
+            let partition = partitions.get(queue as usize)?;
+            let position = consumer.position(partition).ok()?;
+            Some(consumer.known_end(partition)? - position)
+        });
+        if !ready {
+            break;
+        }
+        let ran = task.process(TASK_RUN - records)?;
+        records += ran;
+        if ran == 0 || task.commit_requested() {
+            break;
+        }
+    }
+    let punctuated = task.punctuate_stream_time()? | task.punctuate_wall_clock(now)?;
+    Ok(records + usize::from(punctuated))
+}

@@ -1,0 +1,92 @@
+//! The tasks that a thread owns, and the slots that lead from a partition to a task's queue.
+
+use streams_state::types::{TaskId, TopicPartition};
+
+use crate::client::Slot;
+use crate::task::StreamTask;
+
+/// What a task does at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TaskPhase {
+    /// Its stores read the tail of their changelogs.
+    Restoring,
+    /// It processes records.
+    Running,
+}
+
+/// A task and what the thread keeps beside it.
+pub(crate) struct OwnedTask {
+    pub(crate) task: StreamTask,
+    pub(crate) phase: TaskPhase,
+    /// Topics of the task's outbox -> topics of the thread's producer.
+    pub(crate) outputs: Vec<usize>,
+    /// Its nodes are initialized: that happens once, also if the task stays over a rebalance.
+    pub(crate) initialized: bool,
+}
+
+impl OwnedTask {
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase == TaskPhase::Running
+    }
+}
+
+/// All tasks of a thread, in task order.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    list: Vec<OwnedTask>,
+    /// Slot -> task and queue in it.
+    slots: Vec<(usize, u32)>,
+}
+
+impl Tasks {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OwnedTask> {
+        self.list.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut OwnedTask> {
+        self.list.iter_mut()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: TaskId) -> Option<&mut OwnedTask> {
+        self.list.iter_mut().find(|owned| owned.task.id() == id)
+    }
+
+    /// Replaces all tasks and numbers their queues anew. Returns each input partition with its slot.
+    pub(crate) fn replace(&mut self, mut list: Vec<OwnedTask>) -> Vec<(TopicPartition, Slot)> {
+        list.sort_by_key(|owned| owned.task.id());
+        self.list = list;
+        self.slots.clear();
+        let mut inputs = Vec::new();
+        for (index, owned) in self.list.iter().enumerate() {
+            for (queue, partition) in (0_u32..).zip(owned.task.partitions()) {
+                inputs.push((partition.clone(), self.slots.len() as Slot));
+                self.slots.push((index, queue));
+            }
+        }
+        inputs
+    }
+
+    /// Takes all tasks out; slots lead nowhere until the next `replace`.
+    pub(crate) fn take(&mut self) -> Vec<OwnedTask> {
+        self.slots.clear();
+        std::mem::take(&mut self.list)
+    }
+
+    pub(crate) fn queue(&self, slot: Slot) -> Option<(&OwnedTask, u32)> {
+        let (task, queue) = *self.slots.get(slot as usize)?;
+        Some((self.list.get(task)?, queue))
+    }
+
+    pub(crate) fn queue_mut(&mut self, slot: Slot) -> Option<(&mut OwnedTask, u32)> {
+        let (task, queue) = *self.slots.get(slot as usize)?;
+        Some((self.list.get_mut(task)?, queue))
+    }
+}

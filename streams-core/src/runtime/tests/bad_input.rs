@@ -1,0 +1,135 @@
+//! Bad input and bad surroundings: one clear sentence, and nothing lost.
+
+use std::sync::Arc;
+
+use super::world::{LINES, World, lines, word_count};
+use crate::dsl::StreamsBuilder;
+use crate::handler::{DeadLetterQueue, LogAndContinue};
+use crate::topic::Topic;
+use crate::topology::Topology;
+
+const NUMBERS: Topic<(), i64> = Topic::new("lines");
+const OUT: Topic<(), i64> = Topic::new("counts");
+
+fn copy_numbers() -> Topology {
+    let builder = StreamsBuilder::new();
+    builder.stream(&NUMBERS).to(&OUT);
+    builder.build().unwrap()
+}
+
+fn poisoned() -> World {
+    let world = World::new(1);
+    for value in [&7_i64.to_be_bytes()[..], b"poison", &8_i64.to_be_bytes()[..]] {
+        world.kafka.produce("lines", Some(0), None, Some(value), 0).unwrap();
+    }
+    world
+}
+
+fn turns(world: &World, instance: &mut super::world::Instance) -> Result<(), crate::runtime::StreamsError> {
+    (0..50).try_for_each(|_| world.turn(&mut [instance]))
+}
+
+fn numbers(world: &World) -> Vec<i64> {
+    let records = world.kafka.read_all("counts", true).unwrap();
+    records.into_iter().map(|record| i64::from_be_bytes(record.value.unwrap().try_into().unwrap())).collect()
+}
+
+#[test]
+fn a_record_that_does_not_parse_stops_the_thread_and_says_where() {
+    let world = poisoned();
+    let mut one = world.instance_of(copy_numbers(), world.config("i1")).unwrap();
+    let error = turns(&world, &mut one).unwrap_err().to_string();
+    assert!(error.contains("task 0_0") && error.contains("lines-0@1"), "{error}");
+    assert!(error.contains("6 bytes where i64 has 8"), "{error}");
+    assert_eq!(numbers(&world), [0_i64; 0], "nothing of the failed transaction is visible");
+}
+
+#[test]
+fn or_it_is_dropped_and_counted() {
+    let world = poisoned();
+    let mut config = world.config("i1");
+    config.deserialization_exception_handler = Arc::new(LogAndContinue);
+    let mut one = world.instance_of(copy_numbers(), config).unwrap();
+    turns(&world, &mut one).unwrap();
+    assert_eq!(numbers(&world), [7, 8]);
+    let dropped: u64 = one.threads[0].tasks.iter().map(|owned| owned.task.dropped()).sum();
+    assert_eq!(dropped, 1);
+}
+
+#[test]
+fn or_it_goes_to_the_dead_letter_topic_in_the_same_transaction() {
+    let world = poisoned();
+    world.kafka.create_topic("dead", 1).unwrap();
+    let mut config = world.config("i1");
+    config.deserialization_exception_handler = Arc::new(DeadLetterQueue::new("dead"));
+    let mut one = world.instance_of(copy_numbers(), config).unwrap();
+    turns(&world, &mut one).unwrap();
+    assert_eq!(numbers(&world), [7, 8]);
+    let dead = world.kafka.read_all("dead", true).unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].value.as_deref(), Some(&b"poison"[..]));
+    let header = |name| dead[0].headers.last(name).and_then(|header| header.value.clone()).unwrap();
+    assert_eq!(header("__streams.errors.topic"), b"lines");
+    assert_eq!(header("__streams.errors.offset"), b"1");
+}
+
+fn refusal(world: &World, topology: Topology) -> String {
+    match world.instance_of(topology, world.config("i1")) {
+        Ok(_) => panic!("it started"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_missing_source_topic_is_named() {
+    let world = World::new(1);
+    world.kafka.delete_topic("lines").unwrap();
+    let error = refusal(&world, word_count());
+    assert!(error.contains("`lines` does not exist") && error.contains("create it first"), "{error}");
+}
+
+#[test]
+fn joined_topics_with_different_partition_counts_are_named() {
+    let world = World::new(2);
+    world.kafka.create_topic("customers", 3).unwrap();
+    const ORDERS: Topic<String, String> = Topic::new("lines");
+    const CUSTOMERS: Topic<String, String> = Topic::new("customers");
+    let builder = StreamsBuilder::new();
+    let customers = builder.table(&CUSTOMERS);
+    builder.stream(&ORDERS).join_table(&customers, |order, customer| order + customer).for_each(|_, _| {});
+    let error = refusal(&world, builder.build().unwrap());
+    assert!(error.contains("lines") && error.contains("customers"), "{error}");
+    assert!(error.contains('2') && error.contains('3'), "{error}");
+}
+
+#[test]
+fn an_internal_topic_with_a_wrong_count_is_not_touched() {
+    let world = World::new(2);
+    world.kafka.create_topic("wc-count-store-changelog", 5).unwrap();
+    let error = refusal(&world, word_count());
+    assert!(error.contains("`wc-count-store-changelog` has 5 partitions, the topology needs 2"), "{error}");
+}
+
+#[test]
+fn a_state_directory_in_use_is_refused() {
+    let world = World::new(1);
+    let _one = world.instance("i1");
+    let error = refusal(&world, word_count());
+    assert!(error.contains("in use by another process"), "{error}");
+}
+
+#[test]
+fn user_code_that_fails_stops_the_thread_and_nothing_of_it_is_committed() {
+    let world = World::new(1);
+    lines(1, 5).iter().for_each(|line| world.line(line));
+    world.line("boom");
+    let builder = StreamsBuilder::new();
+    builder
+        .stream(&LINES)
+        .try_map_values(|line| if line == "boom" { Err("no such word") } else { Ok(1_i64) })
+        .to(&OUT);
+    let mut one = world.instance_of(builder.build().unwrap(), world.config("i1")).unwrap();
+    let error = turns(&world, &mut one).unwrap_err().to_string();
+    assert!(error.contains("lines-0@5") && error.contains("no such word"), "{error}");
+    assert_eq!(numbers(&world), [0_i64; 0]);
+}

@@ -1,0 +1,7 @@
+//! The runtime on the embedded log, in virtual time: no threads, no sleeping. A crash is a thread that is dropped in
+//! mid-work: nothing is committed, closed or flushed, and its transaction stays open.
+
+mod bad_input;
+mod exactly_once;
+mod rebalance;
+mod world;

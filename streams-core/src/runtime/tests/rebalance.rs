@@ -1,0 +1,64 @@
+//! Tasks move between threads and instances without losing or repeating anything.
+
+use super::world::{World, expected, lines, word_count};
+
+#[test]
+fn threads_of_one_instance_share_the_tasks() {
+    let world = World::new(4);
+    let input = lines(5, 200);
+    input.iter().for_each(|line| world.line(line));
+    let mut config = world.config("i1");
+    config.num_stream_threads = 2;
+    let mut one = world.instance_of(word_count(), config).unwrap();
+    world.run_until_drained(&mut [&mut one]);
+    assert_eq!(world.counts(), expected(&input));
+    let tasks: Vec<usize> = one.threads.iter().map(|thread| thread.tasks.len()).collect();
+    assert_eq!(tasks, [4, 4], "two sub-topologies of four partitions over two threads");
+}
+
+#[test]
+fn a_second_instance_takes_its_share_and_gives_it_back() {
+    let world = World::new(4);
+    let mut input = Vec::new();
+    let mut feed = |seed| {
+        let more = lines(seed, 60);
+        more.iter().for_each(|line| world.line(line));
+        input.extend(more);
+    };
+    feed(1);
+    let mut one = world.instance("i1");
+    world.run_until_drained(&mut [&mut one]);
+    let mut two = world.instance("i2");
+    feed(2);
+    world.run_until_drained(&mut [&mut one, &mut two]);
+    assert_eq!((one.threads[0].tasks.len(), two.threads[0].tasks.len()), (4, 4));
+    one.close();
+    feed(3);
+    world.run_until_drained(&mut [&mut two]);
+    assert_eq!(two.threads[0].tasks.len(), 8);
+    drop(feed);
+    assert_eq!(world.counts(), expected(&input));
+}
+
+#[test]
+fn a_killed_instance_is_taken_over_after_its_session() {
+    let world = World::new(4);
+    let mut input = Vec::new();
+    let mut one = world.instance("i1");
+    let mut two = world.instance("i2");
+    for round in 0..20 {
+        let more = lines(round, 12);
+        more.iter().for_each(|line| world.line(line));
+        input.extend(more);
+        world.turn(&mut [&mut one, &mut two]).unwrap();
+    }
+    one.kill();
+    for _ in 0..6000 {
+        world.turn(&mut [&mut two]).unwrap();
+        if two.threads[0].tasks.len() == 8 && world.lag().values().all(|lag| *lag == 0) {
+            break;
+        }
+    }
+    assert_eq!(two.threads[0].tasks.len(), 8);
+    assert_eq!(world.counts(), expected(&input));
+}
