@@ -137,7 +137,8 @@ pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
         return Ok(vec![path.to_owned()]);
     }
     let entries = path.read_dir().map_err(|error| format!("cannot list {}: {error}", path.display()))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|p| is_case_file(p)).collect();
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|p| is_case_file(p)).collect();
     files.sort();
     if files.is_empty() {
         return Err(format!("no *.jsonl or *.jsonl.gz file in {}", path.display()));

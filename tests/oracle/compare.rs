@@ -131,8 +131,10 @@ fn described(case: &Case, ours: &Observed) -> Option<Difference> {
         text.as_deref().map_or(Vec::new(), |text| text.split('\n').map(str::to_owned).collect())
     };
     let (theirs, ours) = (lines(&case.describe), lines(&ours.describe));
-    let line = (0..theirs.len().max(ours.len())).find(|line| theirs.get(*line) != ours.get(*line)).unwrap_or(0);
-    let text = |lines: &[String]| lines.get(line).map_or("(ends before)".to_owned(), |line| format!("{line:?}"));
+    let line =
+        (0..theirs.len().max(ours.len())).find(|line| theirs.get(*line) != ours.get(*line)).unwrap_or(0);
+    let text =
+        |lines: &[String]| lines.get(line).map_or("(ends before)".to_owned(), |line| format!("{line:?}"));
     Some(plain(Level::B, format!("describe line {}", line + 1), &text(&ours), &text(&theirs)))
 }
 
@@ -198,7 +200,7 @@ fn store(name: &str, theirs: &Value, ours: &Value, level: Level) -> Option<Diffe
         let strip = level < Level::C;
         rows.into_iter().map(|row| if strip { without_internals(name, row) } else { row }).collect()
     };
-    let found = records(level, &format!("store {name}, row "), &rows(theirs), &rows(ours));
+    let found = records(level, &format!("store {name} row "), &rows(theirs), &rows(ours));
     found.map(|difference| Difference { at: None, ..difference })
 }
 

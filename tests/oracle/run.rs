@@ -109,10 +109,8 @@ fn feed(driver: &TopologyTestDriver, item: &Input) -> kstreams::error::NodeResul
         }
         Input::Record { topic, key, value, ts, headers } => {
             let bytes = |text: &Text| text.as_ref().map(|text| text.as_bytes().to_vec());
-            let headers: Headers = headers
-                .iter()
-                .map(|(key, value)| Header { key: key.clone(), value: bytes(value) })
-                .collect();
+            let headers: Headers =
+                headers.iter().map(|(key, value)| Header { key: key.clone(), value: bytes(value) }).collect();
             driver.pipe_raw(topic, bytes(key).as_deref(), bytes(value).as_deref(), *ts, headers)
         }
     }
@@ -150,7 +148,8 @@ fn header(header: &Header) -> Value {
 fn stores(driver: &TopologyTestDriver) -> BTreeMap<String, Value> {
     let mut stores = BTreeMap::new();
     for name in driver.store_names() {
-        let rows: Vec<Value> = if let Some(store) = driver.find_store(&Store::<String, String>::named(&*name)) {
+        let rows: Vec<Value> = if let Some(store) = driver.find_store(&Store::<String, String>::named(&*name))
+        {
             store.all().into_iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
         } else if let Some(store) = driver.find_store(&Store::<Text, String>::named(&*name)) {
             rows_with_time(store.rows())

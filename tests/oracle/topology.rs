@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kstreams::dsl::{
-    BranchedKStream, Consumed, Data, GlobalKTable, KGroupedStream, KStream, KTable, Materialized, StoreBuilder,
-    Stores, StreamsBuilder, TopologyConfig,
+    BranchedKStream, Consumed, Data, GlobalKTable, KGroupedStream, KStream, KTable, Materialized,
+    StoreBuilder, Stores, StreamsBuilder, TopologyConfig,
 };
 use kstreams::topic::{Store, Topic};
 use kstreams::topology::{Topology, TopologyError};
@@ -51,10 +51,38 @@ enum Variable {
 /// The operators and options of `steps` that our DSL does not have.
 pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
     const OPERATORS: &[&str] = &[
-        "stream", "table", "globalTable", "addStore", "filter", "filterNot", "map", "flatMap", "mapValues",
-        "flatMapValues", "selectKey", "peek", "foreach", "split", "merge", "repartition", "to", "toDynamic",
-        "process", "processValues", "toTable", "groupByKey", "groupBy", "count", "reduce", "aggregate",
-        "tableFilter", "tableFilterNot", "tableMapValues", "toStream", "streamTableJoin", "streamGlobalJoin",
+        "stream",
+        "table",
+        "globalTable",
+        "addStore",
+        "filter",
+        "filterNot",
+        "map",
+        "flatMap",
+        "mapValues",
+        "flatMapValues",
+        "selectKey",
+        "peek",
+        "foreach",
+        "split",
+        "merge",
+        "repartition",
+        "to",
+        "toDynamic",
+        "process",
+        "processValues",
+        "toTable",
+        "groupByKey",
+        "groupBy",
+        "count",
+        "reduce",
+        "aggregate",
+        "tableFilter",
+        "tableFilterNot",
+        "tableMapValues",
+        "toStream",
+        "streamTableJoin",
+        "streamGlobalJoin",
     ];
     let mut found = BTreeSet::new();
     for step in steps {
@@ -197,7 +225,8 @@ impl Calls {
         let topic = || Topic::<Text, String>::named(step.text("topic"));
         Some(match step.op() {
             "stream" => {
-                let topics: Vec<Topic<Text, Text>> = step.texts("topics").into_iter().map(text_topic).collect();
+                let topics: Vec<Topic<Text, Text>> =
+                    step.texts("topics").into_iter().map(text_topic).collect();
                 let topics: Vec<&Topic<Text, Text>> = topics.iter().collect();
                 Variable::Stream(self.builder.stream_with(&topics, consumed(step)))
             }
@@ -261,8 +290,7 @@ impl Calls {
         let mut split: BranchedKStream<Text, Text> = self.stream(step, "in").split();
         for branch in step.parts("branches") {
             let name = function(&branch);
-            let predicate =
-                move |k: &Text, v: &Text| functions::predicate(&name, k.as_deref(), v.as_deref());
+            let predicate = move |k: &Text, v: &Text| functions::predicate(&name, k.as_deref(), v.as_deref());
             let stream = match branch.find("name") {
                 Some(suffix) => split.branch_as(suffix, predicate),
                 None => split.branch(predicate),
@@ -374,9 +402,8 @@ impl Calls {
         let table = self.named_table(step);
         if step.op() == "toStream" {
             return Variable::Stream(match step.find("fn").map(str::to_owned) {
-                Some(name) => table.to_stream_keyed(move |k, v| {
-                    functions::key(&name, k.as_deref(), v.map(String::as_str))
-                }),
+                Some(name) => table
+                    .to_stream_keyed(move |k, v| functions::key(&name, k.as_deref(), v.map(String::as_str))),
                 None => table.to_stream(),
             });
         }

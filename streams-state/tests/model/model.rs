@@ -193,9 +193,7 @@ impl Run {
     fn write_cached(&mut self) {
         self.store().write_cached().unwrap();
         for dirty in std::mem::take(&mut self.dirty) {
-            if dirty.before.is_some() || self.rows.contains_key(&dirty.key) {
-                self.log(&dirty.key, &dirty.context);
-            }
+            self.log(&dirty.key, &dirty.context);
         }
     }
 
