@@ -40,7 +40,7 @@ lint: ## format and clippy only
 
 bench: ## criterion: record path, stores, serdes
 	@scripts/setup demo
-	cargo bench --workspace --benches -- $(ARGS)
+	cargo bench -p kstreams --bench record_path --bench stores --bench serdes -- $(ARGS)
 
 oracle: ## compare with recorded Kafka Streams cases: make -s oracle CASES=DIR ARGS="--filter ID"
 	@cargo test --quiet --release --test oracle -- $(ARGS) '$(abspath $(or $(CASES),tests/data/oracle))'

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use kstreams::task::{OffsetMetadata, ProcessorMetadata};
 use serde_json::Value;
+use streams_core::task::{OffsetMetadata, ProcessorMetadata};
 
 fn vectors(list: &str) -> Vec<Value> {
     let packed: &[u8] = include_bytes!("data/golden/offset_metadata.json.gz");

@@ -214,7 +214,10 @@ fn foreign_crates_stay_in_their_rooms() {
     let mut faults = Vec::new();
     for source in &sources() {
         for (name, allowed) in rooms {
-            if allowed.iter().any(|room| source.path.starts_with(room)) {
+            // A file that declares a module of that name means the module.
+            let module = format!("mod {name};");
+            let declares = source.code().any(|(_, text)| text.trim_start_matches("pub ").trim() == module);
+            if declares || allowed.iter().any(|room| source.path.starts_with(room)) {
                 continue;
             }
             for (line, text) in source.code() {

@@ -9,3 +9,5 @@ pub mod order_enrichment;
 pub mod word_count;
 // What the benchmark and the fault harness run.
 pub mod workloads;
+// What the binaries share: options, feeding, tailing, the live view.
+pub mod demo;

@@ -34,6 +34,8 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(compaction::CASES);
     cases.extend_from_slice(errors::CASES);
     cases.extend_from_slice(admin::CASES);
+    let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
+    assert_eq!(names.len(), cases.len(), "two cases of one name would share their topics");
     cases
 }
 

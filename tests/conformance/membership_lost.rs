@@ -7,6 +7,7 @@ use crate::support::*;
 
 cases![
     a_silent_member_loses_its_partitions,
+    a_newcomer_waits_for_a_silent_member,
     a_lost_member_cannot_commit,
     a_lost_member_joins_anew,
     a_vanished_member_is_replaced,
@@ -16,23 +17,48 @@ cases![
 const IMPATIENT: &[(&str, &str)] =
     &[("session.timeout.ms", "6000"), ("max.poll.interval.ms", "6000"), ("heartbeat.interval.ms", "500")];
 
-/// A member that owned everything and fell silent, and one that took over.
-fn taken_over(kafka: &dyn ClientSupplier, names: &Names, topic: &str) -> (Member, Member) {
-    let subscribe = |id| Member::subscribe_with(kafka, &names.group(), id, &[topic], IMPATIENT);
-    let mut silent = subscribe("silent");
+/// A member that owned everything and fell silent, until the group is empty: an outsider can commit again.
+fn silent(kafka: &dyn ClientSupplier, names: &Names, topic: &str) -> Member {
+    let mut silent = Member::subscribe_with(kafka, &names.group(), "silent", &[topic], IMPATIENT);
     settle(&mut [&mut silent], &[2]);
-    let mut active = subscribe("active");
+    let mut outside = reader_of(kafka, &names.group());
+    let place = [(at(topic, 0), committed(2))];
+    assert_eq!(fault(outside.commit(&place, WAIT)), Fault::NotInGroup);
+    eventually("the group to be empty", || outside.commit(&place, WAIT).ok());
+    silent
+}
+
+/// The silent member, and one that took over.
+fn taken_over(kafka: &dyn ClientSupplier, names: &Names, topic: &str) -> (Member, Member) {
+    let silent = silent(kafka, names, topic);
+    let mut active = Member::subscribe_with(kafka, &names.group(), "active", &[topic], IMPATIENT);
     settle(&mut [&mut active], &[2]);
     (silent, active)
 }
 
 fn a_silent_member_loses_its_partitions(kafka: &dyn ClientSupplier, names: &Names) {
     let topic = create(kafka, names, 2);
-    let (mut silent, _active) = taken_over(kafka, names, &topic);
-    match silent.next_event() {
+    match silent(kafka, names, &topic).next_event() {
         RebalanceEvent::Lost(partitions) => assert_eq!(partitions.len(), 2),
         other => panic!("expected lost, got {other:?}"),
     }
+}
+
+fn a_newcomer_waits_for_a_silent_member(kafka: &dyn ClientSupplier, names: &Names) {
+    let topic = create(kafka, names, 2);
+    let subscribe = |id| Member::subscribe_with(kafka, &names.group(), id, &[&topic], IMPATIENT);
+    let mut silent = subscribe("silent");
+    settle(&mut [&mut silent], &[2]);
+    let mut active = subscribe("active");
+    settle(&mut [&mut active], &[2]);
+    assert_eq!(fault(silent.consumer.commit(&[(at(&topic, 0), committed(9))], WAIT)), Fault::NotInGroup);
+    let event = silent.next_event();
+    assert!(
+        matches!(event, RebalanceEvent::Lost(_)),
+        "a revocation that was never answered is a loss: {event:?}"
+    );
+    silent.answer(event);
+    settle(&mut [&mut silent, &mut active], &[1, 1]);
 }
 
 fn a_lost_member_cannot_commit(kafka: &dyn ClientSupplier, names: &Names) {

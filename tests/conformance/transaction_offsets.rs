@@ -20,7 +20,7 @@ cases![
     an_unknown_member_is_refused,
     a_refused_transaction_can_be_aborted_and_done_again,
     a_fenced_transaction_frees_its_offsets,
-    a_member_commits_while_it_revokes,
+    a_transaction_commits_while_its_member_revokes,
     offsets_of_a_group_without_members_are_accepted,
 ];
 
@@ -199,7 +199,7 @@ fn a_fenced_transaction_frees_its_offsets(kafka: &dyn ClientSupplier, names: &Na
     await_committed(kafka, names, &topic, Some(2));
 }
 
-fn a_member_commits_while_it_revokes(kafka: &dyn ClientSupplier, names: &Names) {
+fn a_transaction_commits_while_its_member_revokes(kafka: &dyn ClientSupplier, names: &Names) {
     let topic = create(kafka, names, 2);
     let mut first = sole_member(kafka, &names.group(), &topic, 2);
     let mut second = Member::subscribe(kafka, &names.group(), "second", &[&topic]);

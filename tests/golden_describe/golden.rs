@@ -29,3 +29,82 @@ pub(crate) fn strings(value: &Value) -> Vec<&str> {
 pub(crate) fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
 }
+
+/// A step of a program.
+#[derive(Clone, Copy)]
+pub(crate) struct Step<'a>(pub(crate) &'a Value);
+
+impl<'a> Step<'a> {
+    /// A text, if it is there.
+    pub(crate) fn text(self, field: &str) -> Option<&'a str> {
+        self.0[field].as_str()
+    }
+
+    /// A text that must be there.
+    pub(crate) fn must(self, field: &str) -> &'a str {
+        self.text(field).unwrap_or_else(|| panic!("`{field}` is not in {}", self.0))
+    }
+
+    /// The operator.
+    pub(crate) fn op(self) -> &'a str {
+        self.must("op")
+    }
+
+    /// A list of texts; empty if it is not there.
+    pub(crate) fn list(self, field: &str) -> Vec<&'a str> {
+        strings(&self.0[field])
+    }
+
+    /// Whether the field is there.
+    pub(crate) fn has(self, field: &str) -> bool {
+        !self.0[field].is_null()
+    }
+
+    /// Texts by name.
+    pub(crate) fn entries(self, field: &str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.0[field]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| (key.as_str(), value.as_str().unwrap()))
+    }
+
+    /// Refuses the step if one of these fields is there.
+    pub(crate) fn without(self, fields: &[&str]) -> Result<(), Unsupported> {
+        match fields.iter().find(|field| self.has(field)) {
+            None => Ok(()),
+            Some(field) => Err(Unsupported(format!("{} with {field}", self.op()))),
+        }
+    }
+
+    /// The step is not supported.
+    pub(crate) fn unsupported<T>(self) -> Result<T, Unsupported> {
+        Err(Unsupported(self.op().to_owned()))
+    }
+}
+
+/// What this library cannot do yet.
+pub(crate) struct Unsupported(pub(crate) String);
+
+/// Key-value stores of the catalogue.
+pub(crate) fn store_builder(step: Step<'_>) -> Result<streams_core::dsl::StoreBuilder, Unsupported> {
+    use streams_core::dsl::Stores;
+    let store: streams_core::topic::Store<String, i64> =
+        streams_core::topic::Store::named(step.must("store"));
+    let mut builder = match step.must("kind") {
+        "kv_rocks" => Stores::key_value(&store),
+        "kv_ts" => Stores::timestamped_key_value(&store),
+        "kv_mem" => Stores::key_value(&store).in_memory(),
+        other => return Err(Unsupported(format!("store {other}"))),
+    };
+    if step.text("logging") == Some("off") {
+        builder = builder.logging(false);
+    }
+    if step.text("caching") == Some("on") {
+        builder = builder.caching(true);
+    }
+    for (key, value) in step.entries("cfg") {
+        builder = builder.changelog_config(key, value);
+    }
+    Ok(builder)
+}

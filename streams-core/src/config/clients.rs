@@ -1,8 +1,9 @@
 //! Settings -> properties of each Kafka client, as Kafka Streams hands them down.
 //!
 //! Weakest first: Kafka Streams' own defaults, settings without a prefix that the client knows, then `consumer.` (all
-//! consumers), then the client's own prefix; last what may not be changed. Names are Java's; values are text. The ids
-//! of client, group and transactions are not among them: the runtime gives those.
+//! consumers), then the client's own prefix; last what may not be changed. Names are Java's; values are text. Not among
+//! them: the ids of client, group and transactions, which the runtime gives, and Kafka Streams' defaults of tuning
+//! (`linger.ms`, `delivery.timeout.ms`, `enable.metrics.push`), which are made for the Java clients.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,19 +22,19 @@ const NOT_PASSED: [&str; 5] =
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
 
 impl StreamsConfig {
-    /// Properties of the consumer that reads input topics. Assignor is `range`. `group.instance.id` is the value for
-    /// the whole application: a thread appends `-` and its number.
+    /// Properties of the consumer that reads input topics.
     pub fn consumer_properties(&self) -> Properties {
         let mut properties = self.common_consumer_properties("main.consumer.");
         properties.entry("auto.offset.reset".to_owned()).or_insert_with(|| "earliest".to_owned());
-        properties.insert("partition.assignment.strategy".to_owned(), "range".to_owned());
-        let instance = ["main.consumer.group.instance.id", "consumer.group.instance.id", "group.instance.id"]
-            .iter()
-            .find_map(|key| self.client_properties.get(*key));
-        if let Some(instance) = instance {
-            properties.insert("group.instance.id".to_owned(), instance.clone());
-        }
         properties
+    }
+
+    /// `group.instance.id`, if the user gave one: for the whole application; a thread appends `-` and its number.
+    pub fn group_instance_id(&self) -> Option<&str> {
+        ["main.consumer.group.instance.id", "consumer.group.instance.id", "group.instance.id"]
+            .iter()
+            .find_map(|key| self.client_properties.get(*key))
+            .map(String::as_str)
     }
 
     /// Properties of the consumer that restores stores.
@@ -48,12 +49,10 @@ impl StreamsConfig {
 
     /// Properties of the producer.
     pub fn producer_properties(&self) -> Properties {
-        let mut properties = self.defaults(&[("linger.ms", "100")]);
+        let mut properties = Properties::new();
         if self.exactly_once() {
-            properties.extend(owned(&[
-                ("delivery.timeout.ms", "2147483647"),
-                ("transaction.timeout.ms", &DEFAULT_TRANSACTION_TIMEOUT_MS.to_string()),
-            ]));
+            let timeout = DEFAULT_TRANSACTION_TIMEOUT_MS.to_string();
+            properties.insert("transaction.timeout.ms".to_owned(), timeout);
         }
         self.add_unprefixed('p', &mut properties);
         self.add_prefixed("producer.", &mut properties);
@@ -65,7 +64,7 @@ impl StreamsConfig {
 
     /// Properties of the admin client.
     pub fn admin_properties(&self) -> Properties {
-        let mut properties = self.defaults(&[("enable.metrics.push", "true")]);
+        let mut properties = Properties::new();
         self.add_unprefixed('a', &mut properties);
         self.add_prefixed("admin.", &mut properties);
         self.finish(properties)
@@ -86,7 +85,7 @@ impl StreamsConfig {
     }
 
     fn common_consumer_properties(&self, prefix: &str) -> Properties {
-        let mut properties = self.defaults(&[("max.poll.records", "1000")]);
+        let mut properties: Properties = [("max.poll.records".to_owned(), "1000".to_owned())].into();
         self.add_unprefixed('c', &mut properties);
         self.add_prefixed("consumer.", &mut properties);
         self.add_prefixed(prefix, &mut properties);
@@ -97,10 +96,6 @@ impl StreamsConfig {
             fix(&mut properties, "isolation.level", "read_committed");
         }
         self.finish(properties)
-    }
-
-    fn defaults(&self, defaults: &[(&str, &str)]) -> Properties {
-        owned(defaults).collect()
     }
 
     fn add_unprefixed(&self, role: char, properties: &mut Properties) {
@@ -123,10 +118,6 @@ impl StreamsConfig {
         }
         properties
     }
-}
-
-fn owned<'a>(entries: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (String, String)> + 'a {
-    entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
 }
 
 fn fix(properties: &mut Properties, key: &str, value: &str) {

@@ -43,8 +43,24 @@ impl StreamsBuilder {
         Self { graph: Rc::new(RefCell::new(Graph::new())) }
     }
 
-    /// A stream of a topic, which must exist. A null key or value for a type that cannot be null is dropped and
-    /// counted; bytes that do not parse go to the deserialization exception handler.
+    /// A stream of a topic, which must exist.
+    ///
+    /// Key, value: as the topic's serdes read them. Time: Kafka's timestamp; a negative one stops the task. Null: dropped and counted
+    /// for types that cannot be null. Bytes that do not parse go to the deserialization exception handler.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const OUT: Topic<String, i64> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// driver.input(&IN).pipe_raw(Some(b"a"), None)?;
+    /// assert_eq!((driver.output(&OUT).len(), driver.dropped()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stream<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> KStream<K, V>
     where
         K: 'static,
@@ -92,8 +108,23 @@ impl StreamsBuilder {
         KStream { up, keys: Some(keys), values: Some(values) }
     }
 
-    /// A table of a topic, which must exist and should be compacted: each record is the new row of its key, null
-    /// deletes it. Records with a null key are dropped and counted.
+    /// A table of a topic, which must exist and should be compacted: each record is the new row of its key, null deletes it.
+    ///
+    /// Key, value, time: those of the record. State: a store, made only if somebody reads it, with a changelog of its own unless
+    /// `reuse.ktable.source.topics` lets the topic serve as one. Null: records with a null key are dropped and counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{Consumed, StreamsBuilder}, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const ROWS: Topic<String, i64> = Topic::new("rows");
+    /// const KEPT: Store<String, i64> = Store::new("kept");
+    /// let builder = StreamsBuilder::new();
+    /// builder.table_with(&ROWS, Consumed::new(), &KEPT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ROWS).pipe("a", 1);
+    /// assert_eq!(driver.store(&KEPT).get(&"a".to_owned()), Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn table<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> KTable<K, V>
     where
         K: Clone + 'static,
@@ -153,7 +184,8 @@ impl StreamsBuilder {
         KTable::stored(up, table, keys, Some(rows), store)
     }
 
-    /// A table of a topic of which every instance has all rows.
+    /// A table of a topic of which every instance has all rows. See [`GlobalKTable`], and
+    /// [`join_global`](KStream::join_global) for an example.
     pub fn global_table<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
@@ -214,7 +246,7 @@ impl StreamsBuilder {
         VS: Serde<V> + Default,
     {
         let AddedTable { up, store, keys, .. } =
-            self.add_table(topic, consumed, materialized.logging(false), true);
+            self.add_table(topic, consumed, materialized.logging(false).caching(false), true);
         let name = store.clone();
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
             Ok(Box::new(StoreGetter(builder.store(node, &name)?)))

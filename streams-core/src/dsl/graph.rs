@@ -163,6 +163,8 @@ pub(crate) struct GraphNode {
     pub(crate) merge: bool,
     /// A left join below a repartition: records without a key must pass.
     pub(crate) keeps_null_keys: bool,
+    /// Types of keys and values that come out; known where repartitions may be moved to.
+    pub(crate) types: Option<(TypeId, TypeId)>,
     pub(crate) fork: Fork,
 }
 
@@ -179,6 +181,7 @@ impl GraphNode {
             changes_value: false,
             merge: false,
             keeps_null_keys: false,
+            types: None,
             fork,
         }
     }

@@ -60,6 +60,23 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
 
 impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     /// Counts the records of each key.
+    ///
+    /// Key: that of the group. Value: the count. Time: the largest of the counted records. Repartition: see the grouping. State: a
+    /// store with a generated name; name it with [`count_with`](Self::count_with). Null: null keys and values are dropped, counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const WORDS: Topic<(), String> = Topic::new("words");
+    /// const COUNTS: Store<String, i64> = Store::new("counts");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&WORDS).group_by(|_, word| word.clone()).count_with(&COUNTS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&WORDS).pipe((), "be");
+    /// driver.input(&WORDS).pipe((), "be");
+    /// assert_eq!(driver.store(&COUNTS).get(&"be".to_owned()), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn count(self) -> KTable<K, i64> {
         self.counted(Materialized::unnamed())
     }
@@ -80,6 +97,22 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     }
 
     /// Merges the values of each key: the first is the result, each next is merged into it.
+    ///
+    /// Key: that of the group. Value: what `reducer` makes of the row and the record. Time: the largest of the merged records.
+    /// Repartition: see the grouping. State: a store. Null: null keys and values are dropped, counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const LARGEST: Store<String, i64> = Store::new("largest");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).group_by_key().reduce_with(|one, two| one.max(two), &LARGEST);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// [3, 7, 5].map(|value| driver.input(&IN).pipe("a", value));
+    /// assert_eq!(driver.store(&LARGEST).get(&"a".to_owned()), Some(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reduce(self, reducer: impl Fn(V, V) -> V + Send + Sync + 'static) -> KTable<K, V>
     where
         V: Data + Clone,
@@ -101,6 +134,25 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     }
 
     /// Folds the records of each key into an aggregate that starts as `init()` and is changed in place.
+    ///
+    /// Key: that of the group. Value: the aggregate. Time: the largest of the folded records. Repartition: see the grouping. State:
+    /// a store with a generated name; [`fold`](Self::fold) and [`aggregate_with`](Self::aggregate_with) name it. Null: null keys and
+    /// values are dropped, counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const LISTS: Topic<String, Vec<i64>> = Topic::new("lists");
+    /// let builder = StreamsBuilder::new();
+    /// let lists = builder.stream(&IN).group_by_key().aggregate(Vec::new, |_, value, list| list.push(value));
+    /// lists.to_stream().to(&LISTS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// driver.input(&IN).pipe("a", 2);
+    /// assert_eq!(driver.output(&LISTS).read_key_values()["a"], [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn aggregate<A: Data + Clone>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
@@ -119,7 +171,21 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
         self.aggregated(names::AGGREGATE, materialized.into(), None, Fold { init, add })
     }
 
-    /// Folds the records of each key into `A::default()`, in the store `store`.
+    /// Folds the records of each key into `A::default()`, in the store `store`. Else as [`aggregate`](Self::aggregate).
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const SUMS: Store<String, i64> = Store::new("sums");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).group_by_key().fold(&SUMS, |_, value, sum| *sum += value);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 40);
+    /// driver.input(&IN).pipe("a", 2);
+    /// assert_eq!(driver.store(&SUMS).get(&"a".to_owned()), Some(42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fold<A, KS, VS>(
         self,
         store: &Store<K, A, KS, VS>,
@@ -133,8 +199,24 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
         self.aggregate_with(A::default, add, store)
     }
 
-    /// As [`aggregate`](Self::aggregate), where the aggregate may be missing: at the start, and again when `add`
-    /// returns `None`, which deletes the row.
+    /// As [`aggregate`](Self::aggregate), where the aggregate may be missing: at the start, and again when `add` returns
+    /// `None`, which deletes the row.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const EVENTS: Topic<String, String> = Topic::new("events");
+    /// const OPEN: Store<String, String> = Store::new("open");
+    /// let builder = StreamsBuilder::new();
+    /// let last = |_: &String, event: String, _: Option<String>| Some(event).filter(|event| event != "closed");
+    /// builder.stream(&EVENTS).group_by_key().aggregate_opt_with(|| None, last, &OPEN);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&EVENTS).pipe("a", "opened");
+    /// assert_eq!(driver.store(&OPEN).get(&"a".to_owned()).as_deref(), Some("opened"));
+    /// driver.input(&EVENTS).pipe("a", "closed");
+    /// assert_eq!(driver.store(&OPEN).get(&"a".to_owned()), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn aggregate_opt<A: Data + Clone>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,

@@ -1,7 +1,7 @@
 //! From the graph to the arena: nodes are written in Kafka Streams' order, parents first, then by build priority.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use super::graph::{
@@ -26,7 +26,6 @@ pub(crate) fn lower(graph: &Graph, config: &TopologyConfig) -> Result<Topology, 
         keeps_null_keys: keeps_null_keys(graph),
         topology: Topology::new(),
         written: HashMap::new(),
-        topics: HashSet::new(),
         stores: HashMap::new(),
     };
     let mut queue = BinaryHeap::from([Reverse((0, Graph::ROOT))]);
@@ -41,6 +40,7 @@ pub(crate) fn lower(graph: &Graph, config: &TopologyConfig) -> Result<Topology, 
         queue.extend(node.children.iter().map(|child| Reverse((graph.node(*child).priority, *child))));
     }
     writer.copartition()?;
+    writer.topology.validate()?;
     Ok(writer.topology)
 }
 
@@ -51,7 +51,6 @@ struct Writer<'a> {
     topology: Topology,
     /// The arena node whose children are those of the graph node; none for the root and for free stores.
     written: HashMap<GraphId, Option<NodeId>>,
-    topics: HashSet<Arc<str>>,
     /// Which store a name stands for.
     stores: HashMap<Arc<str>, Arc<()>>,
 }
@@ -65,7 +64,7 @@ impl Writer<'_> {
             GraphKind::StateStore(store) => self.store(store).map(|_| None),
             GraphKind::Source { topics, reset, parts } => {
                 let factory = self.source_factory(node, parts);
-                let topics = self.external_topics(topics)?;
+                let topics = external_topics(topics);
                 self.topology.add_source_node(node.name.clone(), topics, *reset, factory).map(Some)
             }
             GraphKind::TableSource(source) => self.table_source(node, source).map(Some),
@@ -141,19 +140,8 @@ impl Writer<'_> {
         }
     }
 
-    fn external_topics(&mut self, topics: &[Arc<str>]) -> Result<Vec<SourceTopic>, TopologyError> {
-        for topic in topics {
-            if !self.topics.insert(topic.clone()) {
-                return Err(TopologyError::new(format!(
-                    "topic `{topic}` is read by two sources; read it once and clone the stream or table"
-                )));
-            }
-        }
-        Ok(topics.iter().map(|name| SourceTopic { name: name.clone(), internal: false }).collect())
-    }
-
     fn table_source(&mut self, node: &GraphNode, source: &TableSourceNode) -> Result<NodeId, TopologyError> {
-        let topics = self.external_topics(std::slice::from_ref(&source.topic))?;
+        let topics = external_topics(std::slice::from_ref(&source.topic));
         let reset = if source.global { None } else { source.reset };
         let mut plan = self.plan(node, None);
         plan.name = source.source_name.clone();
@@ -278,6 +266,10 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+fn external_topics(topics: &[Arc<str>]) -> Vec<SourceTopic> {
+    topics.iter().map(|name| SourceTopic { name: name.clone(), internal: false }).collect()
 }
 
 fn processor_factory(make: &MakeProcessor, plan: Plan) -> ProcessorFactory {

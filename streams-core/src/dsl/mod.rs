@@ -19,8 +19,10 @@ mod processor_topology;
 mod stores;
 mod stream;
 mod stream_join;
+mod stream_map;
 mod stream_output;
 mod stream_process;
+mod stream_try;
 mod table;
 mod upstream;
 

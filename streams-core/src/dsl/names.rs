@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::graph::Graph;
+use crate::topology::validate_name;
 
 pub(crate) const SOURCE: &str = "KSTREAM-SOURCE-";
 pub(crate) const SINK: &str = "KSTREAM-SINK-";
@@ -103,18 +104,9 @@ impl Graph {
 
     /// Notes a fault if Kafka would refuse `name` as part of a topic name.
     pub(crate) fn check_name(&mut self, name: &str) {
-        let fault = if name.is_empty() {
-            "a name is empty".to_owned()
-        } else if name == "." || name == ".." {
-            format!("a name must not be `{name}`")
-        } else if name.len() > 249 {
-            format!("the name `{name}` is longer than 249 characters")
-        } else if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-            format!("the name `{name}` has characters other than ASCII letters, digits, `.`, `_` and `-`")
-        } else {
-            return;
-        };
-        self.faults.push(fault);
+        if let Err(error) = validate_name(name) {
+            self.faults.extend(error.faults);
+        }
     }
 }
 

@@ -126,14 +126,13 @@ fn replace_repartition(
             names[0], names[1]
         ));
     };
-    if let (GraphKind::Repartition(one), GraphKind::Repartition(two)) =
-        (&graph.node(single).kind, &graph.node(replaced).kind)
-        && one.makers.types != two.makers.types
+    if let GraphKind::Repartition(repartition) = &graph.node(replaced).kind
+        && graph.node(anchor).types.is_some_and(|types| types != repartition.makers.types)
     {
         return Err(format!(
-            "merge.repartition.topics would merge repartitions of different types below `{}`; build without \
-             this rule",
-            names[0]
+            "merge.repartition.topics would move repartition `{}` up to `{}`, where records have other types; build \
+             without this rule",
+            names[1], names[0]
         ));
     }
     graph.link(single, child);

@@ -1,5 +1,6 @@
 //! `KStream`: an unbounded sequence of independent records, and its record-by-record operators.
 
+use std::any::TypeId;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -7,13 +8,10 @@ use streams_state::serdes::{Auto, SerdeRef};
 
 use super::Data;
 use super::branched::BranchedKStream;
-use super::graph::{GraphNode, MakeProcessor};
+use super::graph::{Fork, GraphNode, MakeProcessor};
 use super::names;
 use super::upstream::{Changes, Upstream, operator};
-use crate::error::BoxError;
-use crate::operators::{
-    Filter, FlatMap, FlatMapValues, ForEach, Map, MapValues, PassThrough, Peek, SelectKey,
-};
+use crate::operators::{PassThrough, Peek};
 
 /// A stream of records with keys `K` and values `V`: facts, one after another.
 ///
@@ -36,232 +34,90 @@ impl<K: Clone + 'static, V: Clone + 'static> Clone for KStream<K, V> {
     }
 }
 
-fn sure<T>(value: T) -> Result<T, Infallible> {
+/// A result that cannot fail, for the operators without `try_`.
+pub(super) fn sure<T>(value: T) -> Result<T, Infallible> {
     Ok(value)
 }
 
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// Names the operator that follows. An unnamed operator is called after its place in the program
-    /// (`KSTREAM-FILTER-0000000003`), which moves when operators are added above it; named stores and
-    /// repartition topics keep their data then.
+    /// (`KSTREAM-FILTER-0000000003`), which moves when operators are added above it; named stores and repartition
+    /// topics keep their data then.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.up.pending = Some(name.into());
         self
     }
 
-    /// The next stream, of the same types, without a change that the optimizer cares about.
-    fn same(self, prefix: &str, make: MakeProcessor) -> Self {
-        Self {
-            up: self.up.add_processor(prefix, make, Changes::Nothing),
-            keys: self.keys,
-            values: self.values,
-        }
-    }
-
-    /// The next stream, with other values.
-    fn other_values<V2>(self, prefix: &str, make: MakeProcessor) -> KStream<K, V2> {
-        KStream { up: self.up.add_processor(prefix, make, Changes::Value), keys: self.keys, values: None }
-    }
-
-    /// The next stream, with other keys and values.
-    fn other_keys<K2, V2>(
-        self,
-        prefix: &str,
-        make: MakeProcessor,
-        values: Option<SerdeRef<V2>>,
-    ) -> KStream<K2, V2> {
-        KStream { up: self.up.add_processor(prefix, make, Changes::Key), keys: None, values }
-    }
-
     /// Keeps the records for which `predicate` says yes; the others are dropped, uncounted.
+    ///
+    /// Key, value, time: unchanged. Repartition: no. State: none. Null: the predicate sees it.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const ORDERS: Topic<String, i64> = Topic::new("orders");
+    /// const LARGE: Topic<String, i64> = Topic::new("large");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&ORDERS).filter(|_, cents| *cents > 1000).to(&LARGE);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ORDERS).pipe("a", 500);
+    /// driver.input(&ORDERS).pipe("b", 5000);
+    /// assert_eq!(driver.output(&LARGE).read_all(), [("b".to_owned(), 5000)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn filter(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.try_filter(move |key, value| sure(predicate(key, value)))
     }
 
-    /// Keeps the records for which `predicate` says no.
+    /// Keeps the records for which `predicate` says no; else as [`filter`](Self::filter).
     pub fn filter_not(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.try_filter(move |key, value| sure(!predicate(key, value)))
     }
 
-    /// As [`filter`](Self::filter); an error goes to the processing exception handler.
-    pub fn try_filter<E: Into<BoxError>>(
-        self,
-        predicate: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
-    ) -> Self {
-        let predicate = Arc::new(predicate);
-        let make = operator::<K, V, K, V, _>(move |name, outputs| Filter {
-            name,
-            predicate: predicate.clone(),
-            outputs,
-        });
-        self.same(names::FILTER, make)
-    }
-
-    /// Gives each record a new key and value. The stream is repartitioned before the next grouping or join.
-    pub fn map<K2: 'static, V2: 'static>(
-        self,
-        mapper: impl Fn(&K, V) -> (K2, V2) + Send + Sync + 'static,
-    ) -> KStream<K2, V2> {
-        self.try_map(move |key, value| sure(mapper(key, value)))
-    }
-
-    /// As [`map`](Self::map); an error goes to the processing exception handler.
-    pub fn try_map<K2: 'static, V2: 'static, E: Into<BoxError>>(
-        self,
-        mapper: impl Fn(&K, V) -> Result<(K2, V2), E> + Send + Sync + 'static,
-    ) -> KStream<K2, V2> {
-        let mapper = Arc::new(mapper);
-        let make =
-            operator::<K, V, K2, V2, _>(move |name, outputs| Map { name, mapper: mapper.clone(), outputs });
-        self.other_keys(names::MAP, make, None)
-    }
-
-    /// Gives each record a new value.
-    pub fn map_values<V2: 'static>(self, mapper: impl Fn(V) -> V2 + Send + Sync + 'static) -> KStream<K, V2> {
-        self.try_map_values_with_key(move |_, value| sure(mapper(value)))
-    }
-
-    /// As [`map_values`](Self::map_values), with the key to look at.
-    pub fn map_values_with_key<V2: 'static>(
-        self,
-        mapper: impl Fn(&K, V) -> V2 + Send + Sync + 'static,
-    ) -> KStream<K, V2> {
-        self.try_map_values_with_key(move |key, value| sure(mapper(key, value)))
-    }
-
-    /// As [`map_values`](Self::map_values); an error goes to the processing exception handler.
-    pub fn try_map_values<V2: 'static, E: Into<BoxError>>(
-        self,
-        mapper: impl Fn(V) -> Result<V2, E> + Send + Sync + 'static,
-    ) -> KStream<K, V2> {
-        self.try_map_values_with_key(move |_, value| mapper(value))
-    }
-
-    /// As [`try_map_values`](Self::try_map_values), with the key to look at.
-    pub fn try_map_values_with_key<V2: 'static, E: Into<BoxError>>(
-        self,
-        mapper: impl Fn(&K, V) -> Result<V2, E> + Send + Sync + 'static,
-    ) -> KStream<K, V2> {
-        let mapper = Arc::new(mapper);
-        let make = operator::<K, V, K, V2, _>(move |name, outputs| MapValues {
-            name,
-            mapper: mapper.clone(),
-            outputs,
-        });
-        self.other_values(names::MAP_VALUES, make)
-    }
-
-    /// Makes any number of records of each, with new keys and values.
-    pub fn flat_map<K2: 'static, V2: 'static, I>(
-        self,
-        mapper: impl Fn(&K, V) -> I + Send + Sync + 'static,
-    ) -> KStream<K2, V2>
-    where
-        I: IntoIterator<Item = (K2, V2)> + 'static,
-    {
-        self.try_flat_map(move |key, value| sure(mapper(key, value)))
-    }
-
-    /// As [`flat_map`](Self::flat_map); an error goes to the processing exception handler.
-    pub fn try_flat_map<K2: 'static, V2: 'static, I, E>(
-        self,
-        mapper: impl Fn(&K, V) -> Result<I, E> + Send + Sync + 'static,
-    ) -> KStream<K2, V2>
-    where
-        I: IntoIterator<Item = (K2, V2)> + 'static,
-        E: Into<BoxError>,
-    {
-        let mapper = Arc::new(mapper);
-        let make = operator::<K, V, K2, V2, _>(move |name, outputs| FlatMap {
-            name,
-            mapper: mapper.clone(),
-            outputs,
-        });
-        self.other_keys(names::FLAT_MAP, make, None)
-    }
-
-    /// Makes any number of values of each, all under the record's key.
-    pub fn flat_map_values<V2: 'static, I>(
-        self,
-        mapper: impl Fn(V) -> I + Send + Sync + 'static,
-    ) -> KStream<K, V2>
-    where
-        K: Clone,
-        I: IntoIterator<Item = V2> + 'static,
-    {
-        self.try_flat_map_values_with_key(move |_, value| sure(mapper(value)))
-    }
-
-    /// As [`flat_map_values`](Self::flat_map_values), with the key to look at.
-    pub fn flat_map_values_with_key<V2: 'static, I>(
-        self,
-        mapper: impl Fn(&K, V) -> I + Send + Sync + 'static,
-    ) -> KStream<K, V2>
-    where
-        K: Clone,
-        I: IntoIterator<Item = V2> + 'static,
-    {
-        self.try_flat_map_values_with_key(move |key, value| sure(mapper(key, value)))
-    }
-
-    /// As [`flat_map_values`](Self::flat_map_values); an error goes to the processing exception handler.
-    pub fn try_flat_map_values<V2: 'static, I, E>(
-        self,
-        mapper: impl Fn(V) -> Result<I, E> + Send + Sync + 'static,
-    ) -> KStream<K, V2>
-    where
-        K: Clone,
-        I: IntoIterator<Item = V2> + 'static,
-        E: Into<BoxError>,
-    {
-        self.try_flat_map_values_with_key(move |_, value| mapper(value))
-    }
-
-    /// As [`try_flat_map_values`](Self::try_flat_map_values), with the key to look at.
-    pub fn try_flat_map_values_with_key<V2: 'static, I, E>(
-        self,
-        mapper: impl Fn(&K, V) -> Result<I, E> + Send + Sync + 'static,
-    ) -> KStream<K, V2>
-    where
-        K: Clone,
-        I: IntoIterator<Item = V2> + 'static,
-        E: Into<BoxError>,
-    {
-        let mapper = Arc::new(mapper);
-        let make = operator::<K, V, K, V2, _>(move |name, outputs| FlatMapValues {
-            name,
-            mapper: mapper.clone(),
-            outputs,
-        });
-        self.other_values(names::FLAT_MAP_VALUES, make)
-    }
-
-    /// Gives each record a new key.
-    pub fn select_key<K2: 'static>(
-        self,
-        selector: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
-    ) -> KStream<K2, V> {
-        self.try_select_key(move |key, value| sure(selector(key, value)))
-    }
-
-    /// As [`select_key`](Self::select_key); an error goes to the processing exception handler.
-    pub fn try_select_key<K2: 'static, E: Into<BoxError>>(
-        mut self,
-        selector: impl Fn(&K, &V) -> Result<K2, E> + Send + Sync + 'static,
-    ) -> KStream<K2, V> {
-        let values = self.values.take();
-        self.other_keys(names::KEY_SELECT, select_key(selector), values)
-    }
-
     /// Looks at each record as it passes.
+    ///
+    /// Key, value, time: unchanged. Repartition: no. State: none. Null: `action` sees it. After a failure a record may
+    /// be seen again.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const OUT: Topic<String, i64> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).peek(|key, value| println!("{key} {value}")).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// assert_eq!(driver.output(&OUT).read_all(), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn peek(self, action: impl Fn(&K, &V) + Send + Sync + 'static) -> Self {
         let action = Arc::new(action);
         let make = operator::<K, V, K, V, _>(move |_, outputs| Peek { action: action.clone(), outputs });
         self.same(names::PEEK, make)
     }
 
-    /// Hands each record to `action`, and ends the stream. For effects outside of Kafka, which are repeated
-    /// when records are processed again after a failure.
+    /// Hands each record to `action`, and ends the stream. For effects outside of Kafka, which are repeated when
+    /// records are processed again after a failure.
+    ///
+    /// Repartition: no. State: none. Null: `action` gets it.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic}; use std::sync::{Arc, atomic::{AtomicI64, Ordering}};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// let builder = StreamsBuilder::new();
+    /// let sum = Arc::new(AtomicI64::new(0));
+    /// let total = sum.clone();
+    /// builder.stream(&IN).for_each(move |_, value| {
+    ///     total.fetch_add(value, Ordering::Relaxed);
+    /// });
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 40);
+    /// driver.input(&IN).pipe("b", 2);
+    /// assert_eq!(sum.load(Ordering::Relaxed), 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn for_each(self, action: impl Fn(&K, V) + Send + Sync + 'static) {
         self.try_for_each(move |key, value| {
             action(key, value);
@@ -269,24 +125,33 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         });
     }
 
-    /// As [`for_each`](Self::for_each); an error goes to the processing exception handler.
-    pub fn try_for_each<E: Into<BoxError>>(
-        self,
-        action: impl Fn(&K, V) -> Result<(), E> + Send + Sync + 'static,
-    ) {
-        let action = Arc::new(action);
-        let make = operator::<K, V, (), (), _>(move |name, _| ForEach { name, action: action.clone() });
-        self.up.add_processor(names::FOR_EACH, make, Changes::Nothing);
-    }
-
     /// Joins two streams of the same types into one. No order between them is kept.
+    ///
+    /// Key, value, time: unchanged. Repartition: no, but the next grouping or join repartitions if either side needs it.
+    /// State: none. Null: passes. Serdes that came with a topic end here; the default ones follow.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const WEB: Topic<String, i64> = Topic::new("web");
+    /// const SHOP: Topic<String, i64> = Topic::new("shop");
+    /// const ALL: Topic<String, i64> = Topic::new("all");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&WEB).merge(builder.stream(&SHOP)).to(&ALL);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&WEB).pipe("a", 1);
+    /// driver.input(&SHOP).pipe("b", 2);
+    /// assert_eq!(driver.output(&ALL).len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn merge(self, other: KStream<K, V>) -> KStream<K, V> {
         self.up.check_same_builder(&other.up, "merge");
         let name = self.up.graph().name_or(&self.up.pending, names::MERGE);
         let make = operator::<K, V, K, V, _>(|_, outputs| PassThrough(outputs));
-        let mut node = GraphNode::processor(name.clone(), make, super::graph::Fork::default());
+        let fork = Fork::default();
+        let mut node = GraphNode::processor(name.clone(), make, fork.clone());
         node.merge = true;
-        let fork = node.fork.clone();
+        node.types = Some((TypeId::of::<K>(), TypeId::of::<V>()));
         let id = self.up.graph().add(&[self.up.node, other.up.node], node);
         let mut sources = self.up.sources.to_vec();
         sources.extend(other.up.sources.iter().filter(|source| !self.up.sources.contains(source)).cloned());
@@ -295,9 +160,53 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         KStream { up, keys: None, values: None }
     }
 
-    /// Splits the stream: each record goes to the first branch that wants it.
+    /// Splits the stream: each record goes to the first branch that wants it. Needs no `Clone`.
+    ///
+    /// Key, value, time: unchanged. Repartition: no. State: none. Null: the predicates see it.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const ORDERS: Topic<String, i64> = Topic::new("orders");
+    /// const LARGE: Topic<String, i64> = Topic::new("large");
+    /// const OTHER: Topic<String, i64> = Topic::new("other");
+    /// let builder = StreamsBuilder::new();
+    /// let mut split = builder.stream(&ORDERS).split();
+    /// split.branch(|_, cents| *cents > 1000).to(&LARGE);
+    /// split.default_branch().to(&OTHER);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ORDERS).pipe("a", 500);
+    /// driver.input(&ORDERS).pipe("b", 5000);
+    /// assert_eq!(driver.output(&LARGE).read_all(), [("b".to_owned(), 5000)]);
+    /// assert_eq!(driver.output(&OTHER).read_all(), [("a".to_owned(), 500)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn split(self) -> BranchedKStream<K, V> {
         BranchedKStream::new(self)
+    }
+
+    /// The next stream, of the same types, without a change that the optimizer cares about.
+    pub(super) fn same(self, prefix: &str, make: MakeProcessor) -> Self {
+        Self {
+            up: self.up.add_processor(prefix, make, Changes::Nothing),
+            keys: self.keys,
+            values: self.values,
+        }
+    }
+
+    /// The next stream, with other values.
+    pub(super) fn other_values<V2>(self, prefix: &str, make: MakeProcessor) -> KStream<K, V2> {
+        KStream { up: self.up.add_processor(prefix, make, Changes::Value), keys: self.keys, values: None }
+    }
+
+    /// The next stream, with other keys and values.
+    pub(super) fn other_keys<K2: 'static, V2: 'static>(
+        self,
+        prefix: &str,
+        make: MakeProcessor,
+        values: Option<SerdeRef<V2>>,
+    ) -> KStream<K2, V2> {
+        KStream { up: self.up.add_processor(prefix, make, Changes::key::<K2, V2>()), keys: None, values }
     }
 
     /// The serdes of this stream, the default ones where none travels with it.
@@ -306,17 +215,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         K: Data,
         V: Data,
     {
-        (
-            self.keys.clone().unwrap_or_else(|| Arc::new(Auto)),
-            self.values.clone().unwrap_or_else(|| Arc::new(Auto)),
-        )
+        let keys = self.keys.clone().unwrap_or_else(|| Arc::new(Auto));
+        (keys, self.values.clone().unwrap_or_else(|| Arc::new(Auto)))
     }
-}
-
-/// The factory of a key selector.
-pub(crate) fn select_key<K: 'static, V: 'static, K2: 'static, E: Into<BoxError>>(
-    selector: impl Fn(&K, &V) -> Result<K2, E> + Send + Sync + 'static,
-) -> MakeProcessor {
-    let selector = Arc::new(selector);
-    operator::<K, V, K2, V, _>(move |name, outputs| SelectKey { name, selector: selector.clone(), outputs })
 }

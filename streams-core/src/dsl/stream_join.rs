@@ -59,7 +59,28 @@ where
 }
 
 impl<K: 'static, V: 'static> KStream<K, V> {
-    /// Joins each record with the row of its key, if there is one; other records go no further, uncounted.
+    /// Joins each record with the row that a table has for its key; a record without a row goes no further, uncounted.
+    ///
+    /// Key, time: those of the record. Value: what `joiner` says. Repartition: the stream, if its key may have changed; its topic
+    /// and the table's must have the same number of partitions. State: the table's. Null: records with a null key or value are
+    /// dropped, counted. Changes of the table make no results: only records of the stream do.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const ORDERS: Topic<String, i64> = Topic::new("orders");
+    /// const NAMES: Topic<String, String> = Topic::new("names");
+    /// const OUT: Topic<String, String> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.table(&NAMES);
+    /// builder.stream(&ORDERS).join_table(&names, |cents, name| format!("{name}: {cents}")).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&NAMES).pipe("c1", "Ada");
+    /// driver.input(&ORDERS).pipe("c1", 500);
+    /// driver.input(&ORDERS).pipe("c2", 700);
+    /// assert_eq!(driver.output(&OUT).read_all(), [("c1".to_owned(), "Ada: 500".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join_table<VT: 'static, VO: 'static>(
         self,
         table: &KTable<K, VT>,
@@ -97,7 +118,26 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.joined(table, joiner, joined, false)
     }
 
-    /// Joins each record with the row of its key; the joiner is told if there is none.
+    /// Joins each record with the row that a table has for its key; the joiner is told if there is none.
+    ///
+    /// As [`join_table`](Self::join_table), but records without a row, also those with a null key, give a result too. Records with a
+    /// null value are dropped, counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const ORDERS: Topic<String, i64> = Topic::new("orders");
+    /// const NAMES: Topic<String, String> = Topic::new("names");
+    /// const OUT: Topic<String, String> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// let names = builder.table(&NAMES);
+    /// let label = |cents: i64, name: Option<&String>| format!("{}: {cents}", name.map_or("?", |name| name));
+    /// builder.stream(&ORDERS).left_join_table(&names, label).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ORDERS).pipe("c2", 700);
+    /// assert_eq!(driver.output(&OUT).read_all(), [("c2".to_owned(), "?: 700".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn left_join_table<VT: 'static, VO: 'static>(
         self,
         table: &KTable<K, VT>,
@@ -172,8 +212,28 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         KStream { up, keys: Some(joined.keys), values: None }
     }
 
-    /// Joins each record with the row of a global table under the key that `selector` takes from the record, if
-    /// there is one; other records go no further, uncounted. Needs no repartition.
+    /// Joins each record with the row that a global table has under the key that `selector` takes from the record; a record
+    /// without a row goes no further, uncounted.
+    ///
+    /// Key, time: those of the record. Value: what `joiner` says. Repartition: no. State: the table's. Null: records with a null
+    /// selected key or value are dropped, counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const ORDERS: Topic<String, (String, i64)> = Topic::new("orders");
+    /// const RATES: Topic<String, i64> = Topic::new("rates");
+    /// const OUT: Topic<String, i64> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// let rates = builder.global_table(&RATES);
+    /// let orders = builder.stream(&ORDERS);
+    /// orders.join_global(&rates, |_, (currency, _)| currency.clone(), |(_, cents), rate| cents * rate).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&RATES).pipe("EUR", 2);
+    /// driver.input(&ORDERS).pipe("o1", ("EUR".to_owned(), 21));
+    /// assert_eq!(driver.output(&OUT).read_all(), [("o1".to_owned(), 42)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn join_global<KG: 'static, VG: 'static, VO: 'static>(
         self,
         table: &GlobalKTable<KG, VG>,
@@ -200,8 +260,8 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.joined_global(table, selector, joiner, false)
     }
 
-    /// Joins each record with the row of a global table under the key that `selector` takes from the record; the
-    /// joiner is told if there is none.
+    /// As [`join_global`](Self::join_global), but the joiner is told if there is no row, and records without a selected key
+    /// give a result too.
     pub fn left_join_global<KG: 'static, VG: 'static, VO: 'static>(
         self,
         table: &GlobalKTable<KG, VG>,

@@ -12,7 +12,8 @@ use super::grouped::KGroupedStream;
 use super::materialize::materialize;
 use super::names;
 use super::options::{Grouped, Materialized, Produced, Repartitioned};
-use super::stream::{KStream, select_key};
+use super::stream::{KStream, sure};
+use super::stream_try::select_key;
 use super::table::KTable;
 use super::upstream::{Changes, repartition_node, sink};
 use crate::operators::{Destination, NullCheck, Nullable, Sink, TableSource, TopicExtractor, Updates};
@@ -21,7 +22,23 @@ use crate::topic::Topic;
 use crate::topology::SinkTopic;
 
 impl<K: 'static, V: 'static> KStream<K, V> {
-    /// Writes the stream to a topic, which must exist, and ends it. `None` is written as null.
+    /// Writes the stream to a topic, and ends it. The topic must exist; its serdes write the bytes.
+    ///
+    /// Key, value: as they are; the value may be `T` or `Option<T>`. Time, headers: those of the record. Partition: murmur2 of
+    /// the key bytes, as Kafka's Java clients choose. Null: written as null.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const OUT: Topic<String, i64> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe_at("a", 1, 1000);
+    /// assert_eq!(driver.output(&OUT).read_record().map(|record| record.timestamp), Some(1000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to<T, KS, VS>(self, topic: &Topic<K, T, KS, VS>)
     where
         V: Into<Option<T>>,
@@ -32,7 +49,21 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         self.to_with(topic, Produced::new());
     }
 
-    /// As [`to`](Self::to), with options.
+    /// As [`to`](Self::to), with options. A partitioner that answers `Drop` drops the record, counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{Produced, StreamsBuilder}, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const OUT: Topic<String, i64> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// let by_value = Produced::new().partitioner(|_, _: &String, value: &i64, count| *value as i32 % count);
+    /// builder.stream(&IN).to_with(&OUT, by_value);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// assert_eq!(driver.output(&OUT).len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_with<T, KS, VS>(self, topic: &Topic<K, T, KS, VS>, produced: Produced<K, V>)
     where
         V: Into<Option<T>>,
@@ -52,6 +83,24 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// Writes each record to the topic that `extractor` names. The topics must exist.
+    ///
+    /// Key, value, time, partition, null: as [`to`](Self::to), with the serdes that came with the stream, else the default ones.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const EVEN: Topic<String, i64> = Topic::new("even");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).to_extractor(|_, value, _| {
+    ///     if value % 2 == 0 { "even" } else { "odd" }.to_owned()
+    /// });
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// driver.input(&IN).pipe("b", 2);
+    /// assert_eq!(driver.output(&EVEN).read_all(), [("b".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_extractor(self, extractor: impl Fn(&K, &V, &RecordContext) -> String + Send + Sync + 'static)
     where
         K: Data,
@@ -91,6 +140,22 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// Sends the stream through a topic of its own, so that records of a key meet in one partition.
+    ///
+    /// Key, value, time: unchanged. Repartition: yes, always; what follows is a sub-topology of its own. State: none. Null: records
+    /// with a null key are dropped, uncounted, unless a left join below wants them.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const OUT: Topic<String, i64> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).named("spread").repartition().to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// assert_eq!(driver.output(&OUT).read_all(), [("a".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn repartition(self) -> KStream<K, V>
     where
         K: Data,
@@ -141,7 +206,24 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         KStream { up: self.up.behind_repartition(id, source), keys: Some(keys), values: Some(values) }
     }
 
-    /// Groups records by their key. Repartitions first if the key may have changed.
+    /// Groups records by their key.
+    ///
+    /// Repartition: only if the key may have changed since the last topic; the topic is called after [`named`](Self::named), else
+    /// after the store of the aggregation. State: none yet. Null: aggregations drop null keys and values, counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const SALES: Topic<String, i64> = Topic::new("sales");
+    /// const TOTALS: Topic<String, i64> = Topic::new("totals");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&SALES).group_by_key().reduce(|one, two| one + two).to_stream().to(&TOTALS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&SALES).pipe("ada", 40);
+    /// driver.input(&SALES).pipe("ada", 2);
+    /// assert_eq!(driver.output(&TOTALS).read_key_values()["ada"], 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn group_by_key(self) -> KGroupedStream<K, V>
     where
         K: Data,
@@ -156,7 +238,25 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         KGroupedStream::new(self.up, grouped.keys, grouped.values)
     }
 
-    /// Groups records by a new key. Repartitions.
+    /// Groups records by a new key.
+    ///
+    /// Repartition: yes; the topic is called after [`named`](Self::named), else after the store of the aggregation. State: none yet.
+    /// Null: `selector` sees it; aggregations drop null keys and values, counted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const SALES: Topic<String, (String, i64)> = Topic::new("sales");
+    /// const PER_SHOP: Topic<String, i64> = Topic::new("per-shop");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&SALES).group_by(|_, (shop, _)| shop.clone()).count().to_stream().to(&PER_SHOP);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let sales = driver.input(&SALES);
+    /// sales.pipe("ada", ("north".to_owned(), 5));
+    /// sales.pipe("bob", ("north".to_owned(), 7));
+    /// assert_eq!(driver.output(&PER_SHOP).read_key_values()["north"], 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn group_by<K2: Data>(
         self,
         selector: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
@@ -184,14 +284,31 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         values: SerdeRef<V>,
     ) -> KGroupedStream<K2, V> {
         let grouped_name = self.up.pending.clone();
-        let make =
-            select_key(move |key: &K, value: &V| Ok::<K2, std::convert::Infallible>(selector(key, value)));
-        let mut up = self.up.add_processor(names::KEY_SELECT, make, Changes::Key);
+        let make = select_key(move |key: &K, value: &V| sure(selector(key, value)));
+        let mut up = self.up.add_processor(names::KEY_SELECT, make, Changes::key::<K2, V>());
         up.pending = grouped_name;
         KGroupedStream::new(up, keys, values)
     }
 
     /// Makes a table of the stream: each record is the new row of its key.
+    ///
+    /// Key, value, time: those of the record. Repartition: if the key may have changed. State: a store, made only if somebody
+    /// reads it. Null: records with a null key are dropped, counted; for values that may be null see
+    /// [`to_table_opt`](Self::to_table_opt).
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const ROWS: Store<String, i64> = Store::new("rows");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).to_table_with(&ROWS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// driver.input(&IN).pipe("a", 2);
+    /// assert_eq!(driver.store(&ROWS).get(&"a".to_owned()), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_table(self) -> KTable<K, V>
     where
         K: Data + Clone,
@@ -251,7 +368,21 @@ impl<K: 'static, V: 'static> KStream<K, V> {
 }
 
 impl<K: 'static, T: 'static> KStream<K, Option<T>> {
-    /// Makes a table of a stream whose values may be null: null deletes the row.
+    /// Makes a table of a stream whose values may be null: null deletes the row. Else as [`to_table`](Self::to_table).
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const IN: Topic<String, Option<i64>> = Topic::new("in");
+    /// const ROWS: Store<String, i64> = Store::new("rows");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).to_table_opt_with(&ROWS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// driver.input(&IN).pipe("a", None);
+    /// assert_eq!(driver.store(&ROWS).get(&"a".to_owned()), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_table_opt(self) -> KTable<K, T>
     where
         K: Data + Clone,

@@ -11,8 +11,56 @@ use crate::operators::{FixedKeyAdapter, FixedKeyProcessor, make_processor};
 use crate::processor::{Processor, ProcessorSupplier, connected_stores};
 
 impl<K: 'static, V: 'static> KStream<K, V> {
-    /// Runs a processor of yours on each record: one instance per task, made by `supplier`. `stores` are names of
-    /// stores that it may use, added before with `add_state_store` or made by a table.
+    /// Runs a processor of yours on each record: one instance per task, made by `supplier`. `stores` are names of stores that it
+    /// may use, added before with `add_state_store` or made by a table.
+    ///
+    /// Key, value, time: whatever it forwards. Repartition: yes, before the next grouping or join;
+    /// [`process_values`](Self::process_values) keeps the key. State: its stores. Null: it gets all records.
+    ///
+    /// ```
+    /// # use streams_core::processor::{Processor, ProcessorContext, StoreRef};
+    /// # use streams_core::testing::TopologyTestDriver;
+    /// # use streams_core::{dsl::{Stores, StreamsBuilder}, error::BoxError, record::Record, topic::{Store, Topic}};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// const OUT: Topic<String, i64> = Topic::new("out");
+    /// const LAST: Store<String, i64> = Store::new("last");
+    ///
+    /// /// Forwards the difference to the last value of the key.
+    /// #[derive(Default)]
+    /// struct Difference {
+    ///     last: Option<StoreRef<String, i64>>,
+    /// }
+    ///
+    /// impl Processor<String, i64, String, i64> for Difference {
+    ///     fn init(&mut self, context: &mut ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+    ///         self.last = Some(context.store(&LAST)?);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         context: &mut ProcessorContext<'_, String, i64>,
+    ///         record: Record<String, i64>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let mut last = self.last.as_ref().ok_or("init came first")?.borrow_mut();
+    ///         let before = last.get(&record.key)?.map_or(0, |(value, _)| *value);
+    ///         last.put(&record.key, Some(record.value), record.timestamp, context.record_context())?;
+    ///         drop(last);
+    ///         let difference = record.value - before;
+    ///         Ok(context.forward(record.with_value(difference))?)
+    ///     }
+    /// }
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// builder.add_state_store(Stores::key_value(&LAST));
+    /// builder.stream(&IN).process(Difference::default, &[LAST.name()]).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 10);
+    /// driver.input(&IN).pipe("a", 15);
+    /// assert_eq!(driver.output(&OUT).read_all()[1], ("a".to_owned(), 5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn process<P, K2, V2>(self, supplier: impl ProcessorSupplier<P>, stores: &[&str]) -> KStream<K2, V2>
     where
         P: Processor<K, V, K2, V2> + 'static,

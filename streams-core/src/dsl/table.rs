@@ -73,7 +73,24 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
         table.store.as_ref().filter(|_| table.materialized).map(|store| store.spec.name.to_string())
     }
 
-    /// The changes of the table: the new value, `None` where a row was deleted.
+    /// The changes of the table as a stream: the new value, `None` where a row was deleted.
+    ///
+    /// Key, time: those of the change. Repartition: no. State: none. Null: a deletion is a record with the value `None`. Which changes
+    /// come depends on caching: with it (the default) the last one of each key at a commit, without it every one.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const ROWS: Topic<String, i64> = Topic::new("rows");
+    /// const CHANGES: Topic<String, Option<i64>> = Topic::new("changes");
+    /// let builder = StreamsBuilder::new();
+    /// builder.table(&ROWS).to_stream().to(&CHANGES);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ROWS).pipe("a", 1);
+    /// driver.input(&ROWS).pipe_raw(Some(b"a"), None)?;
+    /// assert_eq!(driver.output(&CHANGES).read_all()[1], ("a".to_owned(), None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_stream(self) -> KStream<K, Option<V>> {
         let make = operator::<K, Change<V>, K, Option<V>, _>(|_, outputs| ToStream(outputs));
         let values = self.values.map(|values| Arc::new(Nullable(values)) as SerdeRef<Option<V>>);
@@ -95,6 +112,23 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
 
 impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// Keeps the rows for which `predicate` says yes. A row that no longer fits is deleted.
+    ///
+    /// Key, value, time: unchanged. Repartition: no. State: none; it is read through the table above unless
+    /// [`filter_with`](Self::filter_with) names a store. Null: a deletion stays one.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const STOCK: Topic<String, i64> = Topic::new("stock");
+    /// const LOW: Topic<String, i64> = Topic::new("low");
+    /// let builder = StreamsBuilder::new();
+    /// builder.table(&STOCK).filter(|_, pieces| *pieces < 10).to_stream().filter(|_, row| row.is_some()).to(&LOW);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&STOCK).pipe("bolt", 500);
+    /// driver.input(&STOCK).pipe("nut", 5);
+    /// assert_eq!(driver.output(&LOW).read_all(), [("nut".to_owned(), 5)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn filter(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KTable<K, V> {
         self.filtered(predicate, None)
     }
@@ -152,6 +186,22 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// Maps each row to another value.
+    ///
+    /// Key, time: unchanged. Value: what `mapper` says. Repartition: no. State: none; it is read through the table above, calling
+    /// `mapper` each time, unless [`map_values_with`](Self::map_values_with) names a store. Null: a deletion stays one.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const STOCK: Topic<String, i64> = Topic::new("stock");
+    /// const LABELS: Topic<String, String> = Topic::new("labels");
+    /// let builder = StreamsBuilder::new();
+    /// builder.table(&STOCK).map_values(|pieces| format!("{pieces} pieces")).to_stream().to(&LABELS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&STOCK).pipe("nut", 5);
+    /// assert_eq!(driver.output(&LABELS).read_key_values()["nut"], "5 pieces");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn map_values<V2: Clone + 'static>(
         self,
         mapper: impl Fn(&V) -> V2 + Send + Sync + 'static,

@@ -1,5 +1,6 @@
 //! What streams and tables have in common: their place in the graph and the name of what follows.
 
+use std::any::TypeId;
 use std::cell::{Cell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::names::RepartitionNames;
 use crate::error::NodeResult;
 use crate::operators::{Destination, NullCheck, NullKeyFilter, Partitioner, Sink, Source};
 use crate::processor::{ErasedPush, Outputs, Push};
+use crate::topology::internal_topic_name;
 
 /// A place in the graph.
 #[derive(Clone)]
@@ -70,10 +72,14 @@ impl Upstream {
     pub(crate) fn add_node(self, name: Arc<str>, make: MakeProcessor, changes: Changes) -> Self {
         let fork = Fork::default();
         let mut node = GraphNode::processor(name.clone(), make, fork.clone());
-        node.changes_key = changes == Changes::Key;
+        let changes_key = matches!(changes, Changes::Key(_, _));
+        node.changes_key = changes_key;
         node.changes_value = changes == Changes::Value;
+        if let Changes::Key(key, value) = changes {
+            node.types = Some((key, value));
+        }
         let id = self.graph().add(&[self.node], node);
-        self.moved_to(id, name, fork, changes == Changes::Key)
+        self.moved_to(id, name, fork, changes_key)
     }
 
     /// This place, moved on to `node`.
@@ -102,8 +108,15 @@ pub(crate) enum Changes {
     Nothing,
     /// The value.
     Value,
-    /// The key.
-    Key,
+    /// The key; the types of keys and values after it.
+    Key(TypeId, TypeId),
+}
+
+impl Changes {
+    /// The key, and the stream is now one of `K, V`.
+    pub(crate) fn key<K: 'static, V: 'static>() -> Self {
+        Self::Key(TypeId::of::<K>(), TypeId::of::<V>())
+    }
 }
 
 /// A factory for an operator that needs its name and its children only.
@@ -157,7 +170,10 @@ where
 {
     Arc::new(move |builder, plan: &Plan| -> NodeResult<ErasedPush> {
         let topic = match internal {
-            true => builder.context.outbox.topic(&format!("{}-{topic}", builder.context.application_id)),
+            true => {
+                let name = internal_topic_name(&builder.context.application_id, &topic);
+                builder.context.outbox.topic(&name)
+            }
             false => builder.context.outbox.topic(&topic),
         };
         Ok(ErasedPush::new::<K, V>(Box::new(Sink {
@@ -190,7 +206,7 @@ pub(crate) fn repartition_node<K: 'static, V: 'static>(
         filter,
         sink: sink::<K, V, V>(names.topic.clone(), true, keys.clone(), values.clone(), partitioner),
         source: source(keys, values, None),
-        types: (std::any::TypeId::of::<K>(), std::any::TypeId::of::<V>()),
+        types: (TypeId::of::<K>(), TypeId::of::<V>()),
     };
     let name = names.source.clone();
     GraphNode::new(name, GraphKind::Repartition(Repartition { names, optimizable, partitions, makers }), fork)

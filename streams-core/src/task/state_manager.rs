@@ -153,18 +153,23 @@ impl StateManager {
         }
     }
 
-    /// Forwards what cached stores hold back, in registration order; a cached store that nobody forwards only goes to its changelog.
+    /// Forwards what cached stores hold back, in registration order; a cached store that nobody forwards only goes to
+    /// its changelog. A store that was written again by what came after it is flushed again, so that nothing is held
+    /// back when offsets are committed (Kafka Streams would leave it to the next commit, and lose it in a crash).
     pub fn flush_caches(&self, context: &mut TaskContext) -> NodeResult {
-        for store in self.stores.iter().filter(|store| store.caching) {
-            match &store.forwarder {
-                Some(node) => node.borrow_mut().flush_cache(context)?,
-                None => {
-                    let written = store.instance.state.borrow_mut().write_cached();
-                    written.map_err(|error| context.state_error("", error))?;
+        for _pass in 0..=self.stores.len() {
+            let mut held_back = false;
+            for store in self.stores.iter().filter(|store| store.caching) {
+                if store.instance.state.borrow().cached_bytes() > 0 {
+                    held_back = true;
+                    store.flush_cache(context)?;
                 }
             }
+            if !held_back {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(context.wiring_error("the record caches of a task fill each other without end"))
     }
 
     /// Moves new changelog entries of all stores to the outbox.
@@ -252,6 +257,16 @@ impl StateManager {
 }
 
 impl TaskStore {
+    fn flush_cache(&self, context: &mut TaskContext) -> NodeResult {
+        match &self.forwarder {
+            Some(node) => node.borrow_mut().flush_cache(context),
+            None => {
+                let written = self.instance.state.borrow_mut().write_cached();
+                written.map_err(|error| context.state_error("", error))
+            }
+        }
+    }
+
     /// The changelog offset from which the store must be restored; `None` is the start of the changelog.
     pub fn restore_offset(&self) -> Option<i64> {
         self.instance.state.borrow().offset()

@@ -264,15 +264,17 @@ impl StreamTask {
         self.partitions.iter().zip(self.group.queues()).filter_map(committable).collect()
     }
 
-    /// The commit succeeded: `offsets` are those of [`committable_offsets`](Self::committable_offsets); `acked` says for
-    /// a changelog partition the offset after the last record that this task wrote to it, `None` if it wrote none.
+    /// The commit succeeded: `offsets` are those of [`committable_offsets`](Self::committable_offsets), those of other tasks
+    /// may be among them; `acked` says for a changelog partition the offset after the last record that this task wrote to it, `None`
+    /// if it wrote none.
     pub fn post_commit(
         &mut self,
         offsets: &[(TopicPartition, CommittedOffset)],
         acked: &mut dyn FnMut(&TopicPartition) -> Option<i64>,
     ) {
         for (partition, committed) in offsets {
-            if let Some(queue) = self.slot(&partition.topic).and_then(|slot| self.group.queue_mut(slot)) {
+            let slot = self.partitions.iter().position(|own| own == partition);
+            if let Some(queue) = slot.and_then(|slot| self.group.queue_mut(slot as u32)) {
                 queue.committed(committed.offset);
             }
         }

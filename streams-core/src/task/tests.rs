@@ -128,6 +128,9 @@ fn positions_move_past_markers_but_never_past_waiting_records() {
     task.update_position(0, 14);
     assert_eq!(offsets(&task), [("a-3".to_owned(), 14, 100)]);
     task.outbox().clear();
+    let other = CommittedOffset { offset: 14, metadata: String::new() };
+    task.post_commit(&[(TopicPartition::new("a", 0), other)], &mut |_| None);
+    assert!(task.commit_needed(), "that was another task's partition");
     commit(&mut task);
     assert!(!task.commit_needed());
     assert_eq!(offsets(&task), []);
@@ -315,6 +318,26 @@ fn caches_are_flushed_in_registration_order_at_the_commit() {
         sent(&mut task),
         ["out-early: k=3@5", "out-late: k=3@5", "app-early-changelog: k=3@5", "app-late-changelog: k=3@5"]
     );
+}
+
+#[test]
+fn a_cache_filled_by_the_flush_of_a_later_one_is_flushed_in_the_same_commit() {
+    let toy = Toy::default()
+        .source("source", &["a"])
+        .store("plain", |_| {})
+        .store("back", |spec| spec.caching = true)
+        .store("front", |spec| spec.caching = true)
+        .put("reads back", &["source"], &["plain", "back"])
+        .put("front", &["reads back"], &["front"])
+        .put("writes back", &["front"], &["back"])
+        .sink("sink", &["writes back"], "out");
+    let mut task = toy.task();
+    add(&mut task, 0, 0, 5, "k", "v");
+    task.process(1).unwrap();
+    sent(&mut task);
+    task.prepare_commit().unwrap();
+    assert_eq!(task.state().cached_bytes(), 0);
+    assert_eq!(sent(&mut task), ["out: k=v@5", "app-back-changelog: k=v@5", "app-front-changelog: k=v@5"]);
 }
 
 #[test]

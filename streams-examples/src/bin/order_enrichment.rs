@@ -32,7 +32,7 @@ struct Arguments {
     options: Options,
 
     /// Orders to make up
-    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     orders: u64,
 }
 
@@ -184,9 +184,8 @@ fn feed_customers(app: &App) -> Result<(), Failure> {
 
 /// Writes orders, some of unknown customers, some broken, from a thread of its own.
 fn start_orders(app: &App, count: u64) -> Result<Feed, Failure> {
-    let mut feeder = Feeder::new(app)?;
-    let mut orders = feeder.target(ORDERS.name())?;
-    Feed::start(Some(count), AHEAD_MAX, move |feed| {
+    Feed::start(app, Some(count), AHEAD_MAX, move |feed, feeder| {
+        let mut orders = feeder.target(ORDERS.name())?;
         for number in (0..count).take_while(|_| !feed.stopped()) {
             let order = made_up_order(number);
             let mut json = serde_json::to_vec(&order)?;
@@ -196,7 +195,7 @@ fn start_orders(app: &App, count: u64) -> Result<Feed, Failure> {
             feeder.send(&mut orders, Some(order.id.as_bytes()), &json)?;
             feed.advance(1, 1);
         }
-        feeder.flush()
+        Ok(())
     })
 }
 

@@ -12,7 +12,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
 use streams_examples::demo::{
-    App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands,
+    App, Failure, Feed, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands,
 };
 use streams_examples::word_count::{LINES, WORD_COUNTS, topology, words};
 
@@ -20,7 +20,7 @@ use streams_examples::word_count::{LINES, WORD_COUNTS, topology, words};
 const SHIPPED: [&str; 2] =
     [include_str!("../../data/alice.txt"), include_str!("../../data/as_you_like_it.txt")];
 /// How often the shipped text is read, so that there is something to see.
-const SHIPPED_ROUNDS: usize = 20;
+const SHIPPED_ROUNDS: usize = 100;
 /// Words that the feeder may be ahead of the counts: bounds the memory of the embedded log's readers.
 const AHEAD_MAX: u64 = 500_000;
 
@@ -31,7 +31,7 @@ struct Arguments {
     #[command(flatten)]
     options: Options,
 
-    /// Text to count; `-` is standard input; default: the text shipped with this example, 20 times
+    /// Text to count; `-` is standard input; default: the text shipped with this example, 100 times
     #[arg(long, value_name = "FILE|-")]
     input: Option<PathBuf>,
 }
@@ -124,8 +124,6 @@ fn print_counts(tail: &Tail<String, i64>) {
 
 /// Writes the text into the input topic, from a thread of its own.
 fn start_feed(app: &App, input: Option<PathBuf>) -> Result<Feed, Failure> {
-    let mut feeder = Feeder::new(app)?;
-    let mut lines = feeder.target(LINES.name())?;
     let size = match &input {
         Some(path) if path.as_os_str() == "-" => None,
         Some(path) => {
@@ -133,7 +131,8 @@ fn start_feed(app: &App, input: Option<PathBuf>) -> Result<Feed, Failure> {
         }
         None => Some((SHIPPED.iter().map(|text| text.len()).sum::<usize>() * SHIPPED_ROUNDS) as u64),
     };
-    Feed::start(size, AHEAD_MAX, move |feed| {
+    Feed::start(app, size, AHEAD_MAX, move |feed, feeder| {
+        let mut lines = feeder.target(LINES.name())?;
         for line in read(input)? {
             let line = line?;
             if feed.stopped() {
@@ -142,7 +141,7 @@ fn start_feed(app: &App, input: Option<PathBuf>) -> Result<Feed, Failure> {
             feeder.send(&mut lines, None, line.trim_end().as_bytes())?;
             feed.advance(words(&line).len() as u64, line.len() as u64 + 1);
         }
-        feeder.flush()
+        Ok(())
     })
 }
 

@@ -34,7 +34,7 @@ fn start() -> Result<(), Failure> {
     let workload = std::env::args().nth(1).map_or_else(|| required("WORKLOAD"), Ok)?;
     let (harness, topology) = topology(&workload)?;
     let config = config(harness, &workload)?;
-    let clients = Arc::new(RdKafka::new(&config.bootstrap_servers, &config.client_properties));
+    let clients = Arc::new(RdKafka::new(config.bootstrap_servers.as_str(), config.client_properties.clone()));
     let stop = Stop::on_signals()?;
     let reporter = Reporter { began: Instant::now(), harness };
     let mut streams = KafkaStreams::new(topology, config, clients)?;

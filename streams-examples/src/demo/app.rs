@@ -10,6 +10,7 @@ use kstreams::client::ClientSupplier;
 use kstreams::client::embedded::EmbeddedKafka;
 use kstreams::config::read_properties_file;
 use kstreams::prelude::*;
+use kstreams::runtime::clock::SystemClock;
 
 use super::{Failure, Feed, Options, topics};
 
@@ -55,7 +56,7 @@ impl App {
             config.state_dir.clone_from(scratch);
         }
         let clients = match embedded {
-            true => Arc::new(EmbeddedKafka::default()),
+            true => Arc::new(EmbeddedKafka::new(SystemClock)),
             false => kafka(&config)?,
         };
         Ok(Self { config, clients, embedded, partitions: options.partitions, scratch })
@@ -133,7 +134,7 @@ fn engine_name() -> &'static str {
 #[cfg(feature = "rdkafka")]
 fn kafka(config: &StreamsConfig) -> Result<Arc<dyn ClientSupplier>, Failure> {
     use kstreams::client::rdkafka::RdKafka;
-    Ok(Arc::new(RdKafka::new(&config.bootstrap_servers, &config.client_properties)))
+    Ok(Arc::new(RdKafka::new(config.bootstrap_servers.as_str(), config.client_properties.clone())))
 }
 
 #[cfg(not(feature = "rdkafka"))]

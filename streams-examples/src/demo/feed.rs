@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kstreams::client::{Deliveries, Fault, ProduceRecord, Producer, ProducerSettings, TopicHandle};
+use kstreams::client::{
+    ClientSupplier, Deliveries, Fault, ProduceRecord, Producer, ProducerSettings, TopicHandle,
+};
 use kstreams::types::Headers;
 
 use super::{App, Failure};
@@ -34,17 +36,23 @@ impl Feed {
         Self::new(Some(0), 0, true)
     }
 
-    /// Runs `write` in a thread. `size`: bytes to come, if known. `ahead_max`: how many units may be written before
+    /// Runs `write` in a thread, with a feeder of its own. `size`: bytes to come, if known. `ahead_max`: how many units may be written before
     /// their results are seen.
     pub fn start(
+        app: &App,
         size: Option<u64>,
         ahead_max: u64,
-        write: impl FnOnce(&Feed) -> Result<(), Failure> + Send + 'static,
+        write: impl FnOnce(&Feed, &mut Feeder) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Self, Failure> {
         let feed = Self::new(size, ahead_max, false);
         let inside = feed.clone();
+        let (clients, client_id) = (app.clients.clone(), client_id(app));
         std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
-            if let Err(error) = write(&inside) {
+            let written = Feeder::connect(&*clients, client_id).and_then(|mut feeder| {
+                write(&inside, &mut feeder)?;
+                feeder.flush()
+            });
+            if let Err(error) = written {
                 *inside.0.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
             inside.0.done.store(true, SeqCst);
@@ -140,11 +148,11 @@ pub struct Target {
 impl Feeder {
     /// A producer of its own, without transactions.
     pub fn new(app: &App) -> Result<Self, Failure> {
-        let producer = app.clients.producer(&ProducerSettings {
-            client_id: format!("{}-feeder", app.config.application_id),
-            properties: app.config.client_properties.clone(),
-            ..ProducerSettings::default()
-        })?;
+        Self::connect(&*app.clients, client_id(app))
+    }
+
+    fn connect(clients: &dyn ClientSupplier, client_id: String) -> Result<Self, Failure> {
+        let producer = clients.producer(&ProducerSettings { client_id, ..ProducerSettings::default() })?;
         Ok(Self { producer, deliveries: Deliveries::default() })
     }
 
@@ -186,6 +194,10 @@ impl Feeder {
             None => Ok(()),
         }
     }
+}
+
+fn client_id(app: &App) -> String {
+    format!("{}-feeder", app.config.application_id)
 }
 
 fn now() -> i64 {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kstreams::client::{Consumer, ConsumerSettings, RecordSink, Slot};
 use kstreams::prelude::*;
@@ -10,6 +10,9 @@ use kstreams::record::RawRecord;
 use kstreams::types::TopicPartition;
 
 use super::{App, Failure};
+
+/// How long one poll may go on.
+const READ_ON: Duration = Duration::from_millis(100);
 
 /// The newest committed value of each key of a topic.
 pub struct Tail<K, V> {
@@ -31,9 +34,8 @@ impl<K: Eq + Hash + 'static, V: 'static> Tail<K, V> {
     {
         let mut consumer = app.clients.consumer(&ConsumerSettings {
             client_id: format!("{}-tail", app.config.application_id),
-            group: None,
             read_committed: true,
-            properties: app.config.client_properties.clone(),
+            ..ConsumerSettings::default()
         })?;
         let assignment: Vec<(TopicPartition, i64, Slot)> = (0..app.partitions(topic.name())?)
             .map(|partition| (TopicPartition::new(topic.name(), partition), 0, partition as Slot))
@@ -48,33 +50,42 @@ impl<K: Eq + Hash + 'static, V: 'static> Tail<K, V> {
         })
     }
 
-    /// Takes in what has been committed since the last call; waits up to `timeout` for the first record.
+    /// Takes in what has been committed since the last call; waits up to `timeout` for the first record, and reads on
+    /// for up to [`READ_ON`] while there is more.
     pub fn poll(&mut self, timeout: Duration) -> Result<(), Failure> {
-        let mut batch =
-            Batch { tail_keys: &self.keys, tail_values: &self.values, latest: &mut self.latest, records: 0 };
-        self.consumer.poll(timeout, &mut batch)?;
-        self.records += batch.records;
-        Ok(())
+        let began = Instant::now();
+        let mut wait = timeout;
+        loop {
+            let mut batch =
+                Batch { keys: &self.keys, values: &self.values, latest: &mut self.latest, records: 0 };
+            self.consumer.poll(wait, &mut batch)?;
+            let records = batch.records;
+            self.records += records;
+            if records == 0 || began.elapsed() > READ_ON {
+                return Ok(());
+            }
+            wait = Duration::ZERO;
+        }
     }
 }
 
 /// Where a poll puts its records.
 struct Batch<'a, K, V> {
-    tail_keys: &'a SerdeRef<K>,
-    tail_values: &'a SerdeRef<V>,
+    keys: &'a SerdeRef<K>,
+    values: &'a SerdeRef<V>,
     latest: &'a mut HashMap<K, V>,
     records: u64,
 }
 
-impl<K: Eq + Hash, V> RecordSink for Batch<'_, K, V> {
+impl<K: Eq + Hash + 'static, V: 'static> RecordSink for Batch<'_, K, V> {
     fn wants(&self, _slot: Slot) -> bool {
         true
     }
 
     fn record(&mut self, _slot: Slot, record: RawRecord<'_>) {
         self.records += 1;
-        let key = self.tail_keys.deserialize(record.key);
-        let value = self.tail_values.deserialize(record.value);
+        let key = self.keys.deserialize(record.key);
+        let value = self.values.deserialize(record.value);
         if let (Ok(key), Ok(value)) = (key, value) {
             self.latest.insert(key, value);
         }

@@ -48,7 +48,7 @@ pub trait StateStore {
     ) -> Result<(), StateError>;
 
     /// Moves updates that the cache holds back to the changelog without telling anybody: for a cached store that
-    /// no node forwards.
+    /// no node forwards. The deletion of a row that never was there is logged, too, as in Kafka Streams.
     fn write_cached(&mut self) -> Result<(), StateError>;
 
     /// Everything drained so far is committed; the changelog reaches `offset` (next offset to read).
@@ -70,10 +70,8 @@ pub trait StateStore {
     /// Bytes of memory in use by the tier.
     fn memory_bytes(&self) -> u64;
 
-    /// Bytes of updates that the cache holds back until the next commit, about.
-    fn cached_bytes(&self) -> u64 {
-        0
-    }
+    /// Bytes of updates that the cache holds back until the next commit, about; 0 only if there are none.
+    fn cached_bytes(&self) -> u64;
 
     /// Bytes that the engine holds.
     fn engine_bytes(&self) -> u64;

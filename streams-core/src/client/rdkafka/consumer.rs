@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use streams_state::types::TopicPartition;
 
+use super::classify::fault;
 use super::ffi::{
     Batch, Event, EventKind, Failure, MessageFailure, Native, PartitionList, Queue, Signal, Wake,
 };
@@ -31,6 +32,13 @@ const BATCH: usize = 500;
 /// Records handed out by one poll, at least: partitions that are not reached come first next time.
 const ENOUGH: usize = 2000;
 
+/// How long nothing may be heard of a partition before it is looked up, and the longest pause between look-ups.
+const LOOK_UP: Duration = Duration::from_secs(1);
+const LOOK_UP_RARELY: Duration = Duration::from_secs(60);
+
+/// Pause before a question that was not answered is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
 /// How long a local request to librdkafka's main thread may take.
 const LOCAL: Duration = Duration::from_secs(10);
 
@@ -39,10 +47,13 @@ pub(super) struct KafkaConsumer {
     assigned: Vec<Assigned>,
     places: HashMap<TopicPartition, usize>,
     next: usize,
-    batch: Batch,
     // Failures that wait for the end of a poll that already handed out records.
     failures: VecDeque<ClientError>,
+    // A rebalance step to hand out, and whether one that was handed out waits for its answer.
+    rebalance: Option<RebalanceEvent>,
     answer_awaited: bool,
+    // When partitions that nothing was heard of are looked up.
+    look_up: Option<(Instant, Duration)>,
     group: Option<String>,
     read_committed: bool,
     events: Queue,
@@ -57,6 +68,10 @@ struct Assigned {
     position: i64,
     // The position is the end as far as the last fetch saw.
     at_end: bool,
+    // Whether a record or the end was seen: the partition exists.
+    heard_of: bool,
+    // Taken from the queue, not yet wanted by the sink.
+    batch: Batch,
     queue: Queue,
     signal: Arc<Signal>,
 }
@@ -65,11 +80,54 @@ impl Assigned {
     fn advance(&mut self, offset: i64) {
         self.position = offset + 1;
         self.at_end = false;
+        self.heard_of = true;
+    }
+
+    fn move_to(&mut self, offset: i64) {
+        self.batch.clear();
+        self.position = offset;
+        self.at_end = false;
+    }
+
+    /// Hands out records while the sink wants them: first what is left of the last batch, then one more batch.
+    fn hand_out(&mut self, sink: &mut dyn RecordSink, failures: &mut Vec<(String, Failure)>) -> usize {
+        let mut records = 0;
+        let mut refilled = false;
+        while sink.wants(self.slot) {
+            let Some(message) = self.batch.next() else {
+                if refilled || !self.signal.is_ready() {
+                    break;
+                }
+                refilled = true;
+                self.signal.set_ready(false);
+                self.queue.consume(&mut self.batch);
+                if self.batch.is_full() {
+                    self.signal.set_ready(true);
+                }
+                continue;
+            };
+            match message.read() {
+                Ok(record) => {
+                    let offset = record.offset;
+                    sink.record(self.slot, record);
+                    records += 1;
+                    self.advance(offset);
+                }
+                Err(message) => {
+                    if !self.reached_end(&message) {
+                        let call = format!("read {} at offset {}", self.partition, message.offset);
+                        failures.push((call, message.failure));
+                    }
+                }
+            }
+        }
+        records
     }
 
     /// Whether the failure was only the news that the end is reached.
     fn reached_end(&mut self, message: &MessageFailure) -> bool {
         let end = message.failure.code == Code::PartitionEOF;
+        self.heard_of = true;
         if end && message.offset >= self.position {
             self.position = message.offset;
             self.at_end = true;
@@ -95,9 +153,10 @@ impl KafkaConsumer {
             assigned: Vec::new(),
             places: HashMap::new(),
             next: 0,
-            batch: Batch::with_capacity(BATCH),
             failures: VecDeque::new(),
+            rebalance: None,
             answer_awaited: false,
+            look_up: None,
             group,
             read_committed,
             events,
@@ -127,8 +186,8 @@ impl KafkaConsumer {
         while let Some(mut event) = self.events.poll(Duration::ZERO) {
             match event.kind() {
                 EventKind::Rebalance => {
-                    polled.rebalance = self.rebalance(&event);
-                    if polled.rebalance.is_some() {
+                    self.rebalance = self.rebalance_step(&event);
+                    if self.rebalance.is_some() {
                         self.answer_awaited = true;
                         return;
                     }
@@ -140,15 +199,13 @@ impl KafkaConsumer {
         }
     }
 
-    fn rebalance(&mut self, event: &Event) -> Option<RebalanceEvent> {
+    fn rebalance_step(&mut self, event: &Event) -> Option<RebalanceEvent> {
         let partitions: Vec<_> =
             event.partitions().map(|entry| TopicPartition::new(entry.topic, entry.partition)).collect();
         let failure = event.failure()?;
         match failure.code {
             Code::AssignPartitions => Some(RebalanceEvent::Assigned(partitions)),
-            Code::RevokePartitions if self.handle.native().assignment_lost() => {
-                Some(RebalanceEvent::Lost(partitions))
-            }
+            Code::RevokePartitions if self.is_lost() => Some(RebalanceEvent::Lost(partitions)),
             Code::RevokePartitions => Some(RebalanceEvent::Revoked(partitions)),
             _ => {
                 // The group could not assign; librdkafka wants an answer all the same.
@@ -157,6 +214,13 @@ impl KafkaConsumer {
                 None
             }
         }
+    }
+
+    /// Whether the group went on without us. librdkafka's own mark is not set when that happens while a revocation
+    /// waits for its answer; but it forgets its member id then.
+    fn is_lost(&self) -> bool {
+        let native = self.handle.native();
+        native.assignment_lost() || native.group_metadata().is_some_and(|member| member.member.is_empty())
     }
 
     fn note_error(&mut self, event: &Event) {
@@ -203,9 +267,9 @@ impl KafkaConsumer {
         let Some(place) = self.places.get(&TopicPartition::new(topic.as_str(), partition)) else { return 0 };
         let assigned = &mut self.assigned[*place];
         match message {
-            Ok(incoming) => {
-                assigned.advance(incoming.record.offset);
-                sink.record(assigned.slot, incoming.record);
+            Ok(record) => {
+                assigned.advance(record.offset);
+                sink.record(assigned.slot, record);
                 1
             }
             Err(message) => {
@@ -227,33 +291,64 @@ impl KafkaConsumer {
                 break;
             }
             self.next = (self.next + 1) % self.assigned.len();
-            let assigned = &mut self.assigned[self.next];
-            if !assigned.signal.is_ready() || !sink.wants(assigned.slot) {
-                continue;
-            }
-            assigned.signal.set_ready(false);
-            assigned.queue.consume(&mut self.batch);
-            if self.batch.is_full() {
-                assigned.signal.set_ready(true);
-            }
-            self.batch.drain(|message| match message {
-                Ok(incoming) => {
-                    assigned.advance(incoming.record.offset);
-                    sink.record(assigned.slot, incoming.record);
-                    records += 1;
-                }
-                Err(message) => {
-                    if !assigned.reached_end(&message) {
-                        let call = format!("read {} at offset {}", assigned.partition, message.offset);
-                        failures.push((call, message.failure));
-                    }
-                }
-            });
+            records += self.assigned[self.next].hand_out(sink, &mut failures);
         }
         for (call, failure) in failures {
             self.note_failure(&call, failure);
         }
         records
+    }
+
+    /// Partitions that nothing is heard of may not exist, of which librdkafka would say nothing for long.
+    fn look_up_silent(&mut self, now: Instant) {
+        let Some((at, pause)) = self.look_up else { return };
+        let silent = |assigned: &&mut Assigned| !assigned.heard_of && !assigned.signal.is_ready();
+        let mut topics: Vec<String> = self
+            .assigned
+            .iter_mut()
+            .filter(silent)
+            .map(|assigned| assigned.partition.topic.to_string())
+            .collect();
+        topics.sort();
+        topics.dedup();
+        if topics.is_empty() {
+            self.look_up = None;
+            return;
+        }
+        if now < at {
+            return;
+        }
+        self.look_up = Some((now + pause, (pause * 2).min(LOOK_UP_RARELY)));
+        let Ok(answer) = self.handle.native().describe_topics(&topics, LOOK_UP) else { return };
+        let counts: HashMap<_, _> = answer.into_iter().collect();
+        for assigned in self.assigned.iter_mut().filter(silent) {
+            let TopicPartition { topic, partition } = &assigned.partition;
+            let missing = match counts.get(&**topic) {
+                Some(Ok(count)) => {
+                    (partition >= count).then(|| format!("topic `{topic}` has {count} partitions"))
+                }
+                Some(Err(failure)) => {
+                    (fault(failure) == Fault::UnknownTopic).then(|| format!("topic `{topic}` does not exist"))
+                }
+                None => None,
+            };
+            if let Some(missing) = missing {
+                assigned.heard_of = true;
+                let call = format!("read {}", assigned.partition);
+                self.failures.push_back(ClientError::new(Fault::UnknownTopic, call, missing));
+            }
+        }
+    }
+
+    /// Assigns all again from where they are, `moved` from `offset`.
+    fn assign_again(&mut self, moved: &TopicPartition, offset: i64) -> Result<(), Failure> {
+        let mut list = PartitionList::with_capacity(self.assigned.len());
+        for assigned in &mut self.assigned {
+            let offset = if assigned.partition == *moved { offset } else { assigned.position };
+            assigned.move_to(offset);
+            list.add(&assigned.partition.topic, assigned.partition.partition, offset, "");
+        }
+        self.handle.native().assign(Some(&list))
     }
 
     /// Forgets the assignment here: queues first, so that a new queue of the same partition is not disturbed.
@@ -284,19 +379,53 @@ impl KafkaConsumer {
                 slot: *slot,
                 position: *offset,
                 at_end: false,
+                heard_of: false,
+                batch: Batch::with_capacity(BATCH),
                 queue,
                 signal,
             });
         }
         native.assign(Some(&list)).map_err(|failure| self.handle.error(call, failure))?;
+        self.rebalance = None;
         self.answer_awaited = false;
+        self.look_up = Some((Instant::now() + LOOK_UP, LOOK_UP));
         Ok(())
     }
 
     fn unassign(&mut self, call: &str) -> Result<(), ClientError> {
         self.forget();
+        self.rebalance = None;
         self.answer_awaited = false;
+        self.look_up = None;
         self.handle.native().assign(None).map_err(|failure| self.handle.error(call, failure))
+    }
+
+    /// Offsets in the order of `partitions`.
+    fn in_order(
+        &self,
+        call: &str,
+        partitions: &[TopicPartition],
+        answer: Vec<(String, i32, Result<i64, Failure>)>,
+    ) -> Result<Vec<i64>, ClientError> {
+        let mut found = HashMap::with_capacity(answer.len());
+        for (topic, partition, offset) in answer {
+            let partition = TopicPartition::new(topic, partition);
+            let call = || format!("list offsets of {partition}");
+            let offset = offset.map_err(|failure| self.handle.read_error(call(), failure))?;
+            found.insert(partition, offset);
+        }
+        let missing =
+            |partition| ClientError::new(Fault::Retriable, call, format!("no answer for {partition}"));
+        partitions
+            .iter()
+            .map(|partition| found.get(partition).copied().ok_or_else(|| missing(partition)))
+            .collect()
+    }
+
+    /// Before a question is asked again.
+    fn pause(&self, at_most: Duration) {
+        self.wake.reset();
+        self.wake.wait(at_most.min(ASK_AGAIN));
     }
 
     fn assigned(&self, call: &str, partition: &TopicPartition) -> Result<&Assigned, ClientError> {
@@ -335,23 +464,25 @@ impl Consumer for KafkaConsumer {
         loop {
             self.wake.reset();
             self.serve_events(sink, &mut polled);
-            if polled.rebalance.is_some() {
-                return Ok(polled);
-            }
             if !self.answer_awaited {
                 polled.records += self.fetch(sink);
             }
-            if polled.records > 0 {
-                return Ok(polled);
-            }
-            if let Some(error) = self.failures.pop_front() {
+            if polled.records == 0
+                && let Some(error) = self.failures.pop_front()
+            {
                 return Err(error);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            polled.rebalance = self.rebalance.take();
+            if polled.records > 0 || polled.rebalance.is_some() {
+                return Ok(polled);
+            }
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
                 return Ok(polled);
             }
-            self.wake.wait(left);
+            self.look_up_silent(now);
+            self.wake.wait(self.look_up.map_or(left, |(at, _)| left.min(at.saturating_duration_since(now))));
         }
     }
 
@@ -375,11 +506,14 @@ impl Consumer for KafkaConsumer {
         self.assigned(&call, partition)?;
         let mut list = PartitionList::with_capacity(1);
         list.add(&partition.topic, partition.partition, offset, "");
-        let sought = self.handle.native().seek(&list, LOCAL);
+        let sought = match self.handle.native().seek(&list, LOCAL) {
+            // It does not read the partition, because of a failure before.
+            Err(failure) if failure.code == Code::State => self.assign_again(partition, offset),
+            sought => sought,
+        };
         sought.map_err(|failure| self.handle.error(&call, failure))?;
         if let Some(assigned) = self.find(&partition.topic, partition.partition) {
-            assigned.position = offset;
-            assigned.at_end = false;
+            assigned.move_to(offset);
         }
         Ok(())
     }
@@ -424,9 +558,8 @@ impl Consumer for KafkaConsumer {
                 });
                 match answer {
                     Err(failure) if failure.code == Code::UnstableOffsetCommit && !left.is_zero() => {
-                        // The transaction that holds them ends soon or times out; ask at a calm pace.
-                        self.wake.reset();
-                        self.wake.wait(left.min(Duration::from_millis(20)));
+                        // The transaction that holds them ends soon or times out.
+                        self.pause(left);
                     }
                     other => break other.map(|_| ()),
                 }
@@ -442,6 +575,9 @@ impl Consumer for KafkaConsumer {
         timeout: Duration,
     ) -> Result<(), ClientError> {
         let call = "commit offsets";
+        if self.group.is_none() {
+            return Err(ClientError::new(Fault::Invalid, call, "this consumer has no group"));
+        }
         if offsets.is_empty() {
             return Ok(());
         }
@@ -473,26 +609,22 @@ impl Consumer for KafkaConsumer {
         }
         let asked: Vec<_> =
             partitions.iter().map(|partition| (&*partition.topic, partition.partition)).collect();
-        let answer = self.handle.native().list_offsets(&asked, spec, timeout);
-        let answer = self.handle.check(answer).map_err(|failure| self.handle.read_error(call, failure))?;
-        let mut found = HashMap::with_capacity(answer.len());
-        for (topic, partition, offset) in answer {
-            let partition = TopicPartition::new(topic, partition);
-            let call = || format!("list offsets of {partition}");
-            let offset = offset.map_err(|failure| self.handle.read_error(call(), failure))?;
-            found.insert(partition, offset);
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let answer = self.handle.native().list_offsets(&asked, spec, left);
+            let answer = self.handle.check(answer).map_err(|failure| self.handle.read_error(call, failure));
+            match answer.and_then(|answer| self.in_order(call, partitions, answer)) {
+                // Leaders move, and of a new topic they become known after a moment.
+                Err(error) if error.fault == Fault::Retriable && !left.is_zero() => self.pause(left),
+                other => return other,
+            }
         }
-        let missing =
-            |partition| ClientError::new(Fault::Retriable, call, format!("no answer for {partition}"));
-        partitions
-            .iter()
-            .map(|partition| found.get(partition).copied().ok_or_else(|| missing(partition)))
-            .collect()
     }
 
     fn known_end(&mut self, partition: &TopicPartition) -> Option<i64> {
         let assigned = self.places.get(partition).and_then(|place| self.assigned.get(*place))?;
-        if assigned.at_end && !assigned.signal.is_ready() {
+        if assigned.at_end && assigned.batch.is_empty() && !assigned.signal.is_ready() {
             // With read committed this is the last stable offset, which librdkafka tells nowhere else.
             return Some(assigned.position);
         }

@@ -24,7 +24,7 @@ pub(super) struct KafkaProducer {
     partitions: HashMap<String, i32>,
     reports: Queue,
     in_flight: usize,
-    poisoned: Option<String>,
+    poisoned: Option<(Fault, String)>,
     worker: Option<Worker>,
     handle: Handle,
 }
@@ -50,7 +50,7 @@ impl KafkaProducer {
     fn alive(&self, call: &str) -> Result<(), ClientError> {
         match &self.poisoned {
             None => Ok(()),
-            Some(reason) => Err(ClientError::new(Fault::ClientDead, call, reason.clone())),
+            Some((fault, reason)) => Err(ClientError::new(*fault, call, reason.clone())),
         }
     }
 
@@ -129,9 +129,12 @@ impl KafkaProducer {
 
     /// After these faults no further call of this producer has a known meaning.
     fn poison(&mut self, error: ClientError) -> ClientError {
-        if matches!(error.fault, Fault::Unknown | Fault::ClientDead | Fault::ProducerFenced) {
-            self.poisoned.get_or_insert_with(|| format!("unusable since: {error}"));
-        }
+        let fault = match error.fault {
+            Fault::ProducerFenced => Fault::ProducerFenced,
+            Fault::Unknown | Fault::ClientDead => Fault::ClientDead,
+            _ => return error,
+        };
+        self.poisoned.get_or_insert_with(|| (fault, format!("unusable since: {error}")));
         error
     }
 
@@ -175,6 +178,8 @@ impl Tally<'_> {
         if self.deliveries.failure.is_none() {
             let topic = self.topics.get(tag as usize).map_or("?", |(name, _)| name.as_str());
             let call = format!("produce to {topic}-{partition}");
+            // Of a dead client all records fail, for want of a better word as "purged".
+            let failure = self.handle.native().fatal().unwrap_or(failure);
             self.deliveries.failure = Some(self.handle.error(call, failure));
         }
     }
@@ -271,7 +276,7 @@ impl Producer for KafkaProducer {
             self.wait(call, Job::Flush(timeout), deliveries, patience)?
                 .map_err(|failure| self.handle.error(call, failure))?;
         }
-        deliveries.failure.clone().map_or(Ok(()), Err)
+        Ok(())
     }
 
     fn init_transactions(&mut self, timeout: Duration) -> Result<(), ClientError> {
@@ -332,7 +337,7 @@ impl Producer for KafkaProducer {
     }
 
     fn close(&mut self, timeout: Duration) {
-        self.poisoned.get_or_insert_with(|| "closed".to_owned());
+        self.poisoned.get_or_insert_with(|| (Fault::ClientDead, "closed".to_owned()));
         self.handle.native().purge();
         self.handle.set_patience(timeout);
     }

@@ -17,11 +17,8 @@ pub(crate) struct Batch {
     filled: usize,
 }
 
-/// A message that is a record.
-pub(crate) struct Incoming<'a> {
-    /// The record; its bytes live in the fetch buffer.
-    pub(crate) record: RawRecord<'a>,
-}
+/// A message of a batch. Freed when dropped.
+pub(crate) struct Message(*mut sys::rd_kafka_message_t);
 
 /// A message that says what happened to its partition instead.
 pub(crate) struct MessageFailure {
@@ -51,21 +48,21 @@ impl Batch {
         self.filled = usize::try_from(count).unwrap_or(0).min(self.messages.len());
     }
 
-    /// Hands each message to `take`, and frees it afterwards.
-    pub(crate) fn drain(&mut self, mut take: impl FnMut(Result<Incoming<'_>, MessageFailure>)) {
-        while let Some(&message) = self.messages[..self.filled].get(self.next) {
-            // SAFETY: written by `fill`, ours, and not yet freed: `next` moves on before the free. Should `take`
-            // panic, the message is freed by `clear`.
-            unsafe {
-                take(Incoming::read(&*message));
-                self.next += 1;
-                sys::rd_kafka_message_destroy(message);
-            }
-        }
+    /// The next message.
+    pub(crate) fn next(&mut self) -> Option<Message> {
+        let message = *self.messages[..self.filled].get(self.next)?;
+        self.next += 1;
+        Some(Message(message))
     }
 
-    fn clear(&mut self) {
-        self.drain(|_| ());
+    /// Whether all messages were taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == self.filled
+    }
+
+    /// Frees the messages that were not taken.
+    pub(crate) fn clear(&mut self) {
+        while self.next().is_some() {}
     }
 }
 
@@ -75,26 +72,39 @@ impl Drop for Batch {
     }
 }
 
-impl Incoming<'_> {
-    /// Reads a message.
-    ///
-    /// # Safety
-    /// `message` is a living message of a consumer.
-    pub(super) unsafe fn read(message: &sys::rd_kafka_message_t) -> Result<Incoming<'_>, MessageFailure> {
-        if message.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            // SAFETY: the string lives as long as the message, and is copied.
-            let words = unsafe { text(sys::rd_kafka_message_errstr(message)) };
-            let failure = Failure::new(RDKafkaErrorCode::from(message.err), words);
-            return Err(MessageFailure { failure, offset: message.offset });
-        }
-        // SAFETY: key and payload point to that many bytes in the fetch buffer, which the message holds.
-        unsafe {
-            let key = slice(message.key, message.key_len);
-            let value = slice(message.payload, message.len);
-            let timestamp = sys::rd_kafka_message_timestamp(message, std::ptr::null_mut());
-            let headers = if has_no_headers(message) { Headers::EMPTY } else { headers(message) };
-            Ok(Incoming { record: RawRecord { offset: message.offset, timestamp, key, value, headers } })
-        }
+impl Message {
+    /// The record, or what happened to the partition.
+    pub(crate) fn read(&self) -> Result<RawRecord<'_>, MessageFailure> {
+        // SAFETY: written by `fill`, ours, and not freed before `self` is dropped, which outlives the borrow.
+        unsafe { read(&*self.0) }
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        // SAFETY: ours, freed once: a batch gives each message away once.
+        unsafe { sys::rd_kafka_message_destroy(self.0) }
+    }
+}
+
+/// Reads a message.
+///
+/// # Safety
+/// `message` is a living message of a consumer.
+pub(super) unsafe fn read(message: &sys::rd_kafka_message_t) -> Result<RawRecord<'_>, MessageFailure> {
+    if message.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        // SAFETY: the string lives as long as the message, and is copied.
+        let words = unsafe { text(sys::rd_kafka_message_errstr(message)) };
+        let failure = Failure::new(RDKafkaErrorCode::from(message.err), words);
+        return Err(MessageFailure { failure, offset: message.offset });
+    }
+    // SAFETY: key and payload point to that many bytes in the fetch buffer, which the message holds.
+    unsafe {
+        let key = slice(message.key, message.key_len);
+        let value = slice(message.payload, message.len);
+        let timestamp = sys::rd_kafka_message_timestamp(message, std::ptr::null_mut());
+        let headers = if has_no_headers(message) { Headers::EMPTY } else { headers(message) };
+        Ok(RawRecord { offset: message.offset, timestamp, key, value, headers })
     }
 }
 

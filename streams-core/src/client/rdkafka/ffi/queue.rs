@@ -9,8 +9,9 @@ use std::time::Duration;
 use rdkafka::bindings as sys;
 
 use super::list::{Entry, entries, entry};
-use super::message::{Incoming, MessageFailure};
+use super::message::{MessageFailure, read};
 use super::{Batch, Failure, Native, millis, name, text};
+use crate::record::RawRecord;
 
 /// Wakes one thread that waits for any of several queues.
 #[derive(Default)]
@@ -223,8 +224,8 @@ impl Event {
         unsafe {
             let element = sys::rd_kafka_event_topic_partition(self.as_ptr());
             let place = element.as_ref().map(|element| {
-                let read = entry(element);
-                (read.topic.to_owned(), read.partition, read.offset)
+                let place = entry(element);
+                (place.topic.to_owned(), place.partition, place.offset)
             });
             if !element.is_null() {
                 sys::rd_kafka_topic_partition_destroy(element);
@@ -234,12 +235,12 @@ impl Event {
     }
 
     /// The record of a [`EventKind::Fetch`] event, with its topic.
-    pub(crate) fn message(&mut self) -> Option<(String, i32, Result<Incoming<'_>, MessageFailure>)> {
+    pub(crate) fn message(&mut self) -> Option<(String, i32, Result<RawRecord<'_>, MessageFailure>)> {
         // SAFETY: the message belongs to the event, which outlives the borrow; its topic lives as long.
         unsafe {
             let message = sys::rd_kafka_event_message_next(self.as_ptr()).as_ref()?;
             let topic = text(sys::rd_kafka_topic_name(message.rkt));
-            Some((topic, message.partition, Incoming::read(message)))
+            Some((topic, message.partition, read(message)))
         }
     }
 

@@ -1,0 +1,400 @@
+//! Programs of the DSL, step by step. Keys are text, values are numbers; functions do nothing of interest.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use streams_core::dsl::{
+    Consumed, Data, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, GlobalKTable, KGroupedStream,
+    KStream, KTable, Materialized, Repartitioned, StoreBuilder, Stores, StreamsBuilder, TopologyConfig,
+};
+use streams_core::error::BoxError;
+use streams_core::processor::{Processor, ProcessorContext};
+use streams_core::record::Record;
+use streams_core::topic::{Store, Topic};
+use streams_core::topology::{Topology, TopologyError};
+
+use super::golden::{Step, Unsupported, store_builder};
+
+/// What a step gives.
+enum Item {
+    Stream(KStream<String, i64>),
+    /// A stream of a table's rows.
+    Rows(KStream<String, Option<i64>>),
+    Grouped(KGroupedStream<String, i64>),
+    GroupedRows(KGroupedStream<String, Option<i64>>),
+    Table(KTable<String, i64>),
+    Global(GlobalKTable<String, i64>),
+    Nothing,
+}
+
+/// The two types of values that streams have here.
+trait Values: Data + Clone + Into<Option<i64>> {
+    fn stream(stream: KStream<String, Self>) -> Item;
+    fn grouped(grouped: KGroupedStream<String, Self>) -> Item;
+    fn table(
+        stream: KStream<String, Self>,
+        materialized: Option<Materialized<String, i64>>,
+    ) -> KTable<String, i64>;
+}
+
+impl Values for i64 {
+    fn stream(stream: KStream<String, Self>) -> Item {
+        Item::Stream(stream)
+    }
+    fn grouped(grouped: KGroupedStream<String, Self>) -> Item {
+        Item::Grouped(grouped)
+    }
+    fn table(
+        stream: KStream<String, Self>,
+        materialized: Option<Materialized<String, i64>>,
+    ) -> KTable<String, i64> {
+        match materialized {
+            Some(materialized) => stream.to_table_with(materialized),
+            None => stream.to_table(),
+        }
+    }
+}
+
+impl Values for Option<i64> {
+    fn stream(stream: KStream<String, Self>) -> Item {
+        Item::Rows(stream)
+    }
+    fn grouped(grouped: KGroupedStream<String, Self>) -> Item {
+        Item::GroupedRows(grouped)
+    }
+    fn table(
+        stream: KStream<String, Self>,
+        materialized: Option<Materialized<String, i64>>,
+    ) -> KTable<String, i64> {
+        match materialized {
+            Some(materialized) => stream.to_table_opt_with(materialized),
+            None => stream.to_table_opt(),
+        }
+    }
+}
+
+/// Passes every record on.
+struct Pass;
+
+impl<V> Processor<String, V, String, V> for Pass
+where
+    V: 'static,
+{
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, V>,
+        record: Record<String, V>,
+    ) -> Result<(), BoxError> {
+        Ok(context.forward(record)?)
+    }
+}
+
+impl<V: 'static> FixedKeyProcessor<String, V, V> for Pass {
+    fn process(
+        &mut self,
+        context: &mut FixedKeyContext<'_, '_, String, V>,
+        record: FixedKeyRecord<String, V>,
+    ) -> Result<(), BoxError> {
+        Ok(context.forward(record)?)
+    }
+}
+
+/// Settings that change what is built, and those that only matter later.
+pub(crate) fn topology_config(config: &Value) -> Result<Result<TopologyConfig, TopologyError>, Unsupported> {
+    let mut built = TopologyConfig::default();
+    for (key, value) in Step(config).0.as_object().into_iter().flatten() {
+        let value = value.as_str().unwrap();
+        match key.as_str() {
+            "topology.optimization" => match TopologyConfig::optimized(value) {
+                Ok(optimized) => built = optimized,
+                Err(fault) => return Ok(Err(TopologyError::new(fault))),
+            },
+            "ensure.explicit.internal.resource.naming" => built.ensure_explicit_naming = value == "true",
+            "default.dsl.store" => built.dsl_stores_in_memory = value == "in_memory",
+            "windowstore.changelog.additional.retention.ms" => {}
+            topic if topic.starts_with("topic.") => {}
+            other => return Err(Unsupported(other.to_owned())),
+        }
+    }
+    Ok(Ok(built))
+}
+
+/// Builds a program. The inner error is the program's own fault.
+pub(crate) fn build(golden: &Value) -> Result<Result<Topology, TopologyError>, Unsupported> {
+    let config = match topology_config(&golden["config"])? {
+        Ok(config) => config,
+        Err(error) => return Ok(Err(error)),
+    };
+    let builder = StreamsBuilder::new();
+    let mut items: BTreeMap<String, Item> = BTreeMap::new();
+    for step in golden["steps"].as_array().into_iter().flatten().map(Step) {
+        if step.op() == "split" {
+            split(step, &mut items)?;
+            continue;
+        }
+        let item = run(&builder, step, &items)?;
+        if let Some(id) = step.text("id") {
+            items.insert(id.to_owned(), item);
+        }
+    }
+    Ok(builder.build_with(&config))
+}
+
+fn run(
+    builder: &StreamsBuilder,
+    step: Step<'_>,
+    items: &BTreeMap<String, Item>,
+) -> Result<Item, Unsupported> {
+    let input = |index: usize| step.list("in").get(index).and_then(|id| items.get(*id));
+    match (input(0), input(1)) {
+        (None, _) => source(builder, step),
+        (Some(Item::Stream(one)), Some(Item::Stream(two))) if step.op() == "merge" => {
+            Ok(Item::Stream(named(one.clone(), step.text("named")).merge(two.clone())))
+        }
+        (Some(Item::Rows(one)), Some(Item::Rows(two))) if step.op() == "merge" => {
+            Ok(Item::Rows(named(one.clone(), step.text("named")).merge(two.clone())))
+        }
+        (Some(Item::Stream(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
+        (Some(Item::Rows(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
+        (Some(Item::Stream(stream)), Some(Item::Global(table))) => join_global(stream.clone(), table, step),
+        (Some(Item::Rows(stream)), Some(Item::Global(table))) => join_global(stream.clone(), table, step),
+        (Some(_), Some(_)) => Err(Unsupported(format!("{} of these two", step.op()))),
+        (Some(Item::Stream(stream)), None) => on_stream(stream.clone(), step),
+        (Some(Item::Rows(stream)), None) => on_stream(stream.clone(), step),
+        (Some(Item::Grouped(grouped)), None) => on_grouped(grouped.clone(), step),
+        (Some(Item::GroupedRows(grouped)), None) => on_grouped_rows(grouped.clone(), step),
+        (Some(Item::Table(table)), None) => on_table(table.clone(), step),
+        (Some(Item::Global(_) | Item::Nothing), None) => step.unsupported(),
+    }
+}
+
+fn named<V: 'static>(stream: KStream<String, V>, name: Option<&str>) -> KStream<String, V> {
+    match name {
+        Some(name) => stream.named(name),
+        None => stream,
+    }
+}
+
+fn materialized(step: Step<'_>) -> Result<Option<Materialized<String, i64>>, Unsupported> {
+    step.without(&["retention", "wsize", "wret"])?;
+    let supplier = step.text("supplier");
+    let mut materialized = match (step.text("store"), step.has("mat") || supplier.is_some()) {
+        (Some(store), _) => Materialized::from(&Store::<String, i64>::named(store)),
+        (None, true) => Materialized::unnamed(),
+        (None, false) => return Ok(None),
+    };
+    match supplier {
+        None | Some("kv_rocks") => {}
+        Some("kv_mem") => materialized = materialized.in_memory(),
+        Some(other) => return Err(Unsupported(format!("store {other}"))),
+    }
+    if step.text("storetype") == Some("in_memory") {
+        materialized = materialized.in_memory();
+    }
+    if step.text("logging") == Some("off") {
+        materialized = materialized.logging(false);
+    }
+    if step.text("caching") == Some("off") {
+        materialized = materialized.caching(false);
+    }
+    for (key, value) in step.entries("cfg") {
+        materialized = materialized.changelog_config(key, value);
+    }
+    Ok(Some(materialized))
+}
+
+fn consumed<V>(step: Step<'_>) -> Consumed<String, V> {
+    let mut consumed = Consumed::new();
+    if let Some(name) = step.text("named") {
+        consumed = consumed.named(name);
+    }
+    match step.text("reset") {
+        Some("latest") => consumed.latest(),
+        Some("earliest") => consumed.earliest(),
+        _ => consumed,
+    }
+}
+
+fn source(builder: &StreamsBuilder, step: Step<'_>) -> Result<Item, Unsupported> {
+    step.without(&["pattern"])?;
+    let topic = |name: &str| Topic::<String, i64>::named(name);
+    Ok(match step.op() {
+        "stream" => {
+            let topics: Vec<Topic<String, i64>> = step.list("topics").into_iter().map(topic).collect();
+            Item::Stream(builder.stream_with(&topics.iter().collect::<Vec<_>>(), consumed(step)))
+        }
+        "table" => Item::Table(match materialized(step)? {
+            Some(kept) => builder.table_with(&topic(step.must("topic")), consumed(step), kept),
+            None => builder.table_consumed(&topic(step.must("topic")), consumed(step)),
+        }),
+        "globalTable" => Item::Global(match materialized(step)? {
+            Some(kept) => builder.global_table_with(&topic(step.must("topic")), consumed(step), kept),
+            None => builder.global_table_consumed(&topic(step.must("topic")), consumed(step)),
+        }),
+        "addStateStore" => {
+            builder.add_state_store(store_builder(step)?);
+            Item::Nothing
+        }
+        _ => return step.unsupported(),
+    })
+}
+
+fn brought(step: Step<'_>) -> Option<Vec<StoreBuilder>> {
+    let names = step.text("provides")?;
+    Some(names.split(',').map(|name| Stores::key_value(&Store::<String, i64>::named(name))).collect())
+}
+
+fn on_stream<V: Values>(stream: KStream<String, V>, step: Step<'_>) -> Result<Item, Unsupported> {
+    let plain = stream.clone();
+    let stream = named(stream, step.text("named"));
+    Ok(V::stream(match step.op() {
+        "filter" => stream.filter(|_, _| true),
+        "filterNot" => stream.filter_not(|_, _| true),
+        "map" => stream.map(|key, value| (key.clone(), value)),
+        "mapValues" => stream.map_values(|value| value),
+        "flatMap" => stream.flat_map(|key, value| vec![(key.clone(), value)]),
+        "flatMapValues" => stream.flat_map_values(|value| vec![value]),
+        "selectKey" => stream.select_key(|key, _| key.clone()),
+        "peek" => stream.peek(|_, _| {}),
+        "repartition" => match step.0["partitions"].as_i64() {
+            Some(partitions) => stream.repartition_with(Repartitioned::new().partitions(partitions as i32)),
+            None => stream.repartition(),
+        },
+        "process" => match brought(step) {
+            Some(stores) => stream.process_with_stores(|| Pass, stores),
+            None => stream.process(|| Pass, &step.list("stores")),
+        },
+        "processValues" => match brought(step) {
+            Some(stores) => stream.process_values_with_stores(|| Pass, stores),
+            None => stream.process_values(|| Pass, &step.list("stores")),
+        },
+        "foreach" => {
+            stream.for_each(|_, _| {});
+            return Ok(Item::Nothing);
+        }
+        "to" => {
+            match step.text("topic") {
+                Some(topic) => stream.to(&Topic::<String, i64>::named(topic)),
+                None => stream.to_extractor_as("Extractor", |_, _, _| String::new()),
+            }
+            return Ok(Item::Nothing);
+        }
+        "groupByKey" => return Ok(V::grouped(named(plain, step.text("grouped")).group_by_key())),
+        "groupBy" => {
+            let grouped = named(plain, step.text("grouped")).group_by(|key, _| key.clone());
+            return Ok(V::grouped(grouped));
+        }
+        "toTable" => return Ok(Item::Table(V::table(stream, materialized(step)?))),
+        _ => return step.unsupported(),
+    }))
+}
+
+fn split(step: Step<'_>, items: &mut BTreeMap<String, Item>) -> Result<(), Unsupported> {
+    let branches = match step.list("in").first().and_then(|id| items.get(*id)) {
+        Some(Item::Stream(stream)) => split_stream(stream.clone(), step),
+        Some(Item::Rows(stream)) => split_stream(stream.clone(), step),
+        _ => return step.unsupported(),
+    };
+    for (number, branch) in branches {
+        items.insert(format!("{}#{number}", step.must("id")), branch);
+    }
+    Ok(())
+}
+
+fn split_stream<V: Values>(stream: KStream<String, V>, step: Step<'_>) -> Vec<(usize, Item)> {
+    let mut split = named(stream, step.text("named")).split();
+    let mut branches = Vec::new();
+    for (index, name) in step.list("branches").into_iter().enumerate() {
+        let branch = match name {
+            "-" => split.branch(|_, _| true),
+            name => split.branch_as(name, |_, _| true),
+        };
+        branches.push((index + 1, V::stream(branch)));
+    }
+    match step.text("default") {
+        None => split.no_default_branch(),
+        Some("-") => branches.push((0, V::stream(split.default_branch()))),
+        Some(name) => branches.push((0, V::stream(split.default_branch_as(name)))),
+    }
+    branches
+}
+
+fn on_grouped(mut grouped: KGroupedStream<String, i64>, step: Step<'_>) -> Result<Item, Unsupported> {
+    if let Some(name) = step.text("named") {
+        grouped = grouped.named(name);
+    }
+    let kept = materialized(step)?;
+    Ok(Item::Table(match (step.op(), kept) {
+        ("count", None) => grouped.count(),
+        ("count", Some(kept)) => grouped.count_with(kept),
+        ("reduce", None) => grouped.reduce(|one, _| one),
+        ("reduce", Some(kept)) => grouped.reduce_with(|one, _| one, kept),
+        ("aggregate", None) => grouped.aggregate(|| 0, |_, _, _: &mut i64| {}),
+        ("aggregate", Some(kept)) => grouped.aggregate_with(|| 0, |_, _, _| {}, kept),
+        _ => return step.unsupported(),
+    }))
+}
+
+fn on_grouped_rows(
+    mut grouped: KGroupedStream<String, Option<i64>>,
+    step: Step<'_>,
+) -> Result<Item, Unsupported> {
+    if let Some(name) = step.text("named") {
+        grouped = grouped.named(name);
+    }
+    let kept = materialized(step)?;
+    Ok(Item::Table(match (step.op(), kept) {
+        ("count", None) => grouped.count(),
+        ("count", Some(kept)) => grouped.count_with(kept),
+        ("reduce", None) => grouped.reduce_opt(|one, _| Some(one)),
+        ("reduce", Some(kept)) => grouped.reduce_opt_with(|one, _| Some(one), kept),
+        ("aggregate", None) => grouped.aggregate(|| 0, |_, _, _: &mut i64| {}),
+        ("aggregate", Some(kept)) => grouped.aggregate_with(|| 0, |_, _, _| {}, kept),
+        _ => return step.unsupported(),
+    }))
+}
+
+fn on_table(mut table: KTable<String, i64>, step: Step<'_>) -> Result<Item, Unsupported> {
+    if let Some(name) = step.text("named") {
+        table = table.named(name);
+    }
+    let kept = materialized(step)?;
+    Ok(match (step.op(), kept) {
+        ("filter", None) => Item::Table(table.filter(|_, _| true)),
+        ("filter", Some(kept)) => Item::Table(table.filter_with(|_, _| true, kept)),
+        ("filterNot", None) => Item::Table(table.filter_not(|_, _| true)),
+        ("filterNot", Some(kept)) => Item::Table(table.filter_not_with(|_, _| true, kept)),
+        ("mapValues", None) => Item::Table(table.map_values(|value| *value)),
+        ("mapValues", Some(kept)) => Item::Table(table.map_values_with(|value| *value, kept)),
+        ("toStream", _) if step.has("rekey") => Item::Rows(table.to_stream_keyed(|key, _| key.clone())),
+        ("toStream", _) => Item::Rows(table.to_stream()),
+        _ => return Err(Unsupported(format!("{} of a table", step.op()))),
+    })
+}
+
+fn join<V: Values>(
+    stream: KStream<String, V>,
+    table: &KTable<String, i64>,
+    step: Step<'_>,
+) -> Result<Item, Unsupported> {
+    step.without(&["grace"])?;
+    let stream = named(stream, step.text("joined").or(step.text("named")));
+    Ok(V::stream(match step.op() {
+        "join" => stream.join_table(table, |value, _| value),
+        "leftJoin" => stream.left_join_table(table, |value, _| value),
+        _ => return step.unsupported(),
+    }))
+}
+
+fn join_global<V: Values>(
+    stream: KStream<String, V>,
+    table: &GlobalKTable<String, i64>,
+    step: Step<'_>,
+) -> Result<Item, Unsupported> {
+    let stream = named(stream, step.text("named"));
+    Ok(V::stream(match step.op() {
+        "join" => stream.join_global(table, |key, _| key.clone(), |value, _| value),
+        "leftJoin" => stream.left_join_global(table, |key, _| key.clone(), |value, _| value),
+        _ => return step.unsupported(),
+    }))
+}
