@@ -42,9 +42,8 @@ bench: ## criterion: record path, stores, serdes
 	@scripts/setup demo
 	cargo bench -p kstreams --bench record_path --bench stores --bench serdes -- $(ARGS)
 
-oracle: ## compare with recorded Kafka Streams cases: make -s oracle CASES=DIR
-	@test -n '$(CASES)' || { echo 'usage: make -s oracle CASES=DIR' >&2; exit 2; }
-	@cargo run --quiet --release -p streams-examples --bin oracle -- '$(CASES)'
+oracle: ## compare with recorded Kafka Streams cases: make -s oracle CASES=DIR ARGS="--filter ID"
+	@cargo test --quiet --release --test oracle -- $(ARGS) '$(abspath $(or $(CASES),tests/data/oracle))'
 
 workload: ## build the workload program in release mode; the last line is its path
 	@cargo build --quiet --release -p streams-examples --bin workload

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kstreams::client::ClientSupplier;
 use kstreams::client::embedded::EmbeddedKafka;
-use kstreams::runtime::SystemClock;
+use kstreams::runtime::clock::SystemClock;
 
 use crate::support::Names;
 

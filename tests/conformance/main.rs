@@ -15,6 +15,7 @@ mod harness;
 mod membership_lost;
 mod offsets_and_timestamps;
 mod records;
+mod static_membership;
 mod support;
 mod transaction_fencing;
 mod transaction_offsets;
@@ -31,6 +32,7 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(transaction_fencing::CASES);
     cases.extend_from_slice(groups::CASES);
     cases.extend_from_slice(membership_lost::CASES);
+    cases.extend_from_slice(static_membership::CASES);
     cases.extend_from_slice(compaction::CASES);
     cases.extend_from_slice(errors::CASES);
     cases.extend_from_slice(admin::CASES);

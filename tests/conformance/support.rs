@@ -408,8 +408,32 @@ impl Member {
             group: Some(group.to_owned()),
             read_committed: true,
             properties: properties.collect::<BTreeMap<_, _>>(),
+            ..ConsumerSettings::default()
         };
-        let mut consumer = kafka.consumer(&settings).unwrap();
+        Self::new(kafka, &settings, topics)
+    }
+
+    /// Subscribes as an instance that keeps its identity over restarts; it is waited for for two minutes.
+    #[track_caller]
+    pub(crate) fn subscribe_as(
+        kafka: &dyn ClientSupplier,
+        group: &str,
+        instance: &str,
+        topics: &[&str],
+    ) -> Self {
+        let settings = ConsumerSettings {
+            client_id: "instance".to_owned(),
+            group: Some(group.to_owned()),
+            group_instance: Some(instance.to_owned()),
+            read_committed: true,
+            properties: BTreeMap::from([("session.timeout.ms".to_owned(), "120000".to_owned())]),
+        };
+        Self::new(kafka, &settings, topics)
+    }
+
+    #[track_caller]
+    fn new(kafka: &dyn ClientSupplier, settings: &ConsumerSettings, topics: &[&str]) -> Self {
+        let mut consumer = kafka.consumer(settings).unwrap();
         let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         consumer.subscribe(&topics).unwrap();
         Self { consumer, events: Vec::new(), owned: Vec::new(), records: Everything::default() }

@@ -200,7 +200,7 @@ fn store(name: &str, theirs: &Value, ours: &Value, level: Level) -> Option<Diffe
         let strip = level < Level::C;
         rows.into_iter().map(|row| if strip { without_internals(name, row) } else { row }).collect()
     };
-    let found = records(level, &format!("store {name}, row "), &rows(theirs), &rows(ours));
+    let found = records(level, &format!("store {name} row "), &rows(theirs), &rows(ours));
     found.map(|difference| Difference { at: None, ..difference })
 }
 

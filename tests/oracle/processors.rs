@@ -133,9 +133,10 @@ impl CaseProcessor {
     }
 }
 
-/// Where the record in work came from, and both clocks, as text.
+/// Where the record in work came from, and both clocks, as text. A punctuation has no topic; Java prints its context
+/// all the same.
 fn position(metadata: Option<(&str, i32, i64)>, stream_time: Timestamp, wall_clock: Timestamp) -> String {
-    let source = metadata.map_or("none".to_owned(), |(topic, _, offset)| format!("{topic}:{offset}"));
+    let source = metadata.map_or("null:-1".to_owned(), |(topic, _, offset)| format!("{topic}:{offset}"));
     format!("[{source}:{stream_time}:{wall_clock}]")
 }
 

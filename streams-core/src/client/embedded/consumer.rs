@@ -192,6 +192,10 @@ fn look(
         if let Some(event) = membership.poll(log, now) {
             return Some(Woken::Step(Polled { records: 0, rebalance: Some(event) }));
         }
+        if membership.is_replaced() {
+            let message = "another consumer of the same group.instance.id took its place";
+            return Some(Woken::Failed(ClientError::new(Fault::ClientDead, "poll", message)));
+        }
         if membership.awaits_answer() {
             return Some(Woken::Step(Polled::default()));
         }

@@ -7,7 +7,7 @@
 //!     `----- all members joined, or the deadline --------'   generation + 1, assignor `range`
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use streams_state::types::TopicPartition;
@@ -51,6 +51,8 @@ impl Member {
 pub(super) enum Standing {
     /// The group does not know it.
     Gone,
+    /// Another consumer of the same instance took its place.
+    Replaced,
     /// It must give its partitions back and join again.
     MustJoin,
     /// It has joined and waits for the others.
@@ -67,6 +69,8 @@ pub(super) struct Group {
     /// Deadline of the rebalance that goes on.
     rebalance_deadline_ms: Option<i64>,
     members_made: u64,
+    /// Members whose place another consumer of the same instance took.
+    replaced: BTreeSet<String>,
     pub(super) offsets: GroupOffsets,
 }
 
@@ -84,10 +88,7 @@ impl Group {
         let assignment = replaced.map(|old| old.assignment).unwrap_or_default();
         let joined = Member { request, joined: true, last_poll_ms: now_ms, vanished_ms: None, assignment };
         self.members.insert(member.to_owned(), joined);
-        if stays && self.rebalance_deadline_ms.is_none() {
-            return;
-        }
-        if self.rebalance_deadline_ms.is_none() {
+        if self.rebalance_deadline_ms.is_none() && !stays {
             self.begin_rebalance(now_ms);
             if let Some(member) = self.members.get_mut(member) {
                 member.joined = true;
@@ -102,6 +103,7 @@ impl Group {
             (id != member && old.request.instance.as_ref() == Some(instance)).then(|| id.clone())
         };
         let id = self.members.iter().find_map(same)?;
+        self.replaced.insert(id.clone());
         self.members.remove(&id)
     }
 
@@ -144,6 +146,7 @@ impl Group {
     /// Where a member stands.
     pub(super) fn standing(&self, member: &str) -> Standing {
         match (self.members.get(member), self.rebalance_deadline_ms) {
+            (None, _) if self.replaced.contains(member) => Standing::Replaced,
             (None, _) => Standing::Gone,
             (Some(_), None) => Standing::Settled(self.generation),
             (Some(member), Some(_)) if member.joined => Standing::Waiting,

@@ -23,6 +23,8 @@ enum Phase {
     Stable,
     Revoking,
     Losing,
+    /// Another consumer of the same instance took the place for good.
+    Replaced,
 }
 
 /// The membership of one consumer that subscribed.
@@ -73,7 +75,7 @@ impl Membership {
         self.unreported = true;
         self.leaving = false;
         match self.phase {
-            Phase::Absent | Phase::Losing => {}
+            Phase::Absent | Phase::Losing | Phase::Replaced => {}
             Phase::Joined => self.join(log, now),
             Phase::Assigning | Phase::Stable | Phase::Revoking => {
                 log.group(&self.group).begin_rebalance(now.ms);
@@ -96,8 +98,13 @@ impl Membership {
     pub(super) fn awaits_answer(&self) -> bool {
         match self.phase {
             Phase::Assigning | Phase::Revoking | Phase::Losing => true,
-            Phase::Absent | Phase::Joined | Phase::Stable => false,
+            Phase::Absent | Phase::Joined | Phase::Stable | Phase::Replaced => false,
         }
+    }
+
+    /// Whether another consumer of the same instance took the place: this one is dead.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.phase == Phase::Replaced
     }
 
     /// Serves the membership: the next rebalance step, if there is one.
@@ -105,16 +112,17 @@ impl Membership {
         log.group(&self.group).polled(&self.member, now.ms);
         loop {
             match self.phase {
-                Phase::Assigning | Phase::Revoking | Phase::Losing => return None,
+                Phase::Assigning | Phase::Revoking | Phase::Losing | Phase::Replaced => return None,
                 Phase::Absent => self.join(log, now),
                 Phase::Joined => match log.group(&self.group).standing(&self.member) {
                     Standing::Gone => self.phase = Phase::Absent,
+                    Standing::Replaced => self.phase = Phase::Replaced,
                     Standing::MustJoin => self.join(log, now),
                     Standing::Waiting => return None,
                     Standing::Settled(generation) => return Some(self.settle(generation, log)),
                 },
                 Phase::Stable => match log.group(&self.group).standing(&self.member) {
-                    Standing::Gone => {
+                    Standing::Gone | Standing::Replaced => {
                         self.phase = Phase::Losing;
                         return Some(RebalanceEvent::Lost(self.assignment.clone()));
                     }
@@ -162,13 +170,15 @@ impl Membership {
     /// The partitions were given back.
     pub(super) fn complete_revoke(&mut self, log: &mut Log, now: Now) -> Revocation {
         match self.phase {
-            Phase::Absent | Phase::Joined | Phase::Assigning | Phase::Stable => return Revocation::Unasked,
-            Phase::Losing => self.forget(),
+            Phase::Absent | Phase::Joined | Phase::Assigning | Phase::Stable | Phase::Replaced => {
+                return Revocation::Unasked;
+            }
+            Phase::Losing => self.forget(log),
             Phase::Revoking if self.leaving => self.leave(log, now),
             Phase::Revoking => {
                 self.assignment.clear();
                 match log.group(&self.group).standing(&self.member) {
-                    Standing::Gone => self.forget(),
+                    Standing::Gone | Standing::Replaced => self.forget(log),
                     Standing::MustJoin | Standing::Waiting | Standing::Settled(_) => self.join(log, now),
                 }
             }
@@ -179,7 +189,7 @@ impl Membership {
     /// Unsubscribes. Whether the group is left already: who owns partitions is asked to give them back first.
     pub(super) fn unsubscribe(&mut self, log: &mut Log, now: Now) -> bool {
         self.leaving = match self.phase {
-            Phase::Absent | Phase::Joined => false,
+            Phase::Absent | Phase::Joined | Phase::Replaced => false,
             Phase::Stable => !self.assignment.is_empty(),
             Phase::Assigning | Phase::Revoking | Phase::Losing => true,
         };
@@ -189,9 +199,12 @@ impl Membership {
         !self.leaving
     }
 
-    fn forget(&mut self) {
+    fn forget(&mut self, log: &mut Log) {
         self.assignment.clear();
-        self.phase = Phase::Absent;
+        self.phase = match log.group(&self.group).standing(&self.member) {
+            Standing::Replaced => Phase::Replaced,
+            Standing::Gone | Standing::MustJoin | Standing::Waiting | Standing::Settled(_) => Phase::Absent,
+        };
     }
 
     /// Leaves the group.
