@@ -15,8 +15,10 @@ use crate::client::Fault;
 pub(super) fn fault(failure: &Failure) -> Fault {
     let by_code = by_code(failure.code);
     match by_code {
-        Fault::NotInGroup | Fault::ProducerFenced => by_code,
+        Fault::ProducerFenced => by_code,
+        // A member whose instance was taken over (`group.instance.id`) is dead, not only out of the group.
         _ if failure.fatal => Fault::ClientDead,
+        Fault::NotInGroup => by_code,
         _ if failure.requires_abort => Fault::AbortTransaction,
         _ if failure.retriable => Fault::Retriable,
         _ => by_code,
@@ -147,6 +149,8 @@ mod tests {
         failure.code = Code::Fenced;
         assert_eq!(fault(&failure), Fault::ProducerFenced);
         failure.code = Code::IllegalGeneration;
+        assert_eq!(fault(&failure), Fault::ClientDead);
+        failure.fatal = false;
         assert_eq!(fault(&failure), Fault::NotInGroup);
     }
 
