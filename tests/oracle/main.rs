@@ -32,12 +32,14 @@ use crate::report::Verdict;
 const USAGE: &str = "usage: oracle [--filter ID] [--limit N] [FILE or DIR ...]
   FILE or DIR  case files, *.jsonl or *.jsonl.gz; default tests/data/oracle
   --filter ID  only cases whose id contains ID
-  --limit N    print at most N differences (default 10)";
+  --limit N    print at most N differences (default 10)
+  --on-disk    stores on RocksDB, with next to no memory and a flush after each input item: slower, same results";
 
 struct Options {
     paths: Vec<PathBuf>,
     filter: Option<String>,
     limit: usize,
+    on_disk: bool,
 }
 
 fn main() -> ExitCode {
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
             eprintln!("no case to run");
             ExitCode::from(2)
         }
-        Ok(cases) => match report::print(&run_all(&cases), options.limit) {
+        Ok(cases) => match report::print(&run_all(&cases, options.on_disk), options.limit) {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         },
@@ -67,13 +69,15 @@ fn main() -> ExitCode {
 
 /// `None`: there is nothing to run. `cargo test` passes its own flags to every test binary; those are accepted.
 fn options(arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let mut options = Options { paths: Vec::new(), filter: None, limit: 10 };
+    let mut options = Options { paths: Vec::new(), filter: None, limit: 10, on_disk: false };
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let mut value = |flag: &str| arguments.next().ok_or(format!("{flag} needs a value"));
         match argument.as_str() {
             "--filter" => options.filter = Some(value("--filter")?),
             "--limit" => options.limit = value("--limit")?.parse().map_err(|_| "--limit needs a number")?,
+            "--on-disk" if cfg!(feature = "rocksdb") => options.on_disk = true,
+            "--on-disk" => return Err("--on-disk needs the feature rocksdb".to_owned()),
             "--list" => return Ok(None),
             "--help" | "-h" => {
                 println!("{USAGE}");
@@ -109,7 +113,7 @@ fn cases(options: &Options) -> Result<Vec<Case>, String> {
 }
 
 /// Runs all cases on all processors; verdicts come in the order of the cases.
-fn run_all(cases: &[Case]) -> Vec<Verdict> {
+fn run_all(cases: &[Case], on_disk: bool) -> Vec<Verdict> {
     // A panic belongs to its case and is reported there.
     std::panic::set_hook(Box::new(|_| {}));
     let next = AtomicUsize::new(0);
@@ -119,7 +123,7 @@ fn run_all(cases: &[Case]) -> Vec<Verdict> {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some((index, case)) = next_case(cases, &next) {
-                    let verdict = (index, run::verdict(case));
+                    let verdict = (index, run::verdict(case, on_disk));
                     verdicts.lock().unwrap_or_else(|poison| poison.into_inner()).push(verdict);
                 }
             });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
 
 use kstreams::testing::{DriverConfig, ProducedRecord, TopologyTestDriver};
@@ -18,11 +19,11 @@ use crate::report::{Outcome, Verdict};
 use crate::topology::{self, Seen};
 
 /// Runs a case and compares.
-pub(crate) fn verdict(case: &Case) -> Verdict {
-    Verdict { id: case.id.clone(), level: case.level, outcome: outcome(case) }
+pub(crate) fn verdict(case: &Case, on_disk: bool) -> Verdict {
+    Verdict { id: case.id.clone(), level: case.level, outcome: outcome(case, on_disk) }
 }
 
-fn outcome(case: &Case) -> Outcome {
+fn outcome(case: &Case, on_disk: bool) -> Outcome {
     let error = case.error();
     if error.as_ref().is_some_and(|error| compare::skips(error, true)) {
         return Outcome::Skipped;
@@ -31,7 +32,7 @@ fn outcome(case: &Case) -> Outcome {
     if !unsupported.is_empty() {
         return Outcome::Unsupported(unsupported);
     }
-    let observed = match catch_unwind(AssertUnwindSafe(|| observe(case))) {
+    let observed = match catch_unwind(AssertUnwindSafe(|| observe(case, on_disk))) {
         Ok(observed) => observed,
         Err(panic) => return Outcome::Differs(panicked(&*panic)),
     };
@@ -54,7 +55,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Difference {
     }
 }
 
-fn observe(case: &Case) -> Observed {
+fn observe(case: &Case, on_disk: bool) -> Observed {
     let seen = Seen::default();
     let topology = match topology::build(&case.config, case.steps(), &seen) {
         Ok(topology) => topology,
@@ -64,27 +65,41 @@ fn observe(case: &Case) -> Observed {
         }
     };
     let mut observed = Observed { describe: Some(topology.describe().to_string()), ..Observed::default() };
-    observed.error = drive(case, topology, &seen, &mut observed).err();
+    let directory = on_disk.then(|| tempfile::tempdir().expect("a folder for temporary files can be made"));
+    let directory = directory.as_ref().map(tempfile::TempDir::path);
+    observed.error = drive(case, topology, directory, &seen, &mut observed).err();
     observed.seen = seen.entries();
     observed
 }
 
-fn drive(case: &Case, topology: Topology, seen: &Seen, observed: &mut Observed) -> Result<(), Failure> {
+/// Runs the topology; its stores are on disk if there is a `directory`.
+fn drive(
+    case: &Case,
+    topology: Topology,
+    directory: Option<&Path>,
+    seen: &Seen,
+    observed: &mut Observed,
+) -> Result<(), Failure> {
     let failed = |phase, index| {
         move |error: &dyn std::fmt::Display| Failure { phase, index, message: error.to_string() }
     };
-    let config = DriverConfig {
+    let mut config = DriverConfig {
         application_id: case.config.application_id.clone(),
         wall_clock: case.config.wall_clock_start,
         statestore_cache_max_bytes: case.config.cache_max_bytes,
         ..DriverConfig::default()
     };
+    if let Some(directory) = directory {
+        on_disk(&mut config, directory);
+    }
     let driver =
         TopologyTestDriver::with_config(topology, config).map_err(|error| failed("start", None)(&error))?;
     let mut result = Ok(());
     for (index, item) in case.input.iter().enumerate() {
         seen.at(index);
-        result = feed(&driver, item).map_err(|error| failed("input", Some(index))(&error));
+        result = feed(&driver, item)
+            .and_then(|()| if directory.is_some() { driver.flush_stores() } else { Ok(()) })
+            .map_err(|error| failed("input", Some(index))(&error));
         if result.is_err() {
             break;
         }
@@ -101,6 +116,16 @@ fn drive(case: &Case, topology: Topology, seen: &Seen, observed: &mut Observed) 
     observed.dropped = driver.dropped();
     Ok(())
 }
+
+#[cfg(feature = "rocksdb")]
+fn on_disk(config: &mut DriverConfig, directory: &Path) {
+    config.engines = std::sync::Arc::new(streams_state::engine::RocksDbProvider::new(8 << 20));
+    config.directory = directory.to_owned();
+    config.tier_max_bytes = 1;
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn on_disk(_config: &mut DriverConfig, _directory: &Path) {}
 
 fn feed(driver: &TopologyTestDriver, item: &Input) -> kstreams::error::NodeResult {
     match item {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::names;
 use super::stream::KStream;
 use super::upstream::{Changes, Upstream, operator};
-use crate::operators::{BranchPredicates, PassThrough};
+use crate::operators::{BranchPredicate, BranchPredicates, PassThrough};
 use crate::processor::ErasedPush;
 
 /// A split stream. Each record goes to the first branch, in the order in which they were added, whose predicate
@@ -58,11 +58,7 @@ impl<K: 'static, V: 'static> BranchedKStream<K, V> {
     /// Records that no branch took are dropped. The same as letting the `BranchedKStream` go.
     pub fn no_default_branch(self) {}
 
-    fn add(
-        &mut self,
-        suffix: &str,
-        predicate: Option<Arc<dyn Fn(&K, &V) -> bool + Send + Sync>>,
-    ) -> KStream<K, V> {
+    fn add(&mut self, suffix: &str, predicate: Option<BranchPredicate<K, V>>) -> KStream<K, V> {
         let name: Arc<str> = format!("{}{suffix}", self.splitter.name).into();
         self.splitter.graph().check_name(&name);
         self.splitter.graph().new_processor_name(&name);

@@ -6,8 +6,9 @@ use crate::error::NodeResult;
 use crate::processor::{BoxPush, Child, Push, TaskBuilder, TaskContext};
 use crate::record::Record;
 
-type Predicate<K, V> = Arc<dyn Fn(&K, &V) -> bool + Send + Sync>;
-type Branches<K, V> = Vec<(Arc<str>, Option<Predicate<K, V>>)>;
+/// Decides whether a branch takes a record.
+pub(crate) type BranchPredicate<K, V> = Arc<dyn Fn(&K, &V) -> bool + Send + Sync>;
+type Branches<K, V> = Vec<(Arc<str>, Option<BranchPredicate<K, V>>)>;
 
 /// The branches of a splitter, in order, by the name of their child node. Grows while the DSL adds branches.
 pub(crate) struct BranchPredicates<K, V>(Arc<Mutex<Branches<K, V>>>);
@@ -24,23 +25,23 @@ impl<K: 'static, V: 'static> BranchPredicates<K, V> {
     }
 
     /// Adds a branch; without a predicate it is the default branch.
-    pub(crate) fn add(&self, child: Arc<str>, predicate: Option<Predicate<K, V>>) {
+    pub(crate) fn add(&self, child: Arc<str>, predicate: Option<BranchPredicate<K, V>>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((child, predicate));
     }
 
     /// The operator for a task.
-    pub(crate) fn make(&self, builder: &TaskBuilder<'_>, children: Vec<Child>) -> NodeResult<Branch<K, V>> {
+    pub(crate) fn make(
+        &self,
+        builder: &TaskBuilder<'_>,
+        mut children: Vec<Child>,
+    ) -> NodeResult<Branch<K, V>> {
         let branches = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut nodes: Vec<(Arc<str>, Option<BoxPush<K, V>>)> = Vec::new();
-        for child in children {
-            nodes.push((child.name.clone(), Some(child.push.typed::<K, V>(&child.name)?)));
-        }
         let mut made = Branch { branches: Vec::new(), default: None };
         for (name, predicate) in branches {
-            let node = nodes.iter_mut().find(|(child, _)| *child == name).and_then(|(_, node)| node.take());
-            let Some(node) = node else {
+            let Some(position) = children.iter().position(|child| child.name == name) else {
                 return Err(builder.context.wiring_error(&format!("there is no branch node `{name}`")));
             };
+            let node = children.swap_remove(position).push.typed::<K, V>(&name)?;
             match predicate {
                 Some(predicate) => made.branches.push((predicate, node)),
                 None => made.default = Some(node),
@@ -52,7 +53,7 @@ impl<K: 'static, V: 'static> BranchPredicates<K, V> {
 
 /// Sends each record to one child.
 pub(crate) struct Branch<K, V> {
-    branches: Vec<(Predicate<K, V>, BoxPush<K, V>)>,
+    branches: Vec<(BranchPredicate<K, V>, BoxPush<K, V>)>,
     default: Option<BoxPush<K, V>>,
 }
 

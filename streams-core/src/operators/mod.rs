@@ -36,7 +36,7 @@ mod partitioner;
 mod sink;
 
 pub(crate) use aggregate::{Aggregate, Fold, FoldOption, Reduce, ReduceOption, StreamAggregate};
-pub(crate) use branch::BranchPredicates;
+pub(crate) use branch::{BranchPredicate, BranchPredicates};
 pub(crate) use filter::{Filter, NullKeyFilter};
 pub(crate) use fixed_key::FixedKeyAdapter;
 pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};

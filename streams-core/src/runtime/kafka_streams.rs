@@ -227,7 +227,7 @@ fn default_engines(config: &StreamsConfig) -> Arc<dyn EngineProvider> {
         return Arc::new(streams_state::engine::RocksDbProvider::new(config.memory_max_bytes / 8));
     }
     let _ = config;
-    Arc::new(streams_state::engine::InMemoryProvider::default())
+    Arc::new(streams_state::engine::InMemoryProvider)
 }
 
 impl Instance {

@@ -11,14 +11,14 @@ use crate::client::Fault;
 /// What the failure means.
 ///
 /// Membership and fencing are told by the code whatever the flags say: after them the runtime does more than abort.
-/// For the rest the flags come first: librdkafka sets them from the state of the transaction.
+/// For the rest the flags come first: librdkafka sets them from the state of the transaction. A static member whose
+/// place another took is dead, not only out of the group: it would fence the other in turn.
 pub(super) fn fault(failure: &Failure) -> Fault {
     let by_code = by_code(failure.code);
     match by_code {
-        Fault::ProducerFenced => by_code,
-        // A member whose instance was taken over (`group.instance.id`) is dead, not only out of the group.
+        Fault::NotInGroup if failure.fatal => Fault::ClientDead,
+        Fault::NotInGroup | Fault::ProducerFenced => by_code,
         _ if failure.fatal => Fault::ClientDead,
-        Fault::NotInGroup => by_code,
         _ if failure.requires_abort => Fault::AbortTransaction,
         _ if failure.retriable => Fault::Retriable,
         _ => by_code,
@@ -148,9 +148,10 @@ mod tests {
         assert_eq!(fault(&failure), Fault::ClientDead);
         failure.code = Code::Fenced;
         assert_eq!(fault(&failure), Fault::ProducerFenced);
-        failure.code = Code::IllegalGeneration;
+        failure.code = Code::FencedInstanceId;
         assert_eq!(fault(&failure), Fault::ClientDead);
         failure.fatal = false;
+        failure.code = Code::IllegalGeneration;
         assert_eq!(fault(&failure), Fault::NotInGroup);
     }
 

@@ -36,7 +36,6 @@ fn a_second_instance_takes_its_share_and_gives_it_back() {
     feed(3);
     world.run_until_drained(&mut [&mut two]);
     assert_eq!(two.threads[0].tasks.len(), 8);
-    drop(feed);
     assert_eq!(world.counts(), expected(&input));
 }
 
