@@ -64,7 +64,7 @@ fn task(topology: &Topology, caching: bool) -> StreamTask {
         topology,
         nodes: &nodes,
         directory: Default::default(),
-        engines: &InMemoryProvider::default(),
+        engines: &InMemoryProvider,
         caching,
         tier_max_bytes: 256 << 20,
         max_task_idle: None,

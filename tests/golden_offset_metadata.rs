@@ -1,6 +1,8 @@
 //! The text beside committed offsets, against vectors recorded from Kafka Streams 4.3.1: what it writes, what it makes of
 //! old, foreign and broken text, and how it merges. Catches a wrong byte, and an error where "unknown" is meant.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::io::Read;
 

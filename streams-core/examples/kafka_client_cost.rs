@@ -56,7 +56,12 @@ fn report(what: &str, records: usize, begin: Instant, cpu: Duration) {
     println!("{what:28} {:5} ns wall, {:5} ns CPU a record; peak {peak} MiB", per(wall), per(now - cpu));
 }
 
-fn send(producer: &mut dyn Producer, topic: &str, records: usize, size: usize) -> Result<Deliveries, Box<dyn Error>> {
+fn send(
+    producer: &mut dyn Producer,
+    topic: &str,
+    records: usize,
+    size: usize,
+) -> Result<Deliveries, Box<dyn Error>> {
     let topic = producer.topic(topic)?;
     let value = vec![b'x'; size];
     let mut deliveries = Deliveries::default();
@@ -106,8 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     report("produced, idempotent", records, begin, cpu);
     drop(producer);
 
-    let settings =
-        ProducerSettings { transactional_id: Some(topic.clone()), ..ProducerSettings::default() };
+    let settings = ProducerSettings { transactional_id: Some(topic.clone()), ..ProducerSettings::default() };
     let mut producer = kafka.producer(&settings)?;
     producer.init_transactions(WAIT)?;
     let (mut longest, rounds) = (Duration::ZERO, 100);
@@ -119,11 +123,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         producer.commit_transaction(&mut deliveries, WAIT)?;
         longest = longest.max(commit.elapsed());
     }
-    println!("{rounds} transactions of 100 records: {:?} each, longest commit {longest:?}", begin.elapsed() / rounds);
+    println!(
+        "{rounds} transactions of 100 records: {:?} each, longest commit {longest:?}",
+        begin.elapsed() / rounds
+    );
     drop(producer);
 
     let (cpu, begin) = (used().0, Instant::now());
-    let mut consumer = kafka.consumer(&ConsumerSettings { read_committed: true, ..ConsumerSettings::default() })?;
+    let mut consumer =
+        kafka.consumer(&ConsumerSettings { read_committed: true, ..ConsumerSettings::default() })?;
     let places: Vec<_> =
         (0..PARTITIONS).map(|at| (TopicPartition::new(topic.as_str(), at), 0, at as Slot)).collect();
     consumer.assign(&places)?;
