@@ -11,8 +11,10 @@ use crate::topology::{TopicPlan, Topology};
 
 /// Deadline of one admin call.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a topic that another instance is just creating is looked at again.
-const CREATE_ATTEMPTS: u32 = 10;
+/// How often a topic that this or another instance has just created is looked at again, until every broker shows it.
+const CREATE_ATTEMPTS: u32 = 50;
+/// Pause between two looks.
+const CREATE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Looks at the source topics, plans tasks and internal topics, and makes the latter exist.
 pub(crate) fn prepare(
@@ -64,7 +66,10 @@ fn describe(admin: &mut dyn Admin, topics: &[String]) -> Result<Vec<Option<Admin
 fn ensure(admin: &mut dyn Admin, plan: &TopicPlan, config: &StreamsConfig) -> Result<(), StreamsError> {
     let names: Vec<String> = plan.internal_topics.iter().map(|topic| topic.name.to_string()).collect();
     let mut last_refusal: Option<ClientError> = None;
-    for _ in 0..CREATE_ATTEMPTS {
+    for attempt in 0..CREATE_ATTEMPTS {
+        if attempt > 1 {
+            std::thread::sleep(CREATE_PAUSE);
+        }
         let mut missing = Vec::new();
         for (planned, found) in plan.internal_topics.iter().zip(describe(admin, &names)?) {
             match found {

@@ -1,14 +1,16 @@
 //! The edge to a real Kafka, on librdkafka.
 //!
-//! [`RdKafka`] makes the clients. `consumer` and `producer` are the two ends of a record's path, `worker` waits for
-//! brokers in a producer's stead, `admin` manages topics; `classify` says what failures mean, `properties` speaks
+//! [`RdKafka`] makes the clients. `consumer` (with `assignment` and `offsets`) and `producer` (with `worker`, which waits
+//! for brokers in its stead) are the two ends of a record's path, `admin` manages topics; `classify` says what failures mean, `properties` speaks
 //! Java's setting names. All unsafe code is in `ffi`.
 
 mod admin;
+mod assignment;
 mod classify;
 mod consumer;
 mod ffi;
 mod handle;
+mod offsets;
 mod producer;
 mod properties;
 mod worker;
