@@ -54,8 +54,9 @@ const CONSUMER: &[(&str, &str)] = &[
 /// Settings of every producer.
 const PRODUCER: &[(&str, &str)] = &[
     ("linger.ms", "20"),
-    ("batch.num.messages", "20000"),
-    ("queue.buffering.max.messages", "200000"),
+    ("batch.num.messages", "10000"),
+    // A message costs 200 B besides its bytes; more of them in flight than the cache holds also costs time.
+    ("queue.buffering.max.messages", "30000"),
     ("queue.buffering.max.kbytes", "32768"),
     // Partitions are always explicit.
     ("sticky.partitioning.linger.ms", "0"),

@@ -79,7 +79,7 @@ pub(super) fn list(
         let answer = handle.check(handle.native().list_offsets(&asked, spec, left));
         let answer = answer.map_err(|failure| handle.read_error("list offsets", failure));
         match answer.and_then(|answer| in_order(handle, partitions, answer)) {
-            Err(error) if error.fault == Fault::Retriable && !left.is_zero() => pause(left),
+            Err(error) if not_yet(&error) && !left.is_zero() => pause(left),
             answer => return answer,
         }
     }
@@ -103,6 +103,10 @@ fn in_order(
         }
     };
     partitions.iter().map(offset).collect()
+}
+
+fn not_yet(error: &ClientError) -> bool {
+    matches!(error.fault, Fault::Retriable | Fault::Unreachable)
 }
 
 fn pause(at_most: Duration) {

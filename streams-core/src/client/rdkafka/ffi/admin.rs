@@ -263,7 +263,15 @@ impl Native {
                 .iter()
                 .map(|&info| {
                     let read = entry(&*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info));
-                    let offset = read.failure.map_or(Ok(read.offset), Err);
+                    let offset = match read.failure {
+                        Some(failure) => Err(failure),
+                        // A partition whose leader did not answer comes back without offset and without error.
+                        None if read.offset < 0 => Err(Failure::new(
+                            RDKafkaErrorCode::OperationTimedOut,
+                            "its leader did not answer",
+                        )),
+                        None => Ok(read.offset),
+                    };
                     ListedOffset { topic: read.topic.to_owned(), partition: read.partition, offset }
                 })
                 .collect())
