@@ -114,7 +114,9 @@ impl RdKafka {
         Native::new(kind, &settings).map_err(|fault| match fault {
             SettingFault::Unknown(key) => properties::unknown(&key),
             SettingFault::Invalid(words) => {
-                ClientError::new(Fault::Invalid, "configure a Kafka client", words)
+                let lean = words.contains("not available at build time");
+                let hint = if lean { "; build with the Cargo feature `ssl` or `ssl-vendored`" } else { "" };
+                ClientError::new(Fault::Invalid, "configure a Kafka client", words + hint)
             }
         })
     }
