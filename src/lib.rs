@@ -68,6 +68,6 @@ pub mod prelude {
 }
 
 /// The code blocks of the README, as tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "rdkafka"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
