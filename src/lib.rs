@@ -38,6 +38,8 @@
 //! # Cargo features
 //! - `rdkafka` (default): the client of a real Kafka.
 //! - `rocksdb` (default): stores on disk. Without it they are in memory and restore from their changelogs.
+//! - `ssl`, `ssl-vendored`: TLS and SASL for that client, with the OpenSSL of the system or one built along. `zstd`: its
+//!   compression of that name.
 
 pub use streams_core::{
     client, config, dsl, error, handler, partitioner, processor, record, runtime, serdes, testing, topic,

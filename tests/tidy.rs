@@ -234,8 +234,12 @@ fn foreign_crates_stay_in_their_rooms() {
 
 #[test]
 fn only_the_runtime_reads_the_clock() {
-    const ROOMS: [&str; 3] =
-        ["streams-core/src/runtime/", "streams-core/src/client/rdkafka/", "streams-examples/src/"];
+    const ROOMS: [&str; 4] = [
+        "streams-core/src/runtime/",
+        "streams-core/src/client/rdkafka/",
+        "streams-core/examples/",
+        "streams-examples/src/",
+    ];
     let mut faults = Vec::new();
     for source in &sources() {
         if ROOMS.iter().any(|room| source.path.starts_with(room)) || source.path.starts_with("benches/") {
@@ -275,6 +279,9 @@ fn files_fit_on_a_walk() {
     check("One file, one noun: split it.", faults);
 }
 
+/// Functions that are one `match` without a branch inside: a table, a line for each case, better seen whole.
+const TABLES: [&str; 1] = ["by_code"];
+
 #[test]
 fn functions_fit_on_a_screen() {
     let mut faults = Vec::new();
@@ -284,7 +291,7 @@ fn functions_fit_on_a_screen() {
             if let Some((first, closing, name)) = &open {
                 if line == closing {
                     let length = number - first + 1;
-                    if length > FUNCTION_LINES_MAX {
+                    if length > FUNCTION_LINES_MAX && !TABLES.contains(&name.as_str()) {
                         faults.push(source.fault(
                             *first,
                             format!("fn {name} has {length} lines, at most {FUNCTION_LINES_MAX}"),

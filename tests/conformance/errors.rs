@@ -4,6 +4,7 @@ use kstreams::client::{ClientSupplier, Fault, OffsetSpec};
 use kstreams::types::Headers;
 
 use crate::harness::cases;
+use crate::members::*;
 use crate::support::*;
 
 cases![

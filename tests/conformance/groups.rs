@@ -4,6 +4,7 @@ use kstreams::client::{ClientSupplier, CommittedOffset, Fault, OffsetSpec, Rebal
 use kstreams::types::TopicPartition;
 
 use crate::harness::cases;
+use crate::members::*;
 use crate::support::*;
 
 cases![

@@ -12,6 +12,7 @@ mod compaction;
 mod errors;
 mod groups;
 mod harness;
+mod members;
 mod membership_lost;
 mod offsets_and_timestamps;
 mod records;

@@ -3,6 +3,7 @@
 use kstreams::client::{ClientSupplier, Fault, RebalanceEvent};
 
 use crate::harness::cases;
+use crate::members::*;
 use crate::support::*;
 
 cases![

@@ -6,6 +6,7 @@ use kstreams::client::{ClientSupplier, Fault, OffsetSpec, ProducerSettings};
 use kstreams::types::Headers;
 
 use crate::harness::cases;
+use crate::members::*;
 use crate::support::*;
 
 cases![

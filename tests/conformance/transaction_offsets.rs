@@ -5,6 +5,7 @@ use std::time::Duration;
 use kstreams::client::{ClientSupplier, CommittedOffset, Fault, GroupMetadata};
 
 use crate::harness::cases;
+use crate::members::*;
 use crate::support::*;
 
 cases![

@@ -356,10 +356,8 @@ impl Graph {
     pub(crate) fn table_stores(&mut self, table: TableId) -> Vec<Arc<str>> {
         let state = self.table_mut(table);
         match state.kind {
-            TableKind::Source => state.materialized = true,
-            TableKind::Aggregate => {}
             TableKind::Derived { parent } if !state.materialized => return self.table_stores(parent),
-            TableKind::Derived { .. } => {}
+            TableKind::Source | TableKind::Aggregate | TableKind::Derived { .. } => state.materialized = true,
         }
         self.table(table).store.iter().map(|store| store.spec.name.clone()).collect()
     }
@@ -368,20 +366,18 @@ impl Graph {
     /// whether old values come.
     pub(crate) fn send_old_values(&mut self, table: TableId, force: bool) -> bool {
         let state = self.table(table);
+        if state.send_old {
+            return true;
+        }
         let granted = match state.kind {
-            _ if state.send_old => true,
             TableKind::Source => force || state.materialized,
             TableKind::Aggregate => true,
             TableKind::Derived { .. } if state.materialized => true,
             TableKind::Derived { parent } => self.send_old_values(parent, force),
         };
         let state = self.table_mut(table);
-        if granted && !state.send_old {
-            state.send_old = true;
-            if matches!(state.kind, TableKind::Source) {
-                state.materialized = true;
-            }
-        }
+        state.send_old = granted;
+        state.materialized |= granted && matches!(state.kind, TableKind::Source);
         granted
     }
 

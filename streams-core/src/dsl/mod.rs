@@ -4,19 +4,20 @@
 //! and beside it a factory that knows the types. `build` rewrites the graph (`optimize`) and writes it into the
 //! arena (`lower`). Nothing here runs records.
 
-mod branched;
-mod builder;
+// What users say beside operators.
 mod data;
-mod global_table;
+mod options;
+mod stores;
+// The graph, its names, and how it grows.
 mod graph;
-mod grouped;
-mod lower;
 mod materialize;
 mod names;
-mod optimize;
-mod options;
-mod processor_topology;
-mod stores;
+mod upstream;
+// What users write: streams and tables.
+mod branched;
+mod builder;
+mod global_table;
+mod grouped;
 mod stream;
 mod stream_join;
 mod stream_map;
@@ -24,7 +25,11 @@ mod stream_output;
 mod stream_process;
 mod stream_try;
 mod table;
-mod upstream;
+// What users write: node by node.
+mod processor_topology;
+// From the graph to the arena.
+mod lower;
+mod optimize;
 
 pub use branched::BranchedKStream;
 pub use builder::StreamsBuilder;

@@ -29,19 +29,15 @@ fn merge_duplicate_sources(graph: &mut Graph) {
         if let [part] = parts.as_mut_slice() {
             part.children = children;
         }
-        for topic in topics.clone() {
-            match by_topic.get(&topic) {
-                None => drop(by_topic.insert(topic, id)),
-                Some(main) if *main == id => {}
-                Some(main) => {
-                    merge_source(graph, *main, id);
-                    break;
-                }
-            }
+        let topics = topics.clone();
+        match topics.iter().find_map(|topic| by_topic.get(topic)) {
+            Some(main) => merge_source(graph, *main, id),
+            None => by_topic.extend(topics.into_iter().map(|topic| (topic, id))),
         }
     }
 }
 
+/// Moves the children of `other` to `main`, with the part of the source that reads for them.
 fn merge_source(graph: &mut Graph, main: GraphId, other: GraphId) {
     let (
         GraphKind::Source { topics, reset, .. },
@@ -111,16 +107,20 @@ fn single_repartition(graph: &mut Graph, anchor: GraphId, first: Repartition) ->
     graph.push(node)
 }
 
+/// On the way up from `node` to `above`: the node right below `above`.
+fn way_up(graph: &Graph, node: GraphId, above: GraphId) -> Option<GraphId> {
+    graph.find_upwards(node, &|graph, node| graph.node(node).parents.contains(&above))
+}
+
+/// Moves one repartition up: what was below `anchor` on the way to it is now below `single`.
 fn replace_repartition(
     graph: &mut Graph,
     anchor: GraphId,
     replaced: GraphId,
     single: GraphId,
 ) -> Result<(), String> {
-    let below_anchor =
-        graph.find_upwards(replaced, &|graph, node| graph.node(node).parents.contains(&anchor));
     let names = [anchor, replaced].map(|node| graph.node(node).name.clone());
-    let Some(child) = below_anchor else {
+    let Some(child) = way_up(graph, replaced, anchor) else {
         return Err(format!(
             "merge.repartition.topics cannot find the way from `{}` to repartition `{}`; build without this rule",
             names[0], names[1]
@@ -166,18 +166,13 @@ fn anchor_at_merges(graph: &mut Graph) {
     for merge in graph.merge_nodes.clone() {
         let mut repartitions: Vec<GraphId> = Vec::new();
         for (changer, below) in &graph.key_changers {
-            let all_below_merge = below.iter().all(|repartition| {
-                graph
-                    .find_upwards(*repartition, &|graph, node| graph.node(node).parents.contains(&merge))
-                    .is_some()
-            });
-            let above_merge = graph
-                .find_upwards(merge, &|graph, node| graph.node(node).parents.contains(changer))
-                .is_some();
-            if all_below_merge && above_merge {
-                repartitions.extend(
-                    below.iter().filter(|node| !repartitions.contains(node)).copied().collect::<Vec<_>>(),
-                );
+            let all_below_merge = below.iter().all(|node| way_up(graph, *node, merge).is_some());
+            if all_below_merge && way_up(graph, merge, *changer).is_some() {
+                for node in below {
+                    if !repartitions.contains(node) {
+                        repartitions.push(*node);
+                    }
+                }
                 moved.push(*changer);
             }
         }

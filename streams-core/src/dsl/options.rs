@@ -138,19 +138,37 @@ impl<K, V> Joined<K, V> {
 pub struct Repartitioned<K, V> {
     pub(crate) partitions: Option<i32>,
     pub(crate) partitioner: Option<Partitioner<K, V>>,
-    pub(crate) serdes: Option<(SerdeRef<K>, SerdeRef<V>)>,
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    /// The user chose the serdes; else those that travel with the stream go before them.
+    own_serdes: bool,
 }
 
-impl<K, V> Default for Repartitioned<K, V> {
+impl<K: Data, V: Data> Default for Repartitioned<K, V> {
     fn default() -> Self {
-        Self { partitions: None, partitioner: None, serdes: None }
+        Self::new()
     }
 }
 
 impl<K, V> Repartitioned<K, V> {
     /// No options: as many partitions as the largest source topic above.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new() -> Self
+    where
+        K: Data,
+        V: Data,
+    {
+        Self { own_serdes: false, ..Self::with_serdes(Auto, Auto) }
+    }
+
+    /// With these serdes, for types that the default serde cannot write.
+    pub fn with_serdes(keys: impl Serde<K>, values: impl Serde<V>) -> Self {
+        Self {
+            partitions: None,
+            partitioner: None,
+            keys: Arc::new(keys),
+            values: Arc::new(values),
+            own_serdes: true,
+        }
     }
 
     /// Number of partitions of the repartition topic.
@@ -168,10 +186,20 @@ impl<K, V> Repartitioned<K, V> {
         self
     }
 
-    /// Serdes of the repartition topic, for types that the default serde cannot write.
+    /// Serdes of the repartition topic.
     pub fn serdes(mut self, keys: impl Serde<K>, values: impl Serde<V>) -> Self {
-        self.serdes = Some((Arc::new(keys), Arc::new(values)));
+        (self.keys, self.values, self.own_serdes) = (Arc::new(keys), Arc::new(values), true);
         self
+    }
+
+    /// The user's serdes, else those of the stream, else the default ones.
+    pub(crate) fn serdes_over(
+        &self,
+        keys: Option<SerdeRef<K>>,
+        values: Option<SerdeRef<V>>,
+    ) -> (SerdeRef<K>, SerdeRef<V>) {
+        let keys = keys.filter(|_| !self.own_serdes).unwrap_or_else(|| self.keys.clone());
+        (keys, values.filter(|_| !self.own_serdes).unwrap_or_else(|| self.values.clone()))
     }
 }
 

@@ -145,14 +145,15 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn merge(self, other: KStream<K, V>) -> KStream<K, V> {
-        self.up.check_same_builder(&other.up, "merge");
+        let same = self.up.check_same_builder(&other.up, "merge");
         let name = self.up.graph().name_or(&self.up.pending, names::MERGE);
         let make = operator::<K, V, K, V, _>(|_, outputs| PassThrough(outputs));
         let fork = Fork::default();
         let mut node = GraphNode::processor(name.clone(), make, fork.clone());
         node.merge = true;
         node.types = Some((TypeId::of::<K>(), TypeId::of::<V>()));
-        let id = self.up.graph().add(&[self.up.node, other.up.node], node);
+        let other_node = if same { other.up.node } else { self.up.node };
+        let id = self.up.graph().add(&[self.up.node, other_node], node);
         let mut sources = self.up.sources.to_vec();
         sources.extend(other.up.sources.iter().filter(|source| !self.up.sources.contains(source)).cloned());
         let mut up = self.up.moved_to(id, name, fork, other.up.repartition_required);

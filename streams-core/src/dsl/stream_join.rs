@@ -186,13 +186,13 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         joined: Joined<K, V>,
         left: bool,
     ) -> KStream<K, VO> {
-        self.up.check_same_builder(&table.up, "stream-table join");
+        let same = self.up.check_same_builder(&table.up, "stream-table join");
         let pending = self.up.pending.clone();
         let up = repartition_for_join(&self.up, &joined);
         let mut graph = up.graph();
         let sources = graph.copartition_sources(&up.sources, &table.up.sources);
         let name = graph.name_or(&pending, if left { names::LEFT_JOIN } else { names::JOIN });
-        let connect = graph.table_stores(table.table);
+        let connect = if same { graph.table_stores(table.table) } else { Vec::new() };
         let parts = JoinParts {
             table_keys: table.keys.clone(),
             values: joined.values,

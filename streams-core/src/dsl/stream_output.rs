@@ -161,26 +161,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         K: Data,
         V: Data,
     {
-        let (keys, values) = self.serdes();
-        self.through_repartition(keys, values, Repartitioned::new())
+        self.repartition_with(Repartitioned::new())
     }
 
     /// As [`repartition`](Self::repartition), with options.
-    pub fn repartition_with(self, repartitioned: Repartitioned<K, V>) -> KStream<K, V>
-    where
-        K: Data,
-        V: Data,
-    {
-        let (keys, values) = repartitioned.serdes.clone().unwrap_or_else(|| self.serdes());
-        self.through_repartition(keys, values, repartitioned)
-    }
-
-    fn through_repartition(
-        self,
-        keys: SerdeRef<K>,
-        values: SerdeRef<V>,
-        repartitioned: Repartitioned<K, V>,
-    ) -> KStream<K, V> {
+    pub fn repartition_with(self, repartitioned: Repartitioned<K, V>) -> KStream<K, V> {
+        let (keys, values) = repartitioned.serdes_over(self.keys.clone(), self.values.clone());
         let pending = self.up.pending.clone();
         let mut graph = self.up.graph();
         let name = match &pending {

@@ -93,11 +93,13 @@ impl Upstream {
         Self::new(&self.graph, node, source.clone(), [source].into(), self.fork.clone())
     }
 
-    /// Notes a fault if `other` belongs to another builder.
-    pub(crate) fn check_same_builder(&self, other: &Upstream, what: &str) {
-        if !Rc::ptr_eq(&self.graph, &other.graph) {
+    /// Whether `other` belongs to the same builder; notes a fault if not, and then its ids mean nothing here.
+    pub(crate) fn check_same_builder(&self, other: &Upstream, what: &str) -> bool {
+        let same = Rc::ptr_eq(&self.graph, &other.graph);
+        if !same {
             self.graph().faults.push(format!("{what}: both sides must come from the same StreamsBuilder"));
         }
+        same
     }
 }
 

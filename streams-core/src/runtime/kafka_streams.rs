@@ -29,9 +29,10 @@ const THREAD_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// ```no_run
 /// # use std::{sync::Arc, time::Duration};
-/// # use streams_core::{client::embedded::EmbeddedKafka, config::*, runtime::KafkaStreams, topology::Topology};
+/// # use streams_core::{client::embedded::EmbeddedKafka, config::*, topology::Topology};
+/// # use streams_core::runtime::{KafkaStreams, clock::SystemClock};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let (topology, kafka) = (Topology::new(), EmbeddedKafka::default());
+/// # let (topology, kafka) = (Topology::new(), EmbeddedKafka::new(SystemClock));
 /// let config = StreamsConfig::new("word-count", ProcessingGuarantee::ExactlyOnceV2);
 /// let mut streams = KafkaStreams::new(topology, config, Arc::new(kafka))?;
 /// streams.start()?;

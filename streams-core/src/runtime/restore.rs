@@ -83,11 +83,13 @@ impl Restorer {
         listener: Option<&dyn StateRestoreListener>,
     ) -> Result<(), RestoreError> {
         let mut wanted = Vec::new();
+        let mut sources = Vec::new();
         for owned in tasks.iter() {
             for (index, store) in
                 owned.task.state().stores().iter().enumerate().filter(|(_, store)| !store.global)
             {
                 if let Some(changelog) = &store.changelog {
+                    sources.extend(store.source_changelog.then(|| changelog.clone()));
                     wanted.push((
                         owned.task.id(),
                         index,
@@ -102,7 +104,8 @@ impl Restorer {
         if partitions.is_empty() {
             return Ok(());
         }
-        let ends = consumer.list_offsets(&partitions, OffsetSpec::End, OFFSETS_TIMEOUT)?;
+        let mut ends = consumer.list_offsets(&partitions, OffsetSpec::End, OFFSETS_TIMEOUT)?;
+        limit_to_committed(&sources, &partitions, &mut ends, consumer)?;
         let starts = consumer.list_offsets(&partitions, OffsetSpec::Beginning, OFFSETS_TIMEOUT)?;
         for ((task, store, name, changelog, offset), (start, end)) in
             wanted.into_iter().zip(starts.into_iter().zip(ends))
@@ -110,7 +113,7 @@ impl Restorer {
             let owned = tasks.iter_mut().find(|owned| owned.task.id() == task);
             let Some(owned) = owned else { continue };
             let position = match offset {
-                Some(offset) if (start..=end).contains(&offset) => offset,
+                Some(offset) if (start..=end.max(start)).contains(&offset) => offset,
                 Some(offset) => {
                     tracing::warn!(%task, store = %name, %changelog, offset, start, end,
                         "the store reaches an offset that its changelog does not have; rebuilding it");
@@ -218,6 +221,26 @@ impl Restorer {
     pub(crate) fn tasks(&self) -> Vec<TaskId> {
         self.entries.iter().map(|entry| entry.task).collect()
     }
+}
+
+/// A source topic that serves as changelog counts up to what the group committed: the rest is still to be processed.
+fn limit_to_committed(
+    sources: &[TopicPartition],
+    partitions: &[TopicPartition],
+    ends: &mut [i64],
+    consumer: &mut dyn Consumer,
+) -> Result<(), ClientError> {
+    if sources.is_empty() {
+        return Ok(());
+    }
+    let committed = consumer.committed(sources, OFFSETS_TIMEOUT)?;
+    for (source, committed) in sources.iter().zip(committed) {
+        let committed = committed.map_or(0, |committed| committed.offset);
+        for (_, end) in partitions.iter().zip(ends.iter_mut()).filter(|(partition, _)| *partition == source) {
+            *end = committed.min(*end);
+        }
+    }
+    Ok(())
 }
 
 /// Applies changelog records as they come.

@@ -76,7 +76,7 @@ impl Shared {
         self.supplier.consumer(&ConsumerSettings {
             client_id: self.client_id(index, "consumer"),
             group: Some(self.config.application_id.clone()),
-            group_instance: Some(self.instance_id(index)),
+            group_instance: Some(self.group_instance(index)),
             read_committed: self.config.exactly_once(),
             properties: self.config.consumer_properties(),
         })
@@ -115,6 +115,14 @@ impl Shared {
     /// partitions back at once, and its producer settles at once what a killed one left open.
     fn instance_id(&self, index: usize) -> String {
         format!("{}-{}-{}", self.config.application_id, self.process_id, index + 1)
+    }
+
+    /// `group.instance.id` of thread `index`: the user's, numbered by thread, or our own.
+    fn group_instance(&self, index: usize) -> String {
+        match self.config.group_instance_id() {
+            Some(given) => format!("{given}-{}", index + 1),
+            None => self.instance_id(index),
+        }
     }
 
     fn client_id(&self, index: usize, role: &str) -> String {

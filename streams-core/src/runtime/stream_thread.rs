@@ -215,7 +215,8 @@ impl StreamThread {
 
     fn commit_if_due(&mut self, now: Timestamp) -> Result<(), Trouble> {
         let requested = self.tasks.iter().any(|owned| owned.task.commit_requested());
-        if !requested && (now < self.next_commit() || self.tasks.is_empty()) {
+        let due = now >= self.next_commit() && !self.tasks.is_empty();
+        if !requested && !due && !self.cache_is_full() {
             return Ok(());
         }
         let uncommitted = std::mem::replace(&mut self.uncommitted, false);
@@ -223,10 +224,19 @@ impl StreamThread {
         if self.commit()? {
             self.rewinds = 0;
             ThreadMetrics::add(&self.metrics.commits, 1);
+            self.publish_committed();
         } else if self.idle && !uncommitted {
             self.flush_stores(FLUSH_IDLE)?;
         }
         Ok(())
+    }
+
+    /// Whether the caches of this thread hold back more than their share of `statestore.cache.max.bytes`. A commit empties
+    /// them.
+    fn cache_is_full(&self) -> bool {
+        let config = &self.shared.config;
+        let share = config.statestore_cache_max_bytes / config.num_stream_threads.max(1) as u64;
+        self.tasks.iter().map(|owned| owned.task.state().cached_bytes()).sum::<u64>() > share
     }
 
     /// Step 8: what happens after trouble. `Err` ends the thread.
@@ -369,6 +379,25 @@ impl StreamThread {
         if let Err(error) = self.consumer.close(Duration::from_secs(5)) {
             tracing::warn!(thread = %self.name, "leaving the group failed: {error}");
         }
+    }
+
+    /// Figures that are dearer to ask for: after a commit.
+    fn publish_committed(&mut self) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let (mut engine, mut lag) = (0, 0);
+        for owned in self.tasks.iter() {
+            let stores = owned.task.state().stores().iter();
+            engine += stores.map(|store| store.instance.state.borrow().engine_bytes()).sum::<u64>();
+            for partition in owned.task.partitions() {
+                if let (Some(end), Ok(position)) =
+                    (self.consumer.known_end(partition), self.consumer.position(partition))
+                {
+                    lag += (end - position).max(0);
+                }
+            }
+        }
+        self.metrics.engine_bytes.store(engine, Relaxed);
+        self.metrics.lag.store(lag, Relaxed);
     }
 
     /// Figures to the outside, once a step.

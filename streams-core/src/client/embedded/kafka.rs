@@ -253,7 +253,7 @@ impl Shared {
         timeout: Duration,
         mut ask: impl FnMut(&mut Log, Now) -> Option<T>,
     ) -> Option<T> {
-        let deadline_ms =
+        let mut deadline_ms =
             self.clock.now_ms().saturating_add(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
         let (mut log, mut now) = self.lock();
         loop {
@@ -269,7 +269,10 @@ impl Shared {
             let (guard, _) = self.changed.wait_timeout(log, wait).unwrap_or_else(PoisonError::into_inner);
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             log = guard;
-            now.ms = self.clock.now_ms();
+            let woken_ms = self.clock.now_ms();
+            // A clock that was set back does not make anybody wait longer.
+            deadline_ms -= (now.ms - woken_ms).max(0);
+            now.ms = woken_ms;
             if log.advance(now.ms) {
                 self.changed.notify_all();
             }

@@ -245,9 +245,13 @@ impl Log {
         self.coordinator.check("produce", id, identity)?;
         let offset = self.append(at, Some(stamp), batch, now)?;
         if let Some(open) = self.coordinator.open(id, now.ms) {
-            open.partitions.insert(at.clone());
+            if open.is_empty() {
+                self.quiet_until_ms = None;
+            }
+            if !open.partitions.contains(at) {
+                open.partitions.insert(at.clone());
+            }
         }
-        self.stir();
         Ok(offset)
     }
 

@@ -32,6 +32,13 @@ pub(super) struct OpenTransaction {
     pub(super) groups: BTreeSet<String>,
 }
 
+impl OpenTransaction {
+    /// Whether nothing was added yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.partitions.is_empty() && self.groups.is_empty()
+    }
+}
+
 #[derive(Debug)]
 struct TransactionalId {
     identity: ProducerIdentity,

@@ -1,14 +1,16 @@
 //! The edge to a real Kafka, on librdkafka.
 //!
-//! [`RdKafka`] makes the clients. `consumer` and `producer` are the two ends of a record's path, `worker` waits for
-//! brokers in a producer's stead, `admin` manages topics; `classify` says what failures mean, `properties` speaks
+//! [`RdKafka`] makes the clients. `consumer` (with `assignment` and `offsets`) and `producer` (with `worker`, which waits
+//! for brokers in its stead) are the two ends of a record's path, `admin` manages topics; `classify` says what failures mean, `properties` speaks
 //! Java's setting names. All unsafe code is in `ffi`.
 
 mod admin;
+mod assignment;
 mod classify;
 mod consumer;
 mod ffi;
 mod handle;
+mod offsets;
 mod producer;
 mod properties;
 mod worker;
@@ -52,8 +54,9 @@ const CONSUMER: &[(&str, &str)] = &[
 /// Settings of every producer.
 const PRODUCER: &[(&str, &str)] = &[
     ("linger.ms", "20"),
-    ("batch.num.messages", "20000"),
-    ("queue.buffering.max.messages", "200000"),
+    ("batch.num.messages", "10000"),
+    // A message costs 200 B besides its bytes; more of them in flight than the cache holds also costs time.
+    ("queue.buffering.max.messages", "30000"),
     ("queue.buffering.max.kbytes", "32768"),
     // Partitions are always explicit.
     ("sticky.partitioning.linger.ms", "0"),
@@ -111,7 +114,9 @@ impl RdKafka {
         Native::new(kind, &settings).map_err(|fault| match fault {
             SettingFault::Unknown(key) => properties::unknown(&key),
             SettingFault::Invalid(words) => {
-                ClientError::new(Fault::Invalid, "configure a Kafka client", words)
+                let lean = words.contains("not available at build time");
+                let hint = if lean { "; build with the Cargo feature `ssl` or `ssl-vendored`" } else { "" };
+                ClientError::new(Fault::Invalid, "configure a Kafka client", words + hint)
             }
         })
     }

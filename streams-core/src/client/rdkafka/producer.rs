@@ -17,6 +17,9 @@ use crate::client::{
 };
 use streams_state::types::TopicPartition;
 
+/// librdkafka's word for the time of sending.
+const NOW: i64 = 0;
+
 /// A producer on librdkafka.
 pub(super) struct KafkaProducer {
     topics: Vec<(String, Topic)>,
@@ -232,7 +235,12 @@ impl Producer for KafkaProducer {
         let Some((name, topic)) = self.topics.get(index as usize) else {
             return Err(ClientError::new(Fault::Invalid, "produce", "a topic handle of another producer"));
         };
-        let timestamp = record.timestamp.unwrap_or(0);
+        let timestamp = match record.timestamp {
+            None => NOW,
+            // The one moment that librdkafka cannot say: its 0 is "now". A millisecond later is the nearest.
+            Some(0) => 1,
+            Some(timestamp) => timestamp,
+        };
         if timestamp < 0 {
             let call = format!("produce to {name}-{}", record.partition);
             return Err(ClientError::new(

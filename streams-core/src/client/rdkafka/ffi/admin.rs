@@ -7,22 +7,23 @@ use std::time::Duration;
 use rdkafka::bindings as sys;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::list::{entries, entry};
+use super::list::{Entry, entries, entry};
 use super::queue::Event;
 use super::{Failure, Native, PartitionList, Queue, millis, name, text};
 use crate::client::{NewTopic, OffsetSpec};
 
+/// The first or last offset of a partition.
+pub(crate) struct ListedOffset {
+    /// Topic.
+    pub(crate) topic: String,
+    /// Partition.
+    pub(crate) partition: i32,
+    /// Its offset, or why it is not known.
+    pub(crate) offset: Result<i64, Failure>,
+}
+
 /// How much longer we wait than librdkafka does, so that its answer "timed out" arrives.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// Whether the end of a partition is before or behind open transactions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Isolation {
-    /// The end of the log.
-    ReadUncommitted,
-    /// The last stable offset.
-    ReadCommitted,
-}
 
 /// Options of a request. Freed when dropped.
 struct Options(*mut sys::rd_kafka_AdminOptions_t);
@@ -222,22 +223,24 @@ impl Native {
         }
     }
 
-    /// First or last offsets: topic, partition, and the offset or what failed.
+    /// First or last offsets.
     pub(crate) fn list_offsets(
         self: &Arc<Self>,
         partitions: &[(&str, i32)],
         spec: OffsetSpec,
         timeout: Duration,
-    ) -> Result<Vec<(String, i32, Result<i64, Failure>)>, Failure> {
-        let (place, isolation) = match spec {
+    ) -> Result<Vec<ListedOffset>, Failure> {
+        use sys::rd_kafka_IsolationLevel_t as level;
+        use sys::rd_kafka_OffsetSpec_t as place;
+        let (place, level) = match spec {
             OffsetSpec::Beginning => {
-                (sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST, Isolation::ReadUncommitted)
+                (place::RD_KAFKA_OFFSET_SPEC_EARLIEST, level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED)
             }
             OffsetSpec::End => {
-                (sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST, Isolation::ReadUncommitted)
+                (place::RD_KAFKA_OFFSET_SPEC_LATEST, level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED)
             }
             OffsetSpec::Stable => {
-                (sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST, Isolation::ReadCommitted)
+                (place::RD_KAFKA_OFFSET_SPEC_LATEST, level::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED)
             }
         };
         let mut list = PartitionList::with_capacity(partitions.len());
@@ -245,14 +248,6 @@ impl Native {
             list.add(topic, *partition, place as i64, "");
         }
         let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout);
-        let level = match isolation {
-            Isolation::ReadUncommitted => {
-                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
-            }
-            Isolation::ReadCommitted => {
-                sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED
-            }
-        };
         // SAFETY: our object; the error object is ours.
         unsafe { Failure::take(sys::rd_kafka_AdminOptions_set_isolation_level(options.0, level))? };
         let event = ask(self, timeout, |answers| {
@@ -268,21 +263,30 @@ impl Native {
                 .iter()
                 .map(|&info| {
                     let read = entry(&*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info));
-                    (read.topic.to_owned(), read.partition, read.failure.map_or(Ok(read.offset), Err))
+                    let offset = match read.failure {
+                        Some(failure) => Err(failure),
+                        // A partition whose leader did not answer comes back without offset and without error.
+                        None if read.offset < 0 => Err(Failure::new(
+                            RDKafkaErrorCode::OperationTimedOut,
+                            "its leader did not answer",
+                        )),
+                        None => Ok(read.offset),
+                    };
+                    ListedOffset { topic: read.topic.to_owned(), partition: read.partition, offset }
                 })
                 .collect())
         }
     }
 
-    /// Committed offsets of `group`, as a list of topic, partition, offset and metadata. Waits for open
-    /// transactions: a failure `UnstableOffsetCommit` means "ask again".
-    pub(crate) fn stable_group_offsets<T>(
+    /// Hands committed offsets of `group` to `keep`, if no open transaction holds any of them: else the failure is
+    /// `UnstableOffsetCommit`, and the question may be asked again.
+    pub(crate) fn stable_group_offsets(
         self: &Arc<Self>,
         group: &str,
         partitions: &PartitionList,
         timeout: Duration,
-        read: impl FnMut(super::list::Entry<'_>) -> Result<T, Failure>,
-    ) -> Result<Vec<T>, Failure> {
+        keep: impl FnMut(Entry<'_>),
+    ) -> Result<(), Failure> {
         let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
         let options = Options::new(self, operation, timeout);
         // SAFETY: our object; the error object is ours.
@@ -304,13 +308,18 @@ impl Native {
             let mut count = 0;
             let array = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
             let Some(&group) = pointers(array.cast_const(), count).first() else {
-                return Ok(Vec::new());
+                return Ok(());
             };
             let error = sys::rd_kafka_group_result_error(group);
             if !error.is_null() {
                 return Err(Failure::read(error));
             }
-            entries(sys::rd_kafka_group_result_partitions(group)).map(read).collect()
+            let offsets = || entries(sys::rd_kafka_group_result_partitions(group));
+            if let Some(failure) = offsets().find_map(|entry| entry.failure) {
+                return Err(failure);
+            }
+            offsets().for_each(keep);
+            Ok(())
         }
     }
 }

@@ -23,6 +23,7 @@ mod produce;
 mod queue;
 mod transaction;
 
+pub(super) use admin::ListedOffset;
 pub(super) use failure::Failure;
 pub(super) use list::PartitionList;
 pub(super) use message::{Batch, MessageFailure};

@@ -138,7 +138,8 @@ unsafe fn set(conf: *mut sys::rd_kafka_conf_t, key: &str, value: &str) -> Result
         sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_UNKNOWN => Err(SettingFault::Unknown(key.to_owned())),
         sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_INVALID => {
             // SAFETY: librdkafka terminates what it wrote.
-            Err(SettingFault::Invalid(unsafe { text(words.as_ptr()) }))
+            let words = unsafe { text(words.as_ptr()) };
+            Err(SettingFault::Invalid(format!("`{key}`: {words}")))
         }
     }
 }
@@ -157,7 +158,10 @@ unsafe extern "C" fn log(
         // are joined by rd_kafka_destroy.
         let reports = unsafe { sys::rd_kafka_opaque(rk).cast::<Reports>().cast_const().as_ref() };
         if let Some(reports) = reports {
-            let failure = line.split_once("]: ").map_or(line.as_str(), |(_, rest)| rest).to_owned();
+            // `[thrd:..]: host:port/id: what failed (after 3ms in state ..)`: only what failed is news.
+            let failure = line.split_once("]: ").map_or(line.as_str(), |(_, rest)| rest);
+            let failure = failure.split_once(": ").map_or(failure, |(_, rest)| rest);
+            let failure = failure.split(" (after ").next().unwrap_or(failure).to_owned();
             *reports.last_broker_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
         }
     }
