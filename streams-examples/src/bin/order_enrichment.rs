@@ -10,7 +10,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
 use streams_examples::demo::{
-    App, Failure, Feed, Feeder, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands,
+    App, Failure, Feed, Feeder, Options, Results, Stop, Tail, bytes, log_filter, report, run, thousands,
 };
 use streams_examples::order_enrichment::{
     CUSTOMERS, Customer, DEAD_LETTERS, ENRICHED_ORDERS, EnrichedOrder, ORDERS, Order, TIER_TOTALS, TierTotal,
@@ -36,8 +36,8 @@ struct Arguments {
     orders: u64,
 }
 
-/// What the results topics hold.
-struct Results {
+/// What the output topics hold.
+struct Outputs {
     enriched: Tail<String, EnrichedOrder>,
     totals: Tail<String, TierTotal>,
     dead_letters: Tail<Option<Vec<u8>>, Option<Vec<u8>>>,
@@ -68,61 +68,19 @@ fn start() -> Result<(), Failure> {
         true => Feed::nothing(),
         false => start_orders(&app, arguments.orders)?,
     };
-    run(&app, streams, &feed, &stop)
-}
-
-/// Runs until all orders are through (embedded log) or until a signal comes.
-fn run(app: &App, streams: KafkaStreams, feed: &Feed, stop: &Stop) -> Result<(), Failure> {
-    let mut results = Results {
-        enriched: Tail::new(app, &ENRICHED_ORDERS)?,
-        totals: Tail::new(app, &TIER_TOTALS)?,
-        dead_letters: Tail::new(app, &DEAD_LETTERS)?,
+    let outputs = Outputs {
+        enriched: Tail::new(&app, &ENRICHED_ORDERS)?,
+        totals: Tail::new(&app, &TIER_TOTALS)?,
+        dead_letters: Tail::new(&app, &DEAD_LETTERS)?,
     };
-    let mut view = View::new(&format!("order enrichment · {}", app.describe()));
-    let finished = loop {
-        results.poll()?;
-        feed.processed(results.seen());
-        view.update(&Progress {
-            done: results.seen(),
-            total: if app.embedded { feed.total() } else { None },
-            unit: "orders",
-            metrics: streams.metrics(),
-            rows: results.rows(),
-        });
-        app.check(&streams, feed)?;
-        if app.embedded && feed.is_done() && results.complete(feed.fed()) {
-            break true;
-        }
-        if stop.requested(Duration::from_millis(50)) {
-            break false;
-        }
-    };
-    let metrics = streams.metrics();
-    app.close(streams)?;
-    let took = view.finish();
-    results.print();
-    println!(
-        "{} orders in {:.1} s, {} of them to the dead-letter topic `{}`, {} commits, state {}",
-        thousands(results.seen() as i64),
-        took.as_secs_f64(),
-        thousands(results.dead_letters.records as i64),
-        DEAD_LETTERS.name(),
-        thousands(metrics.commits as i64),
-        bytes(metrics.state_memory_bytes + metrics.state_engine_bytes),
-    );
-    if finished {
-        println!(
-            "Every order came out exactly once: totals and dead letters add up to the {} orders fed.",
-            thousands(feed.fed() as i64)
-        );
-    }
-    if app.embedded {
-        println!("The same binary on Kafka:\n  {}", app.kafka_command("demo-orders"));
-    }
+    run("order enrichment", &app, streams, &feed, &stop, outputs)?;
+    app.print_kafka_command("demo-orders");
     Ok(())
 }
 
-impl Results {
+impl Results for Outputs {
+    const UNIT: &'static str = "orders";
+
     fn poll(&mut self) -> Result<(), Failure> {
         self.enriched.poll(Duration::from_millis(20))?;
         self.totals.poll(Duration::ZERO)?;
@@ -130,14 +88,15 @@ impl Results {
     }
 
     /// Orders that have come out, one way or the other.
-    fn seen(&self) -> u64 {
+    fn done(&self) -> u64 {
         self.enriched.records + self.dead_letters.records
     }
 
-    /// Whether `fed` orders have come out and the totals know of all that were enriched.
-    fn complete(&self, fed: u64) -> bool {
+    /// Orders that the totals know, and dead letters.
+    fn settled(&self) -> u64 {
         let totalled = self.totals.latest.values().map(|total| total.orders).sum::<i64>().unsigned_abs();
-        self.seen() >= fed && totalled >= self.enriched.records
+        // The two outputs come apart by a commit at most; while they differ, nothing is settled.
+        if totalled == self.enriched.records { totalled + self.dead_letters.records } else { 0 }
     }
 
     fn rows(&self) -> Vec<(String, i64)> {
@@ -148,7 +107,7 @@ impl Results {
         rows
     }
 
-    fn print(&self) {
+    fn print(&self, _app: &App, metrics: &MetricsSnapshot, took: Duration) {
         let mut table = Table::new();
         table.load_preset(UTF8_FULL_CONDENSED).set_header(["tier", "orders", "revenue"]);
         let mut totals: Vec<(&String, &TierTotal)> = self.totals.latest.iter().collect();
@@ -157,12 +116,19 @@ impl Results {
             let revenue = format!("{}.{:02}", thousands(total.cents / 100), total.cents % 100);
             table.add_row([tier.clone(), thousands(total.orders), revenue]);
         }
-        for column in 1..3 {
-            if let Some(column) = table.column_mut(column) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
         println!("{table}");
+        println!(
+            "{} orders, {} of them to the dead-letter topic `{}`; {:.1} s, {} commits, state {}",
+            thousands(self.done() as i64),
+            thousands(self.dead_letters.records as i64),
+            DEAD_LETTERS.name(),
+            took.as_secs_f64(),
+            thousands(metrics.commits as i64),
+            bytes(metrics.state_memory_bytes + metrics.state_engine_bytes),
+        );
     }
 }
 

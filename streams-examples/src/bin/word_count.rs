@@ -12,7 +12,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
 use streams_examples::demo::{
-    App, Failure, Feed, Options, Progress, Stop, Tail, View, bytes, log_filter, report, thousands,
+    App, Failure, Feed, Options, Results, Stop, Tail, bytes, log_filter, report, run, thousands,
 };
 use streams_examples::word_count::{LINES, WORD_COUNTS, topology, words};
 
@@ -51,75 +51,70 @@ fn start() -> Result<(), Failure> {
         true => Feed::nothing(),
         false => start_feed(&app, arguments.input)?,
     };
-    run(&app, streams, &feed, &stop)
-}
-
-/// Runs until all is counted (embedded log) or until a signal comes.
-fn run(app: &App, streams: KafkaStreams, feed: &Feed, stop: &Stop) -> Result<(), Failure> {
-    let mut tail = Tail::new(app, &WORD_COUNTS)?;
-    let mut view = View::new(&format!("word count · {}", app.describe()));
-    let finished = loop {
-        tail.poll(Duration::from_millis(50))?;
-        let counted = tail.latest.values().sum::<i64>().unsigned_abs();
-        feed.processed(counted);
-        view.update(&Progress {
-            done: counted,
-            total: if app.embedded { feed.total() } else { None },
-            unit: "words",
-            metrics: streams.metrics(),
-            rows: top(&tail, 10),
-        });
-        app.check(&streams, feed)?;
-        if app.embedded && feed.is_done() && counted >= feed.fed() {
-            break true;
-        }
-        if stop.requested(Duration::from_millis(50)) {
-            break false;
-        }
-    };
-    let metrics = streams.metrics();
-    app.close(streams)?;
-    let took = view.finish();
-    print_counts(&tail);
-    let counted = tail.latest.values().sum::<i64>();
-    println!(
-        "{} words, {} of them different, in {:.1} s: {} words/s, {} commits, state {}",
-        thousands(counted),
-        thousands(tail.latest.len() as i64),
-        took.as_secs_f64(),
-        thousands((counted as f64 / took.as_secs_f64().max(0.001)) as i64),
-        thousands(metrics.commits as i64),
-        bytes(metrics.state_memory_bytes + metrics.state_engine_bytes),
-    );
-    if finished {
-        println!(
-            "Every word was counted exactly once: the counts add up to the {} words fed.",
-            thousands(feed.fed() as i64)
-        );
-    }
-    if app.embedded {
-        println!("The same binary on Kafka:\n  {}", app.kafka_command("demo"));
-    }
+    run("word count", &app, streams, &feed, &stop, Counts(Tail::new(&app, &WORD_COUNTS)?))?;
+    app.print_kafka_command("demo");
     Ok(())
 }
 
-/// The `count` most frequent words.
-fn top(tail: &Tail<String, i64>, count: usize) -> Vec<(String, i64)> {
-    let mut rows: Vec<(&String, &i64)> = tail.latest.iter().collect();
-    rows.sort_unstable_by(|one, two| two.1.cmp(one.1).then_with(|| one.0.cmp(two.0)));
-    rows.into_iter().take(count).map(|(word, count)| (word.clone(), *count)).collect()
+/// The counts, as the output topic tells them.
+struct Counts(Tail<String, i64>);
+
+impl Results for Counts {
+    const UNIT: &'static str = "words";
+
+    fn poll(&mut self) -> Result<(), Failure> {
+        self.0.poll(Duration::from_millis(50))
+    }
+
+    fn done(&self) -> u64 {
+        self.0.latest.values().sum::<i64>().unsigned_abs()
+    }
+
+    fn settled(&self) -> u64 {
+        self.done()
+    }
+
+    fn rows(&self) -> Vec<(String, i64)> {
+        self.top(10)
+    }
+
+    fn print(&self, app: &App, metrics: &MetricsSnapshot, took: Duration) {
+        let mut table = Table::new();
+        table.load_preset(UTF8_FULL_CONDENSED).set_header(["word", "count"]);
+        for (word, count) in self.top(15) {
+            table.add_row([word, thousands(count)]);
+        }
+        if let Some(column) = table.column_mut(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        println!("{table}");
+        // On Kafka, others and earlier runs have counted as well: the counts are not this instance's work alone.
+        let rate = match app.embedded {
+            true => {
+                format!("{} words/s", thousands((self.done() as f64 / took.as_secs_f64().max(0.001)) as i64))
+            }
+            false => {
+                format!("{} records processed by this instance", thousands(metrics.records_processed as i64))
+            }
+        };
+        println!(
+            "{} words, {} of them different; {:.1} s, {rate}, {} commits, state {}",
+            thousands(self.done() as i64),
+            thousands(self.0.latest.len() as i64),
+            took.as_secs_f64(),
+            thousands(metrics.commits as i64),
+            bytes(metrics.state_memory_bytes + metrics.state_engine_bytes),
+        );
+    }
 }
 
-fn print_counts(tail: &Tail<String, i64>) {
-    let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_header(["word", "count"]);
-    for (word, count) in top(tail, 15) {
-        table.add_row([word, thousands(count)]);
+impl Counts {
+    /// The `count` most frequent words.
+    fn top(&self, count: usize) -> Vec<(String, i64)> {
+        let mut rows: Vec<(&String, &i64)> = self.0.latest.iter().collect();
+        rows.sort_unstable_by(|one, two| two.1.cmp(one.1).then_with(|| one.0.cmp(two.0)));
+        rows.into_iter().take(count).map(|(word, count)| (word.clone(), *count)).collect()
     }
-    if let Some(column) = table.column_mut(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    println!("{table}");
 }
 
 /// Writes the text into the input topic, from a thread of its own.

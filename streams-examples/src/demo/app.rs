@@ -12,7 +12,7 @@ use kstreams::config::read_properties_file;
 use kstreams::prelude::*;
 use kstreams::runtime::clock::SystemClock;
 
-use super::{Failure, Feed, Options, topics};
+use super::{Failure, Feed, Options, thousands, topics};
 
 /// How long a close may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,6 +95,16 @@ impl App {
         }
     }
 
+    /// Whether all that was fed has come out exactly once; says so.
+    pub(super) fn verify(&self, unit: &str, fed: u64, settled: u64) -> Result<(), Failure> {
+        let (fed_text, settled_text) = (thousands(fed as i64), thousands(settled as i64));
+        if settled != fed {
+            return Err(format!("{fed_text} {unit} went in, {settled_text} came out").into());
+        }
+        println!("Exactly once: {fed_text} {unit} went in, the results add up to {settled_text}.");
+        Ok(())
+    }
+
     /// One line for the head of the view: where it runs, and how.
     pub fn describe(&self) -> String {
         let guarantee = match self.config.processing_guarantee {
@@ -108,12 +118,18 @@ impl App {
         format!("{} · {} stores · {guarantee} · {threads}", self.clients.describe(), engine_name())
     }
 
-    /// The command that runs this binary on Kafka.
-    pub fn kafka_command(&self, make_target: &str) -> String {
+    /// Prints the command that runs this binary on Kafka, if it does not run there already.
+    pub fn print_kafka_command(&self, make_target: &str) {
         const OPTION: &str = "--bootstrap-servers localhost:9092";
+        if !self.embedded {
+            return;
+        }
         match cfg!(feature = "rdkafka") {
-            true => format!("{} {OPTION}", std::env::args().next().unwrap_or_default()),
-            false => format!("make {make_target} ARGS=\"{OPTION}\""),
+            true => println!(
+                "The same binary on Kafka:\n  {} {OPTION}",
+                std::env::args().next().unwrap_or_default()
+            ),
+            false => println!("The same program on Kafka:\n  make {make_target} ARGS=\"{OPTION}\""),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What the example binaries share.
 //!
 //! [`Options`] -> [`App`] (clients and settings) -> [`Feed`] writes the input, [`Tail`] reads the output,
-//! [`View`] shows both while the topology runs.
+//! [`run`] shows both in a [`View`] while the topology runs.
 
 mod app;
 mod feed;
 mod options;
+mod run;
 mod tail;
 mod topics;
 mod view;
@@ -13,6 +14,7 @@ mod view;
 pub use app::{App, Stop, log_filter, report};
 pub use feed::{Feed, Feeder, Target};
 pub use options::Options;
+pub use run::{Results, run};
 pub use tail::Tail;
 pub use view::{Progress, View, bytes, thousands};
 

@@ -43,8 +43,7 @@ impl View {
             return Self { began, mode: Mode::Plain { printed: began } };
         }
         let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template("{prefix:.bold}\n[{bar:50.cyan/dim}] {percent:>3}%\n{msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(style("{prefix:.bold}\n{msg}"));
         bar.set_prefix(title.to_owned());
         Self { began, mode: Mode::Live(bar) }
     }
@@ -54,8 +53,11 @@ impl View {
         let elapsed = self.began.elapsed();
         match &mut self.mode {
             Mode::Live(bar) => {
-                bar.set_length(progress.total.unwrap_or(progress.done));
-                bar.set_position(progress.done);
+                if let Some(total) = progress.total {
+                    bar.set_style(style("{prefix:.bold}\n[{bar:50.cyan/dim}] {percent:>3}%\n{msg}"));
+                    bar.set_length(total);
+                    bar.set_position(progress.done);
+                }
                 let rows: String = progress.rows.iter().map(|row| live_row(row, &progress.rows)).collect();
                 bar.set_message(format!("{}\n{rows}", figures(progress, elapsed)));
             }
@@ -85,6 +87,10 @@ impl View {
         }
         self.began.elapsed()
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn figures(progress: &Progress, elapsed: Duration) -> String {
