@@ -68,8 +68,10 @@ pub(crate) struct StreamThread {
     pub(crate) wall_time: Timestamp,
     last_commit: Timestamp,
     uncommitted: bool,
-    /// The last turn found nothing to do: the input is drained.
-    pub(crate) idle: bool,
+    /// The last turn found nothing to do.
+    idle: bool,
+    /// And there is nothing left to do: all inputs are read to their ends.
+    pub(crate) drained: bool,
     rewinds: u32,
 }
 
@@ -102,6 +104,7 @@ impl StreamThread {
             last_commit: now,
             uncommitted: false,
             idle: false,
+            drained: false,
             rewinds: 0,
         })
     }
@@ -138,6 +141,7 @@ impl StreamThread {
         self.restore()?;
         let processed = self.process(now)?;
         self.idle = polled == 0 && processed == 0;
+        self.drained = self.idle && self.at_the_end();
         self.commit_if_due(now)
     }
 
@@ -174,8 +178,19 @@ impl StreamThread {
     /// When the next commit is due, given that there is something to commit.
     fn next_commit(&self) -> Timestamp {
         let interval = self.shared.config.commit_interval.as_millis() as i64;
-        let drained = self.idle && self.shared.config.exactly_once();
+        let drained = self.drained && self.shared.config.exactly_once();
         self.last_commit + if drained { DRAINED_COMMIT_MS.min(interval) } else { interval }
+    }
+
+    /// Whether all inputs are read to their ends, as far as the last fetches saw them.
+    fn at_the_end(&mut self) -> bool {
+        let consumer = &mut self.consumer;
+        self.tasks.iter().flat_map(|owned| owned.task.partitions()).all(|partition| {
+            match (consumer.known_end(partition), consumer.position(partition)) {
+                (Some(end), Ok(position)) => position >= end,
+                (None, _) | (_, Err(_)) => false,
+            }
+        })
     }
 
     /// Restores a batch; tasks that are complete start to process.
@@ -226,7 +241,7 @@ impl StreamThread {
             self.rewinds = 0;
             ThreadMetrics::add(&self.metrics.commits, 1);
             self.publish_committed();
-        } else if self.idle && !uncommitted {
+        } else if self.drained && !uncommitted {
             self.flush_stores(FLUSH_IDLE)?;
         }
         Ok(())
