@@ -49,7 +49,7 @@ impl StreamThread {
             }
         }
         self.committed(&offsets);
-        self.flush_stores(FLUSH_BUSY)?;
+        self.flush_stores(if self.idle { FLUSH_IDLE } else { FLUSH_BUSY })?;
         Ok(true)
     }
 

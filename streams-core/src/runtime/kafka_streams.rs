@@ -20,7 +20,7 @@ use super::{State, StreamsError, ThreadState};
 use crate::client::ClientSupplier;
 use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
-use crate::topology::Topology;
+use crate::topology::{Topology, TopologyError};
 
 /// Deadline of the clients' own close inside a thread.
 const THREAD_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,6 +81,7 @@ impl KafkaStreams {
         supplier: Arc<dyn ClientSupplier>,
     ) -> Result<Self, StreamsError> {
         topology.validate()?;
+        refuse_global_stores(&topology)?;
         let instance = Instance {
             status: Mutex::new(Status { state: State::Created, threads: Vec::new(), error: None }),
             changed: Condvar::new(),
@@ -218,6 +219,19 @@ impl KafkaStreams {
 impl Drop for KafkaStreams {
     fn drop(&mut self) {
         self.instance.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Global stores run in the test driver; stream threads do not feed them yet, and a join with a table that stays empty
+/// would be wrong in silence.
+fn refuse_global_stores(topology: &Topology) -> Result<(), TopologyError> {
+    match topology.stores.iter().find(|store| store.global) {
+        None => Ok(()),
+        Some(store) => Err(TopologyError::new(format!(
+            "store `{}` belongs to a global table, which only TopologyTestDriver runs in this version; read the topic \
+             with `table` and join by key, repartitioning the stream if needed",
+            store.name
+        ))),
     }
 }
 

@@ -68,7 +68,8 @@ pub(crate) struct StreamThread {
     pub(crate) wall_time: Timestamp,
     last_commit: Timestamp,
     uncommitted: bool,
-    idle: bool,
+    /// The last turn found nothing to do: the input is drained.
+    pub(crate) idle: bool,
     rewinds: u32,
 }
 

@@ -1,0 +1,185 @@
+//! `KafkaStreams` as an application sees it, with real threads and the real clock on the embedded log: states, listeners,
+//! failing threads, close. Conditions are awaited with a deadline. Catches what virtual time in one thread cannot: a
+//! thread that does not end, a state that is never told, a lock that is not given back.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use kstreams::client::embedded::EmbeddedKafka;
+use kstreams::prelude::*;
+use kstreams::runtime::clock::SystemClock;
+
+const LINES: Topic<(), String> = Topic::new("lines");
+const COUNTS: Topic<String, i64> = Topic::new("counts");
+const STORE: Store<String, i64> = Store::new("store");
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn word_count() -> Topology {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream(&LINES)
+        .flat_map_values(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .group_by(|_, word| word.clone())
+        .count_with(&STORE)
+        .to_stream()
+        .to(&COUNTS);
+    builder.build().unwrap()
+}
+
+fn kafka() -> EmbeddedKafka {
+    let kafka = EmbeddedKafka::new(SystemClock);
+    kafka.create_topic("lines", 4).unwrap();
+    kafka.create_topic("counts", 4).unwrap();
+    kafka
+}
+
+fn feed(kafka: &EmbeddedKafka, lines: usize) {
+    for line in 0..lines {
+        let text = format!("a b{}", line % 7);
+        kafka.produce("lines", Some((line % 4) as i32), None, Some(text.as_bytes()), line as i64).unwrap();
+    }
+}
+
+fn config(folder: &tempfile::TempDir, name: &str, threads: usize) -> StreamsConfig {
+    let mut config = StreamsConfig::new("app", ProcessingGuarantee::ExactlyOnceV2);
+    config.state_dir = folder.path().join(name);
+    config.num_stream_threads = threads;
+    config
+}
+
+fn counts(kafka: &EmbeddedKafka) -> BTreeMap<String, i64> {
+    let records = kafka.read_all("counts", true).unwrap().into_iter();
+    let row = |(key, value): (Option<Vec<u8>>, Option<Vec<u8>>)| {
+        (String::from_utf8(key.unwrap()).unwrap(), i64::from_be_bytes(value.unwrap().try_into().unwrap()))
+    };
+    records.map(|record| row((record.key, record.value))).collect()
+}
+
+fn await_that(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn runs_tells_its_states_and_closes_in_time() {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    feed(&kafka, 700);
+    let states = Arc::new(Mutex::new(Vec::new()));
+    let heard = states.clone();
+    let mut streams =
+        KafkaStreams::new(word_count(), config(&folder, "one", 2), Arc::new(kafka.clone())).unwrap();
+    streams.set_state_listener(move |new, _| heard.lock().unwrap().push(new));
+    assert_eq!(streams.state(), State::Created);
+    streams.start().unwrap();
+    assert!(streams.await_state(&[State::Running], PATIENCE));
+    await_that("700 lines", || counts(&kafka).get("a") == Some(&700));
+    await_that("lag 0", || streams.metrics().lag == 0);
+    assert_eq!(streams.metrics().tasks, 8);
+    let began = Instant::now();
+    streams.close(PATIENCE).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "close took {:?}", began.elapsed());
+    let states = states.lock().unwrap();
+    assert_eq!(states.first(), Some(&State::Rebalancing));
+    assert_eq!(states[states.len() - 2..], [State::PendingShutdown, State::NotRunning]);
+    assert_eq!(counts(&kafka).values().sum::<i64>(), 1400);
+}
+
+#[test]
+fn two_instances_share_the_work_and_take_over() {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    let start = |name: &str| {
+        let mut streams =
+            KafkaStreams::new(word_count(), config(&folder, name, 1), Arc::new(kafka.clone())).unwrap();
+        streams.start().unwrap();
+        streams
+    };
+    feed(&kafka, 100);
+    let (mut one, mut two) = (start("one"), start("two"));
+    await_that("four tasks each", || one.metrics().tasks == 4 && two.metrics().tasks == 4);
+    feed(&kafka, 100);
+    await_that("200 lines", || counts(&kafka).get("a") == Some(&200));
+    one.close(PATIENCE).unwrap();
+    feed(&kafka, 100);
+    await_that("300 lines", || counts(&kafka).get("a") == Some(&300));
+    assert_eq!(two.metrics().tasks, 8);
+    two.close(PATIENCE).unwrap();
+    assert_eq!(counts(&kafka).values().sum::<i64>(), 600);
+}
+
+/// Fails on the first records that it sees, then works.
+fn fails_at_first(how: fn()) -> Topology {
+    let failures = Arc::new(AtomicUsize::new(0));
+    let builder = StreamsBuilder::new();
+    let check = move |line: String| {
+        if failures.fetch_add(1, Ordering::SeqCst) < 3 {
+            how();
+            return Err("not yet");
+        }
+        Ok(line)
+    };
+    builder
+        .stream(&LINES)
+        .try_map_values(check)
+        .map_values(|_| 1)
+        .map(|(), one: i64| ("a".to_owned(), one))
+        .to(&COUNTS);
+    builder.build().unwrap()
+}
+
+fn survives(how: fn()) {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    feed(&kafka, 40);
+    let mut streams =
+        KafkaStreams::new(fails_at_first(how), config(&folder, "one", 1), Arc::new(kafka.clone())).unwrap();
+    let failures = Arc::new(AtomicUsize::new(0));
+    let seen = failures.clone();
+    streams.set_uncaught_exception_handler(move |_| {
+        seen.fetch_add(1, Ordering::SeqCst);
+        StreamThreadExceptionResponse::ReplaceThread
+    });
+    streams.start().unwrap();
+    await_that("40 records", || kafka.read_all("counts", true).unwrap().len() == 40);
+    assert_eq!(failures.load(Ordering::SeqCst), 3);
+    streams.close(PATIENCE).unwrap();
+    assert_eq!(kafka.read_all("counts", true).unwrap().len(), 40, "each record once");
+}
+
+#[test]
+fn a_thread_that_fails_is_replaced_and_nothing_repeats() {
+    survives(|| {});
+}
+
+#[test]
+fn a_thread_that_panics_is_replaced_and_nothing_repeats() {
+    survives(|| panic!("user code panics"));
+}
+
+#[test]
+fn without_a_handler_the_instance_stops_and_says_why() {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    feed(&kafka, 4);
+    let mut streams =
+        KafkaStreams::new(fails_at_first(|| {}), config(&folder, "one", 1), Arc::new(kafka.clone())).unwrap();
+    streams.start().unwrap();
+    assert!(streams.await_state(&[State::Error], PATIENCE));
+    let error = streams.error().unwrap();
+    assert!(error.contains("lines-") && error.contains("not yet"), "{error}");
+    assert!(streams.close(PATIENCE).is_err());
+    assert_eq!(kafka.read_all("counts", true).unwrap().len(), 0);
+}
+
+#[test]
+fn starting_twice_is_refused() {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    let mut streams = KafkaStreams::new(word_count(), config(&folder, "one", 1), Arc::new(kafka)).unwrap();
+    streams.start().unwrap();
+    let error = streams.start().unwrap_err().to_string();
+    assert!(error.contains("starts once"), "{error}");
+    streams.close(PATIENCE).unwrap();
+}
