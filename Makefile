@@ -49,6 +49,6 @@ workload: ## build the workload program in release mode; the last line is its pa
 	@cargo build --release -p streams-examples --bin workload
 	@echo '$(CARGO_TARGET_DIR)/release/workload'
 
-compare: ## word count side by side with Kafka Streams on the same broker; prints the table
+compare: ## three workloads side by side with Kafka Streams on the same broker; prints the table
 	@scripts/setup test
 	@scripts/compare $(ARGS)
