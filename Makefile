@@ -6,7 +6,7 @@
 CACHE_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 export CARGO_TARGET_DIR ?= $(CACHE_HOME)/kstreams/target
 LEAN_TARGET_DIR := $(CARGO_TARGET_DIR)/lean
-EXAMPLES := cargo run --quiet --release -p streams-examples
+EXAMPLES := cargo run --release -p streams-examples
 LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
 
 .DEFAULT_GOAL := help
@@ -46,9 +46,9 @@ oracle: ## compare with recorded Kafka Streams cases: make -s oracle CASES=DIR A
 	@cargo test --quiet --release --test oracle -- $(ARGS) '$(abspath $(or $(CASES),tests/data/oracle))'
 
 workload: ## build the workload program in release mode; the last line is its path
-	@cargo build --quiet --release -p streams-examples --bin workload
+	@cargo build --release -p streams-examples --bin workload
 	@echo '$(CARGO_TARGET_DIR)/release/workload'
 
-compare: ## word count side by side with Kafka Streams on the same broker; prints the table
+compare: ## three workloads side by side with Kafka Streams on the same broker; prints the table
 	@scripts/setup test
 	@scripts/compare $(ARGS)

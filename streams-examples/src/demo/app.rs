@@ -101,7 +101,9 @@ impl App {
         if settled != fed {
             return Err(format!("{fed_text} {unit} went in, {settled_text} came out").into());
         }
-        println!("Exactly once: {fed_text} {unit} went in, the results add up to {settled_text}.");
+        println!(
+            "{fed_text} {unit} went in, the results add up to {settled_text}: nothing lost, nothing twice."
+        );
         Ok(())
     }
 

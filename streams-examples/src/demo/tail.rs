@@ -51,7 +51,7 @@ impl<K: Eq + Hash + 'static, V: 'static> Tail<K, V> {
     }
 
     /// Takes in what has been committed since the last call; waits up to `timeout` for the first record, and reads on
-    /// for up to [`READ_ON`] while there is more.
+    /// for a while if there is more.
     pub fn poll(&mut self, timeout: Duration) -> Result<(), Failure> {
         let began = Instant::now();
         let mut wait = timeout;
