@@ -121,6 +121,41 @@ pub struct Change<V> {
     pub old: Option<V>,
     /// Value after the update; `None` deletes the row.
     pub new: Option<V>,
+    /// Whether `new` is the row's latest version. `false` only for an update of a versioned table that came out of
+    /// order: it changed the past, and the row of today stays.
+    pub is_latest: bool,
+}
+
+impl<V> Change<V> {
+    /// A change of the latest version of a row.
+    #[inline]
+    pub fn latest(old: Option<V>, new: Option<V>) -> Self {
+        Self { old, new, is_latest: true }
+    }
+}
+
+/// A stretch of event time. The end of a time window is exclusive, that of a session inclusive, as in Kafka Streams.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Window {
+    /// First millisecond.
+    pub start: Timestamp,
+    /// First millisecond after a time window; last one of a session; `i64::MAX` for an unlimited window.
+    pub end: Timestamp,
+}
+
+/// A key and the window in which its records were aggregated. Prints as in Kafka Streams, `[key@start/end]`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Windowed<K> {
+    /// The key.
+    pub key: K,
+    /// The window.
+    pub window: Window,
+}
+
+impl<K: fmt::Display> fmt::Display for Windowed<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}@{}/{}]", self.key, self.window.start, self.window.end)
+    }
 }
 
 /// Where the record that is being processed came from. Travels with cached updates, so that what a flush

@@ -18,7 +18,7 @@ use super::stream_output::table_source;
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, source};
 use super::{lower, optimize};
-use crate::operators::{Nullable, StoreGetter, TimestampExtractor};
+use crate::operators::{Nullable, StoreGetter, TableStore, TimestampExtractor};
 use crate::processor::TaskBuilder;
 use crate::topic::Topic;
 use crate::topology::{Topology, TopologyError};
@@ -249,7 +249,7 @@ impl StreamsBuilder {
             self.add_table(topic, consumed, materialized.logging(false).caching(false), true);
         let name = store.clone();
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
-            Ok(Box::new(StoreGetter(builder.store(node, &name)?)))
+            Ok(Box::new(StoreGetter(TableStore::open(builder, node, &name)?)))
         });
         GlobalKTable { up, keys, getter, store }
     }

@@ -13,7 +13,7 @@ use super::options::Materialized;
 use super::table::KTable;
 use super::upstream::{Upstream, repartition_node};
 use crate::operators::{
-    Aggregate, Fold, FoldOption, NullCheck, Reduce, ReduceOption, StreamAggregate, Updates,
+    Aggregate, Fold, FoldOption, NullCheck, Reduce, ReduceOption, StreamAggregate, TableStore,
 };
 use crate::processor::ErasedPush;
 use crate::topic::Store;
@@ -260,8 +260,8 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
         let (key_serde, value_serde, aggregate) = (self.keys, self.values, Arc::new(aggregate));
         let make: super::graph::MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
             let outputs = plan.outputs(children)?;
-            let store = builder.store(&plan.name, &node_store)?;
-            let updates = Updates::new(builder, &plan.name, &store, &node_store, outputs, plan.send_old);
+            let store = TableStore::open(builder, &plan.name, &node_store)?;
+            let updates = store.updates(builder, &plan.name, &node_store, outputs, plan.send_old);
             Ok(ErasedPush::new::<K, V>(Box::new(StreamAggregate {
                 name: plan.name.clone(),
                 keys: NullCheck::new(&key_serde),

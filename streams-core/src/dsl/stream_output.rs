@@ -16,7 +16,9 @@ use super::stream::{KStream, sure};
 use super::stream_try::select_key;
 use super::table::KTable;
 use super::upstream::{Changes, repartition_node, sink};
-use crate::operators::{Destination, NullCheck, Nullable, Sink, TableSource, TopicExtractor, Updates};
+use crate::operators::{
+    Destination, NullCheck, Nullable, Sink, TableSource, TableStore, TopicExtractor, Updates,
+};
 use crate::processor::ErasedPush;
 use crate::topic::Topic;
 use crate::topology::SinkTopic;
@@ -402,8 +404,8 @@ where
         let (store, updates) = match plan.materialized {
             false => (None, Updates::AtOnce(outputs)),
             true => {
-                let store = builder.store(&plan.name, &store_name)?;
-                let updates = Updates::new(builder, &plan.name, &store, &store_name, outputs, plan.send_old);
+                let store = TableStore::open(builder, &plan.name, &store_name)?;
+                let updates = store.updates(builder, &plan.name, &store_name, outputs, plan.send_old);
                 (Some(store), updates)
             }
         };

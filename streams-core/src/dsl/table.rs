@@ -13,8 +13,8 @@ use super::stream::KStream;
 use super::upstream::{Changes, Upstream, operator};
 use crate::error::NodeResult;
 use crate::operators::{
-    BoxGetter, FilterGetter, MapValuesGetter, Nullable, StoreGetter, TableFilter, TableMapValues, ToStream,
-    Updates,
+    BoxGetter, FilterGetter, MapValuesGetter, Nullable, StoreGetter, TableFilter, TableMapValues, TableStore,
+    ToStream, Updates,
 };
 use crate::processor::{ErasedPush, TaskBuilder};
 
@@ -55,7 +55,7 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
         store: Arc<str>,
     ) -> Self {
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
-            Ok(Box::new(StoreGetter(builder.store(node, &store)?)))
+            Ok(Box::new(StoreGetter(TableStore::open(builder, node, &store)?)))
         });
         Self { up, table, keys, values, getter }
     }
@@ -307,8 +307,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 }
 
-type DerivedStore<K, V> =
-    (Option<std::rc::Rc<std::cell::RefCell<streams_state::store::KeyValueStore<K, V>>>>, Updates<K, V>);
+type DerivedStore<K, V> = (Option<TableStore<K, V>>, Updates<K, V>);
 
 /// The store of a derived table, if it has one, and where its updates go.
 fn derived_store<K: 'static, V: Clone + 'static>(
@@ -319,7 +318,7 @@ fn derived_store<K: 'static, V: Clone + 'static>(
 ) -> NodeResult<DerivedStore<K, V>> {
     let outputs = plan.outputs(children)?;
     let Some(store_name) = store_name else { return Ok((None, Updates::AtOnce(outputs))) };
-    let store = builder.store(&plan.name, store_name)?;
-    let updates = Updates::new(builder, &plan.name, &store, store_name, outputs, plan.send_old);
+    let store = TableStore::open(builder, &plan.name, store_name)?;
+    let updates = store.updates(builder, &plan.name, store_name, outputs, plan.send_old);
     Ok((Some(store), updates))
 }

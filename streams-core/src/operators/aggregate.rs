@@ -1,13 +1,10 @@
 //! Folds the records of a key into a row of a store, in place, and sends the row's changes on.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::store::KeyValueStore;
 use streams_state::types::{Change, Timestamp};
 
-use super::{NullCheck, Updates, update_context};
+use super::{NullCheck, TableStore, Updates, update_context};
 use crate::error::NodeResult;
 use crate::processor::{DropReason, Push, TaskContext};
 use crate::record::Record;
@@ -135,7 +132,7 @@ pub(crate) struct StreamAggregate<K, V, A, G> {
     pub(crate) keys: NullCheck<K>,
     pub(crate) values: NullCheck<V>,
     pub(crate) aggregate: Arc<G>,
-    pub(crate) store: Rc<RefCell<KeyValueStore<K, A>>>,
+    pub(crate) store: TableStore<K, A>,
     pub(crate) send_old: bool,
     pub(crate) updates: Updates<K, A>,
 }
@@ -160,15 +157,16 @@ where
         let want_old = wanted && self.send_old;
         let Record { key, value, timestamp, headers } = record;
         let aggregate = &self.aggregate;
-        let result = self.store.borrow_mut().update(&key, &update, |row| {
+        let result = self.store.update(&key, &update, |row| {
             let (old, time) = aggregate.apply(&key, value, timestamp, row, want_old);
             let new = if wanted { row.as_ref().map(|(new, _)| new.clone()) } else { None };
-            (Change { old, new }, time)
+            (old, new, time)
         });
-        let (change, time) = result.map_err(|error| context.state_error(&self.name, error))?;
+        let ((old, new, time), put) = result.map_err(|error| context.state_error(&self.name, error))?;
         if !wanted {
             return Ok(());
         }
+        let change = Change { old, new, is_latest: put.is_latest() };
         self.updates.forward(context, Record { key, value: change, timestamp: time, headers })
     }
 }

@@ -6,6 +6,7 @@
 // What all operators share.
 mod null_check;
 mod nullable;
+mod table_store;
 mod updates;
 mod value_getter;
 // In.
@@ -59,6 +60,7 @@ pub(crate) use stream_table_join::{OwnKey, SelectTableKey, SelectedKey, StreamTa
 pub(crate) use table_filter::{FilterGetter, TableFilter};
 pub(crate) use table_map_values::{MapValuesGetter, TableMapValues};
 pub(crate) use table_source::TableSource;
+pub(crate) use table_store::{TablePut, TableStore};
 pub(crate) use to_stream::ToStream;
 pub(crate) use updates::{Updates, update_context};
-pub(crate) use value_getter::{BoxGetter, StoreGetter, ValueGetter};
+pub(crate) use value_getter::{BoxGetter, RowRef, StoreGetter, ValueGetter};

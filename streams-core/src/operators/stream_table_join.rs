@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{BoxGetter, NullCheck};
+use super::{BoxGetter, NullCheck, RowRef};
 use crate::error::NodeResult;
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
@@ -82,8 +82,10 @@ where
             let join = &self.join;
             let mut value = Some(value);
             let mut joined = None;
-            let mut visit = |row: Option<&VT>| joined = value.take().and_then(|value| join(&key, value, row));
-            let read = self.table.read(&table_key, &mut visit);
+            let mut visit = |row: RowRef<'_, VT>| {
+                joined = value.take().and_then(|value| join(&key, value, row.map(|(row, _)| row)));
+            };
+            let read = self.table.read_as_of(&table_key, timestamp, &mut visit);
             read.map_err(|error| context.state_error(&self.name, error))?;
             joined
         } else if self.left {

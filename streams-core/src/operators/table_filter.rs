@@ -1,14 +1,11 @@
 //! Keeps the rows of a table for which a predicate says yes; a row that no longer fits is deleted below.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::error::StateError;
-use streams_state::store::KeyValueStore;
-use streams_state::types::Change;
+use streams_state::types::{Change, Timestamp};
 
-use super::{BoxGetter, Updates, ValueGetter, update_context};
+use super::{BoxGetter, RowRef, TablePut, TableStore, Updates, ValueGetter, update_context};
 use crate::error::NodeResult;
 use crate::processor::{Push, TaskContext};
 use crate::record::Record;
@@ -17,7 +14,7 @@ use crate::record::Record;
 pub(crate) struct TableFilter<K, V, F> {
     pub(crate) name: Arc<str>,
     pub(crate) predicate: Arc<F>,
-    pub(crate) store: Option<Rc<RefCell<KeyValueStore<K, V>>>>,
+    pub(crate) store: Option<TableStore<K, V>>,
     pub(crate) send_old: bool,
     pub(crate) updates: Updates<K, V>,
 }
@@ -36,19 +33,21 @@ where
             _ if !self.send_old => None,
             None => change.old.filter(|value| (self.predicate)(&key, value)),
             Some(store) => {
-                let mut store = store.borrow_mut();
                 let row = store.get(&key).map_err(|error| context.state_error(&self.name, error))?;
-                row.map(|(value, _)| value.clone())
+                row.map(|(value, _)| value)
             }
         };
         if self.send_old && old.is_none() && new.is_none() {
             return Ok(());
         }
-        if let Some(store) = &self.store {
-            let put = store.borrow_mut().put(&key, new.clone(), timestamp, &update);
-            put.map_err(|error| context.state_error(&self.name, error))?;
-        }
-        self.updates.forward(context, Record { key, value: Change { old, new }, timestamp, headers })
+        let put = match &self.store {
+            Some(store) => store
+                .put(&key, new.clone(), timestamp, &update)
+                .map_err(|error| context.state_error(&self.name, error))?,
+            None => TablePut::Latest,
+        };
+        let change = Change { old, new, is_latest: put.is_latest() };
+        self.updates.forward(context, Record { key, value: change, timestamp, headers })
     }
 }
 
@@ -59,8 +58,19 @@ pub(crate) struct FilterGetter<K, V, F> {
 }
 
 impl<K, V, F: Fn(&K, &V) -> bool> ValueGetter<K, V> for FilterGetter<K, V, F> {
-    fn read(&mut self, key: &K, visit: &mut dyn FnMut(Option<&V>)) -> Result<(), StateError> {
+    fn read(&mut self, key: &K, visit: &mut dyn FnMut(RowRef<'_, V>)) -> Result<(), StateError> {
         let predicate = &self.predicate;
-        self.parent.read(key, &mut |row| visit(row.filter(|value| predicate(key, value))))
+        self.parent.read(key, &mut |row| visit(row.filter(|(value, _)| predicate(key, value))))
+    }
+
+    fn read_as_of(
+        &mut self,
+        key: &K,
+        timestamp: Timestamp,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> Result<(), StateError> {
+        let predicate = &self.predicate;
+        let mut visit = |row: RowRef<'_, V>| visit(row.filter(|(value, _)| predicate(key, value)));
+        self.parent.read_as_of(key, timestamp, &mut visit)
     }
 }

@@ -1,14 +1,11 @@
 //! Maps the rows of a table to other values; a deleted row stays deleted.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::error::StateError;
-use streams_state::store::KeyValueStore;
-use streams_state::types::Change;
+use streams_state::types::{Change, Timestamp};
 
-use super::{BoxGetter, Updates, ValueGetter, update_context};
+use super::{BoxGetter, RowRef, TablePut, TableStore, Updates, ValueGetter, update_context};
 use crate::error::NodeResult;
 use crate::processor::{Push, TaskContext};
 use crate::record::Record;
@@ -17,7 +14,7 @@ use crate::record::Record;
 pub(crate) struct TableMapValues<K, V2, F> {
     pub(crate) name: Arc<str>,
     pub(crate) mapper: Arc<F>,
-    pub(crate) store: Option<Rc<RefCell<KeyValueStore<K, V2>>>>,
+    pub(crate) store: Option<TableStore<K, V2>>,
     pub(crate) send_old: bool,
     pub(crate) updates: Updates<K, V2>,
 }
@@ -36,16 +33,18 @@ where
             _ if !self.send_old => None,
             None => change.old.and_then(|value| (self.mapper)(&key, &value)),
             Some(store) => {
-                let mut store = store.borrow_mut();
                 let row = store.get(&key).map_err(|error| context.state_error(&self.name, error))?;
-                row.map(|(value, _)| value.clone())
+                row.map(|(value, _)| value)
             }
         };
-        if let Some(store) = &self.store {
-            let put = store.borrow_mut().put(&key, new.clone(), timestamp, &update);
-            put.map_err(|error| context.state_error(&self.name, error))?;
-        }
-        self.updates.forward(context, Record { key, value: Change { old, new }, timestamp, headers })
+        let put = match &self.store {
+            Some(store) => store
+                .put(&key, new.clone(), timestamp, &update)
+                .map_err(|error| context.state_error(&self.name, error))?,
+            None => TablePut::Latest,
+        };
+        let change = Change { old, new, is_latest: put.is_latest() };
+        self.updates.forward(context, Record { key, value: change, timestamp, headers })
     }
 }
 
@@ -55,9 +54,27 @@ pub(crate) struct MapValuesGetter<K, V, F> {
     pub(crate) mapper: Arc<F>,
 }
 
+impl<K, V, V2, F: Fn(&K, &V) -> Option<V2>> MapValuesGetter<K, V, F> {
+    /// Shows the mapped row to `visit`.
+    fn map(mapper: &F, key: &K, row: RowRef<'_, V>, visit: &mut dyn FnMut(RowRef<'_, V2>)) {
+        let mapped = row.and_then(|(value, timestamp)| Some((mapper(key, value)?, timestamp)));
+        visit(mapped.as_ref().map(|(value, timestamp)| (value, *timestamp)));
+    }
+}
+
 impl<K, V, V2, F: Fn(&K, &V) -> Option<V2>> ValueGetter<K, V2> for MapValuesGetter<K, V, F> {
-    fn read(&mut self, key: &K, visit: &mut dyn FnMut(Option<&V2>)) -> Result<(), StateError> {
-        let mapper = &self.mapper;
-        self.parent.read(key, &mut |row| visit(row.and_then(|value| mapper(key, value)).as_ref()))
+    fn read(&mut self, key: &K, visit: &mut dyn FnMut(RowRef<'_, V2>)) -> Result<(), StateError> {
+        let mapper = &*self.mapper;
+        self.parent.read(key, &mut |row| Self::map(mapper, key, row, visit))
+    }
+
+    fn read_as_of(
+        &mut self,
+        key: &K,
+        timestamp: Timestamp,
+        visit: &mut dyn FnMut(RowRef<'_, V2>),
+    ) -> Result<(), StateError> {
+        let mapper = &*self.mapper;
+        self.parent.read_as_of(key, timestamp, &mut |row| Self::map(mapper, key, row, visit))
     }
 }

@@ -1,15 +1,12 @@
 //! Makes a table of a stream: each record is the new row of its key, null deletes it. The store is kept only
 //! if somebody reads it.
 
-use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::store::KeyValueStore;
 use streams_state::types::Change;
 
-use super::{NullCheck, Updates, update_context};
+use super::{NullCheck, TableStore, Updates, update_context};
 use crate::error::NodeResult;
 use crate::processor::{DropReason, Push, TaskContext};
 use crate::record::Record;
@@ -18,7 +15,7 @@ use crate::record::Record;
 pub(crate) struct TableSource<K, In, V> {
     pub(crate) name: Arc<str>,
     pub(crate) keys: NullCheck<K>,
-    pub(crate) store: Option<Rc<RefCell<KeyValueStore<K, V>>>>,
+    pub(crate) store: Option<TableStore<K, V>>,
     pub(crate) send_old: bool,
     pub(crate) updates: Updates<K, V>,
     pub(crate) input: PhantomData<fn(In)>,
@@ -40,16 +37,16 @@ where
         let value: Option<V> = value.into();
         let wanted = self.updates.wanted();
         let change = match &self.store {
-            None => Change { old: None, new: value },
+            None => Change::latest(None, value),
             Some(store) => {
                 let new = if wanted { value.clone() } else { None };
                 let want_old = wanted && self.send_old;
-                let old = store.borrow_mut().update(&key, &update, |row| {
+                let updated = store.update(&key, &update, |row| {
                     let old = std::mem::replace(row, value.map(|value| (value, timestamp)));
                     old.filter(|_| want_old).map(|(old, _)| old)
                 });
-                let old = old.map_err(|error| context.state_error(&self.name, error))?;
-                Change { old, new }
+                let (old, put) = updated.map_err(|error| context.state_error(&self.name, error))?;
+                Change { old, new, is_latest: put.is_latest() }
             }
         };
         if !wanted {

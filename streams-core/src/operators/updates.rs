@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::store::KeyValueStore;
+use streams_state::store::CachedStore;
 use streams_state::types::{Change, RecordContext};
 
 use crate::error::NodeResult;
@@ -32,10 +32,10 @@ pub(crate) enum Updates<K, V> {
 
 impl<K: 'static, V: Clone + 'static> Updates<K, V> {
     /// Hands `outputs` to the cache of `store` if it has one.
-    pub(crate) fn new(
+    pub(crate) fn new<S: CachedStore<K, V> + 'static>(
         builder: &mut TaskBuilder<'_>,
         node: &Arc<str>,
-        store: &Rc<RefCell<KeyValueStore<K, V>>>,
+        store: &Rc<RefCell<S>>,
         store_name: &str,
         outputs: Outputs<K, Change<V>>,
         send_old: bool,
@@ -71,14 +71,14 @@ impl<K: 'static, V: Clone + 'static> Updates<K, V> {
 }
 
 /// Sends on what a cache held back, each update with the context in which it was made.
-struct CacheForwarder<K, V> {
+struct CacheForwarder<S, K, V> {
     node: Arc<str>,
-    store: Rc<RefCell<KeyValueStore<K, V>>>,
+    store: Rc<RefCell<S>>,
     outputs: Outputs<K, Change<V>>,
     send_old: bool,
 }
 
-impl<K: 'static, V: Clone + 'static> Lifecycle for CacheForwarder<K, V> {
+impl<S: CachedStore<K, V>, K: 'static, V: Clone + 'static> Lifecycle for CacheForwarder<S, K, V> {
     fn flush_cache(&mut self, context: &mut TaskContext) -> NodeResult {
         loop {
             let popped = self.store.borrow_mut().pop_cached();
@@ -87,7 +87,7 @@ impl<K: 'static, V: Clone + 'static> Lifecycle for CacheForwarder<K, V> {
             };
             let headers = update.context.headers.clone();
             let outer = std::mem::replace(&mut context.record, update.context);
-            let change = Change { old: update.change.old.filter(|_| self.send_old), new: update.change.new };
+            let change = Change { old: update.change.old.filter(|_| self.send_old), ..update.change };
             let record = Record { key: update.key, value: change, timestamp: update.timestamp, headers };
             let result = self.outputs.forward(context, record);
             context.record = outer;

@@ -253,7 +253,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
                 None => (None, held.context.timestamp),
             };
             let old = held.flushed.filter(|_| self.send_old_values || new.is_none());
-            let change = Change { old, new };
+            let change = Change::latest(old, new);
             return Ok(Some(CachedUpdate { key, change, timestamp, context: held.context }));
         }
         Ok(None)

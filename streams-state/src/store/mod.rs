@@ -22,6 +22,18 @@ pub struct ChangelogEntry<'a> {
     pub timestamp: Timestamp,
 }
 
+/// A store that may hold updates back until a flush, for the node that forwards them then.
+pub trait CachedStore<K, V> {
+    /// Whether updates are held back.
+    fn caching(&self) -> bool;
+
+    /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.
+    fn send_old_values(&mut self);
+
+    /// Takes the next update that the cache holds back, and logs it. `None`: no more.
+    fn pop_cached(&mut self) -> Result<Option<CachedUpdate<K, V>>, StateError>;
+}
+
 /// What has been committed but not yet given to the engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unflushed {

@@ -1,6 +1,6 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
-use super::super::ChangelogEntry;
+use super::super::{CachedStore, ChangelogEntry};
 use super::*;
 
 impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
@@ -118,6 +118,20 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         (self.offset, self.flushed_offset) = (None, None);
         self.broken = None;
         Ok(())
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> CachedStore<K, V> for KeyValueStore<K, V> {
+    fn caching(&self) -> bool {
+        KeyValueStore::caching(self)
+    }
+
+    fn send_old_values(&mut self) {
+        KeyValueStore::send_old_values(self);
+    }
+
+    fn pop_cached(&mut self) -> Result<Option<CachedUpdate<K, V>>, StateError> {
+        KeyValueStore::pop_cached(self)
     }
 }
 

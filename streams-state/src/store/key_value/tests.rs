@@ -65,7 +65,7 @@ fn a_cached_key_is_logged_and_forwarded_once() {
     }
     assert_eq!(drained(&mut store), []);
     let first = store.pop_cached().unwrap().unwrap();
-    assert_eq!((first.key.as_str(), first.change), ("b", Change { old: None, new: Some(2) }));
+    assert_eq!((first.key.as_str(), first.change), ("b", Change::latest(None, Some(2))));
     let second = store.pop_cached().unwrap().unwrap();
     assert_eq!((second.key.as_str(), second.timestamp, second.context), ("a", 3, at(13)));
     assert!(store.pop_cached().unwrap().is_none());
@@ -74,7 +74,7 @@ fn a_cached_key_is_logged_and_forwarded_once() {
     store.put(&"a".to_owned(), Some(4), 4, &at(14)).unwrap();
     store.delete(&"a".to_owned(), &at(15)).unwrap();
     let deleted = store.pop_cached().unwrap().unwrap();
-    assert_eq!((deleted.change, deleted.timestamp), (Change { old: Some(3), new: None }, 15));
+    assert_eq!((deleted.change, deleted.timestamp), (Change::latest(Some(3), None), 15));
     store.put(&"a".to_owned(), Some(5), 4, &at(14)).unwrap();
     store.delete(&"a".to_owned(), &at(15)).unwrap();
     assert!(store.pop_cached().unwrap().is_none(), "absent then, absent now");
