@@ -303,14 +303,14 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
         let mut graph = self.graph.borrow_mut();
         let store_name = store.spec.name.clone();
         let place = |group: &Group<K, A>| group.place(&mut graph, &store_name, named_store);
-        let places: Vec<(GraphId, Arc<[Arc<str>]>)> = self.groups.iter().map(place).collect();
+        let places: Vec<GraphId> = self.groups.iter().map(place).collect();
         let mut topics = self.groups.iter().map(|group| &group.up.sources);
         let first = topics.next().cloned().unwrap_or_default();
         let others: Vec<Arc<str>> = topics.flat_map(|sources| sources.iter().cloned()).collect();
         graph.copartition_sources(&first, &others);
         let table = graph.add_table(TableKind::Aggregate, Some(store), true);
         let mut nodes = Vec::new();
-        for (number, (group, (parent, _))) in self.groups.iter().zip(&places).enumerate() {
+        for (number, (group, parent)) in self.groups.iter().zip(&places).enumerate() {
             let suffix = format!("-cogroup-agg-{number}");
             let name = graph.name_with_suffix_or(&self.pending, &suffix, names::COGROUP_AGGREGATE);
             let make = make(&*group.input);
@@ -322,16 +322,18 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
         let make = operator::<KR, Change<A>, KR, Change<A>, _>(|_, outputs| PassThrough(outputs));
         let fork = Fork::allowed::<KR, Change<A>>();
         let id = graph.add(&nodes, GraphNode::processor(name.clone(), make, fork.clone()));
-        let sources: Vec<Arc<str>> = places.iter().flat_map(|(_, sources)| sources.iter().cloned()).collect();
-        (Upstream::new(&self.graph, id, name, sources.into(), fork), table)
+        // In Kafka Streams, too, the source of what follows is this node: a join below does not ask for the same number of
+        // partitions as the streams have.
+        let sources = [name.clone()].into();
+        (Upstream::new(&self.graph, id, name, sources, fork), table)
     }
 }
 
 impl<K, A> Group<K, A> {
-    /// Where the stream's node goes, behind a repartition if the key may have changed, and the source nodes of that place.
-    fn place(&self, graph: &mut Graph, store_name: &str, named_store: bool) -> (GraphId, Arc<[Arc<str>]>) {
+    /// Where the stream's node goes: behind a repartition if the key may have changed.
+    fn place(&self, graph: &mut Graph, store_name: &str, named_store: bool) -> GraphId {
         if !self.up.repartition_required {
-            return (self.up.node, self.up.sources.clone());
+            return self.up.node;
         }
         let prefix = self.name.as_deref().unwrap_or(store_name);
         if self.name.is_some() {
@@ -342,6 +344,6 @@ impl<K, A> Group<K, A> {
             graph.add(&[self.up.node], self.input.repartition(names, self.up.fork.clone()))
         });
         self.parent.set(Some(id));
-        (id, [graph.node(id).name.clone()].into())
+        id
     }
 }
