@@ -5,11 +5,13 @@ mod key_bytes;
 mod key_value;
 mod record_cache;
 mod tier;
+mod versioned;
 
 use crate::error::StateError;
 use crate::types::Timestamp;
 
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
+pub use versioned::{VersionedOptions, VersionedPut, VersionedStore};
 
 /// A changelog entry as the producer wants it. `value` is `None` for a tombstone.
 #[derive(Debug, Clone, Copy)]
