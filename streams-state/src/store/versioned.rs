@@ -281,7 +281,8 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             None => self.load(hash)?,
         };
         let (oldest, interval) = (self.oldest_segment(), self.options.segment_interval);
-        let (history, _) = self.tier.slot_mut(id).row.get_or_insert_with(|| (History::default(), NO_TIMESTAMP));
+        let (history, _) =
+            self.tier.slot_mut(id).row.get_or_insert_with(|| (History::default(), NO_TIMESTAMP));
         history.expire(oldest, interval);
         let put = history.put(value, time, interval);
         let len = history.len();

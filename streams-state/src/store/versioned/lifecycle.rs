@@ -126,7 +126,9 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         if self.engine.get(&rows::STREAM_TIME, &mut bytes)? {
             match bytes.as_slice().try_into() {
                 Ok(time) => self.stream_time = Timestamp::from_be_bytes(time),
-                Err(_) => return Err(self.serde_error(SerdeError::new("the stream time is not 8 bytes long"))),
+                Err(_) => {
+                    return Err(self.serde_error(SerdeError::new("the stream time is not 8 bytes long")));
+                }
             }
         }
         let mut next = Some(i64::MIN);
@@ -235,7 +237,8 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             rows::segment_key(*segment, key, &mut row);
             let interval = self.options.segment_interval;
             let from = history.older.partition_point(|version| segment_of(version.to, interval) < *segment);
-            for version in history.older[from..].iter().take_while(|v| segment_of(v.to, interval) == *segment) {
+            for version in history.older[from..].iter().take_while(|v| segment_of(v.to, interval) == *segment)
+            {
                 rows::write_older(version, values, bytes)?;
             }
             run.push((row, (bytes.len() > start).then_some(start..bytes.len())));
