@@ -6,12 +6,14 @@ mod key_value;
 mod record_cache;
 mod tier;
 mod window;
+mod versioned;
 
 use crate::error::StateError;
 use crate::types::{Headers, Timestamp};
 
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
 pub use window::{KeyedRowVisitor, RowVisitor, WindowOptions, WindowStore, segment_interval};
+pub use versioned::{VersionedOptions, VersionedPut, VersionedStore};
 
 /// A changelog entry as the producer wants it. `value` is `None` for a tombstone.
 #[derive(Debug, Clone, Copy)]

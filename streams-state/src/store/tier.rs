@@ -226,6 +226,25 @@ impl<V> Tier<V> {
         lost_row
     }
 
+    /// Slots with a present row, in no order.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Slot<V>> {
+        self.slots.iter().filter(|slot| slot.row.is_some())
+    }
+
+    /// Changes values in a way that need not reach the engine. `change` returns the bytes of the serialized value.
+    pub(super) fn for_each_row(&mut self, mut change: impl FnMut(&mut V) -> usize) {
+        for slot in &mut self.slots {
+            let before = (slot.run_bytes(), slot.heap_bytes());
+            if let Some((value, _)) = &mut slot.row {
+                slot.len = change(value) as u32;
+                self.heap_bytes = self.heap_bytes + slot.heap_bytes() - before.1;
+                if slot.touched {
+                    self.touched_bytes = (self.touched_bytes + slot.run_bytes()).saturating_sub(before.0);
+                }
+            }
+        }
+    }
+
     /// Number of present rows.
     pub(super) fn rows(&self) -> u64 {
         self.slots.iter().filter(|slot| slot.row.is_some()).count() as u64
