@@ -308,6 +308,7 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
         let first = topics.next().cloned().unwrap_or_default();
         let others: Vec<Arc<str>> = topics.flat_map(|sources| sources.iter().cloned()).collect();
         graph.copartition_sources(&first, &others);
+        let versioned = store.is_versioned();
         let table = graph.add_table(TableKind::Aggregate, Some(store), true);
         let mut nodes = Vec::new();
         for (number, (group, parent)) in self.groups.iter().zip(&places).enumerate() {
@@ -316,7 +317,9 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
             let make = make(&*group.input);
             let kind =
                 GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
-            nodes.push(graph.add(&[*parent], GraphNode::new(name, kind, Fork::default())));
+            let mut node = GraphNode::new(name, kind, Fork::default());
+            node.versioned = Some(versioned);
+            nodes.push(graph.add(&[*parent], node));
         }
         let name = graph.name_with_suffix_or(&self.pending, "-cogroup-merge", names::COGROUP_MERGE);
         let make = operator::<KR, Change<A>, KR, Change<A>, _>(|_, outputs| PassThrough(outputs));

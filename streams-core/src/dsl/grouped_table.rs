@@ -322,6 +322,7 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
         drop(graph);
         let repartition = self.repartition(&store_name, sink, source.clone());
         let mut graph = self.up.graph();
+        let versioned = store.is_versioned();
         let table = graph.add_table(TableKind::Aggregate, Some(store), true);
         let (node_store, adjust) = (store_name.clone(), Arc::new(adjust));
         let make: MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
@@ -338,7 +339,9 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
         });
         let kind = GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
         let fork = Fork::allowed::<K, Change<A>>();
-        let id = graph.add(&[repartition], GraphNode::new(name.clone(), kind, fork.clone()));
+        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
+        node.versioned = Some(versioned);
+        let id = graph.add(&[repartition], node);
         drop(graph);
         let up = Upstream::new(&self.up.graph, id, name, [source].into(), fork);
         KTable::stored(up, table, keys, Some(rows), store_name)

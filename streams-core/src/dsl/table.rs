@@ -171,6 +171,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(FilterGetter { parent: parent(builder, node)?, predicate: through.clone() }))
         });
+        let versioned = self.up.graph().is_versioned(self.up.node);
         // Old values, where they come for free, spare needless deletes.
         let send_old = self.up.graph().send_old_values(self.table, false);
         let make = move |store: Option<Arc<str>>| -> MakeProcessor {
@@ -182,6 +183,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                     predicate: predicate.clone(),
                     store,
                     send_old: plan.send_old,
+                    versioned,
                     updates,
                 })))
             })

@@ -9,6 +9,7 @@ use streams_state::types::Change;
 use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableKind};
 use super::materialize::materialize;
 use super::options::Materialized;
+use super::stores::GraphStore;
 use super::table::{KTable, MakeGetter};
 use crate::error::NodeResult;
 use crate::operators::{TableStore, Updates};
@@ -40,19 +41,24 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             how;
         let mut graph = self.up.graph();
         let (mut keys, mut store) = (self.keys.clone(), None);
+        let kept = materialized.is_some();
         if let Some(mut materialized) = materialized {
             keys = materialized.keys.take().unwrap_or(keys);
             let rows = materialized.rows(values);
             values = Some(rows.clone());
             if materialized.name.is_some() {
                 store = Some(materialize(&mut graph, materialized, keys.clone(), rows, prefix).0);
-            } else if uses_number {
-                // Kafka Streams uses up a number here, and names must agree.
-                graph.new_store_name(prefix);
+            } else {
+                materialized.check_history(&mut graph);
+                if uses_number {
+                    // Kafka Streams uses up a number here, and names must agree.
+                    graph.new_store_name(prefix);
+                }
             }
         }
         let name = graph.name_or(&self.up.pending, prefix);
         let store_name = store.as_ref().map(|store| store.spec.name.clone());
+        let versioned = store.as_ref().is_some_and(GraphStore::is_versioned);
         let materialized = store.is_some();
         let table = graph.add_table(TableKind::Derived { parent: self.table }, store, materialized);
         graph.table_mut(table).send_old = send_old;
@@ -64,7 +70,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             stores: Vec::new(),
             connect: connect.to_vec(),
         };
-        let id = graph.add(&[self.up.node], GraphNode::new(name.clone(), kind, fork.clone()));
+        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
+        node.versioned = kept.then_some(versioned);
+        let id = graph.add(&[self.up.node], node);
         drop(graph);
         let up = self.up.moved_to(id, name, fork, false);
         match store_name {

@@ -281,6 +281,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let other_name = graph.name_with_suffix_or(pending, "-join-other", names::TABLE_JOIN_OTHER);
         let (this_stores, other_stores) = (graph.table_stores(self.table), graph.table_stores(other_table));
         let store_name = kept.store.as_ref().map(|store| store.spec.name.clone());
+        let versioned = kept.store.as_ref().is_some_and(GraphStore::is_versioned);
         let kind = TableKind::Join { this: self.table, other: other_table };
         let table = graph.add_table(kind, kept.store, store_name.is_some());
         let join = Arc::new(join);
@@ -299,7 +300,8 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             table,
         };
         let fork = Fork::allowed::<K, Change<VO>>();
-        let node = GraphNode::new(name.clone(), GraphKind::TableJoin(Box::new(node)), fork.clone());
+        let mut node = GraphNode::new(name.clone(), GraphKind::TableJoin(Box::new(node)), fork.clone());
+        node.versioned = Some(versioned);
         let id = graph.add(&[self.up.node, other_node], node);
         drop(graph);
         let up = Upstream::new(&self.up.graph, id, name, sources, fork);

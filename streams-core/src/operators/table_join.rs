@@ -109,7 +109,10 @@ impl<K: 'static, VO: Clone + 'static> Push<K, Change<VO>> for TableJoinMerge<K, 
                 let put = store
                     .put(&record.key, record.value.new.clone(), record.timestamp, &update)
                     .map_err(|error| context.state_error(&self.name, error))?;
-                record.value.is_latest = put.is_latest();
+                match put.accepted(context, &self.name) {
+                    Some(is_latest) => record.value.is_latest = is_latest,
+                    None => return Ok(()),
+                }
             }
         }
         self.updates.forward(context, record)

@@ -169,7 +169,11 @@ where
             if self.send_old {
                 old = store.get(&key).map_err(failed)?.map(|(value, _)| value);
             }
-            is_latest = store.put(&key, new.clone(), timestamp, &update).map_err(failed)?.is_latest();
+            let put = store.put(&key, new.clone(), timestamp, &update).map_err(failed)?;
+            match put.accepted(context, &self.name) {
+                Some(accepted) => is_latest = accepted,
+                None => return Ok(()),
+            }
         }
         let change = Change { old, new, is_latest };
         self.updates.forward(context, Record { key, value: change, timestamp, headers })

@@ -51,4 +51,14 @@ impl<K: 'static, V: Clone + 'static> ValueGetter<K, V> for StoreGetter<K, V> {
     ) -> ReadResult {
         Ok(self.0.read(key, visit)?)
     }
+
+    fn read_as_of(
+        &mut self,
+        _context: &mut TaskContext,
+        key: &K,
+        timestamp: Timestamp,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> ReadResult {
+        Ok(self.0.read_as_of(key, timestamp, visit)?)
+    }
 }

@@ -12,6 +12,9 @@
 //!
 //! | where | layouts |
 //! |---|---|
+//! | sessions | [`session_key`] |
+//! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`] |
+//! | window stores | [`window_key`] |
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |
@@ -19,6 +22,8 @@
 // The cursor and the error that decoders share; varints.
 mod reader;
 mod varint;
+// Window stores: rows, topics, time-ordered rows.
+pub mod window_key;
 // Outer joins of streams: key, element, list of elements.
 pub mod left_or_right_value;
 pub mod list;
@@ -30,5 +35,10 @@ pub mod combined_key;
 pub mod murmur3;
 pub mod subscription_response;
 pub mod subscription_wrapper;
+// Sessions: store key, and the two forms of stores that are read by time.
+pub mod session_key;
+// What suppress buffers and grace buffers keep: where a record came from, and its values.
+pub mod buffer_value;
+pub mod record_context;
 
 pub use reader::FormatError;
