@@ -5,15 +5,15 @@ mod key_bytes;
 mod key_value;
 mod record_cache;
 mod tier;
-mod window;
 mod versioned;
+mod window;
 
 use crate::error::StateError;
 use crate::types::{Headers, Timestamp};
 
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
-pub use window::{KeyedRowVisitor, RowVisitor, WindowOptions, WindowStore, segment_interval};
 pub use versioned::{VersionedOptions, VersionedPut, VersionedStore};
+pub use window::{KeyedRowVisitor, RowVisitor, WindowOptions, WindowStore, segment_interval};
 
 /// A changelog entry as the producer wants it. `value` is `None` for a tombstone.
 #[derive(Debug, Clone, Copy)]
