@@ -12,13 +12,29 @@
 //!
 //! | where | layouts |
 //! |---|---|
+//! | values of rows | [`value_and_timestamp`], [`headers`], [`value_timestamp_headers`], [`aggregation_with_headers`], [`changelog_value`] |
+//! | windows and sessions | [`range_bounds`], [`segment_interval`] |
+//! | versioned tables | [`versioned_row`], [`segment_interval`] |
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |
+//! | stream-table joins with grace | [`grace_buffer_key`] |
+//! | interactive queries | [`position`] |
 
 // The cursor and the error that decoders share; varints.
 mod reader;
 mod varint;
+// Values of rows, and what the changelog keeps of them.
+pub mod aggregation_with_headers;
+pub mod changelog_value;
+pub mod headers;
+pub mod value_and_timestamp;
+pub mod value_timestamp_headers;
+// Where rows of windows and sessions lie; how time is cut into segments.
+pub mod range_bounds;
+pub mod segment_interval;
+// Old versions of a row.
+pub mod versioned_row;
 // Outer joins of streams: key, element, list of elements.
 pub mod left_or_right_value;
 pub mod list;
@@ -30,5 +46,9 @@ pub mod combined_key;
 pub mod murmur3;
 pub mod subscription_response;
 pub mod subscription_wrapper;
+// A stream that waits for its table.
+pub mod grace_buffer_key;
+// How far a store has come.
+pub mod position;
 
 pub use reader::FormatError;

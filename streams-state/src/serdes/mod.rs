@@ -1,17 +1,31 @@
 //! Typed keys and values to Kafka bytes and back.
 //!
 //! [`Serde`] is the trait, [`Auto`] the default: Java's layouts for the types that Java has, JSON for the rest.
+//! Java's serdes are there under their names too: [`StringSerde`], [`LongSerde`], ... (a table is [here](named)),
+//! [`ListSerde`], [`TimeWindowedSerde`], [`SessionWindowedSerde`].
 
 mod auto;
+mod charset;
+mod fixed;
+mod list;
+pub mod named;
 mod null_probe;
 mod primitives;
+mod windowed;
 
 use std::sync::Arc;
 
 use crate::format::FormatError;
 
 pub use auto::Auto;
+pub use charset::Charset;
+pub use list::ListSerde;
+pub use named::{
+    BooleanSerde, ByteArraySerde, DoubleSerde, FloatSerde, IntegerSerde, LongSerde, ShortSerde, StringSerde,
+    UuidSerde, VoidSerde,
+};
 pub use primitives::{Json, Raw};
+pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
 
 /// Why bytes could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +61,18 @@ pub trait Serde<T>: Send + Sync + 'static {
     /// Whether `value` would be written as null.
     fn is_null(&self, _value: &T) -> bool {
         false
+    }
+
+    /// How many bytes every value has, if they are always as many and Java's list serde knows it. Lists of such
+    /// values are written without lengths.
+    fn constant_size(&self) -> Option<usize> {
+        None
+    }
+
+    /// The part of the written key `bytes` that a `to()` chooses the partition by: all of them, or without the
+    /// window for a windowed key.
+    fn base_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes
     }
 }
 
