@@ -11,7 +11,7 @@ mod list;
 pub mod named;
 mod null_probe;
 mod primitives;
-mod windowed;
+mod windowed_keys;
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub use named::{
     UuidSerde, VoidSerde,
 };
 pub use primitives::{Json, Raw};
-pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
+pub use windowed_keys::{SessionWindowedSerde, TimeWindowedSerde};
 
 /// Why bytes could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -78,3 +78,21 @@ pub trait Serde<T>: Send + Sync + 'static {
 
 /// A serde whose type is erased, shared by the nodes that use it.
 pub type SerdeRef<T> = Arc<dyn Serde<T>>;
+
+impl<T: 'static> Serde<T> for SerdeRef<T> {
+    fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+        (**self).serialize(value, out)
+    }
+    fn deserialize(&self, bytes: Option<&[u8]>) -> Result<T, SerdeError> {
+        (**self).deserialize(bytes)
+    }
+    fn is_null(&self, value: &T) -> bool {
+        (**self).is_null(value)
+    }
+    fn constant_size(&self) -> Option<usize> {
+        (**self).constant_size()
+    }
+    fn base_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        (**self).base_key(bytes)
+    }
+}
