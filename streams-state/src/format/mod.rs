@@ -15,6 +15,7 @@
 //! | values of rows | [`value_and_timestamp`], [`headers`], [`value_timestamp_headers`], [`aggregation_with_headers`], [`changelog_value`] |
 //! | windows and sessions | [`range_bounds`], [`segment_interval`] |
 //! | versioned tables | [`versioned_row`], [`segment_interval`] |
+//! | window stores | [`window_key`] |
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |
@@ -35,6 +36,8 @@ pub mod range_bounds;
 pub mod segment_interval;
 // Old versions of a row.
 pub mod versioned_row;
+// Window stores: rows, topics, time-ordered rows.
+pub mod window_key;
 // Outer joins of streams: key, element, list of elements.
 pub mod left_or_right_value;
 pub mod list;

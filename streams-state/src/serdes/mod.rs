@@ -12,6 +12,7 @@ pub mod named;
 mod null_probe;
 mod primitives;
 mod windowed_keys;
+mod windowed;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use named::{
 };
 pub use primitives::{Json, Raw};
 pub use windowed_keys::{SessionWindowedSerde, TimeWindowedSerde};
+pub use windowed::TimeWindowed;
 
 /// Why bytes could not be made or read.
 #[derive(Debug, thiserror::Error)]
