@@ -1,19 +1,27 @@
-//! Settings against Kafka Streams 4.3.1 (`tests/data/golden/config.json.gz`): keys, defaults, accepted values, and what
-//! each Kafka client is given. Differences are listed here, each with its reason.
-#![allow(clippy::unwrap_used)]
+//! `config.json`: settings. Keys, defaults, accepted values, and what each Kafka client is given. Differences that are
+//! meant are listed here, each with its reason; whatever is on no list must be equal.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::time::Duration;
 
 use kstreams::config::{ProcessingGuarantee, StreamsConfig};
 use serde_json::Value;
 
-fn golden() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/golden/config.json.gz");
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
-    serde_json::from_str(&text).unwrap()
+use crate::tally::{Difference, Tally, Verdict, equal};
+use crate::vectors::{each, lists, unknown_list};
+
+pub(crate) fn judge(file: &Value, tally: &mut Tally) {
+    for (name, list) in lists(file) {
+        match name {
+            "keys" => each(tally, name, list, key),
+            "prefixes" => prefixes(tally, list),
+            "client_defaults" => client_defaults(tally, list),
+            "override_outcomes" => each(tally, name, list, override_outcome),
+            "value_checks" => each(tally, name, list, value_check),
+            other => unknown_list(tally, other),
+        }
+    }
+    tally.vector("beyond the file", 0, exactly_once_never_reads_uncommitted);
 }
 
 fn text(value: &Value) -> String {
@@ -30,62 +38,47 @@ fn config(properties: &[(&str, &str)]) -> Result<StreamsConfig, String> {
         .map_err(|error| error.to_string())
 }
 
-#[test]
-fn every_key_is_known_and_its_default_changes_nothing() {
-    let plain = format!("{:?}", config(&[]).unwrap());
-    let golden = golden();
-    let keys = golden["keys"].as_array().unwrap();
-    assert!(keys.len() > 70);
-    for key in keys {
-        let name = key["key"].as_str().unwrap();
-        if key["required"] == true || key["default"].is_null() {
-            continue;
-        }
-        let temporary = std::env::temp_dir().to_string_lossy().trim_end_matches('/').to_owned();
-        let default = text(&key["default"]).replace("${java.io.tmpdir}", &temporary);
-        let mut with_default = config(&[(name, &default)]).unwrap();
-        with_default.client_properties.clear();
-        assert_eq!(format!("{with_default:?}"), plain, "{name} = {default}");
-    }
-}
-
-#[test]
-fn keys_without_a_default_are_known() {
-    let golden = golden();
-    for key in golden["keys"].as_array().unwrap().iter().filter(|key| key["default"].is_null()) {
-        let name = key["key"].as_str().unwrap();
+/// A key is known, and giving its default changes nothing.
+fn key(vector: &Value) -> Verdict {
+    let name = vector["key"].as_str().unwrap();
+    if vector["default"].is_null() {
         let value = match name {
             "upgrade.from" => "4.2",
-            _ if key["type"] == "INT" || key["type"] == "LONG" => "1",
+            _ if vector["type"] == "INT" || vector["type"] == "LONG" => "1",
             _ => "x:1",
         };
-        assert_eq!(config(&[(name, value)]).map(drop), Ok(()), "{name}");
+        return equal("known", Ok(()), config(&[(name, value)]).map(drop));
+    }
+    if vector["required"] == true {
+        return Ok(());
+    }
+    let temporary = std::env::temp_dir().to_string_lossy().trim_end_matches('/').to_owned();
+    let default = text(&vector["default"]).replace("${java.io.tmpdir}", &temporary);
+    match config(&[(name, &default)]) {
+        Ok(mut with_default) => {
+            with_default.client_properties.clear();
+            equal(name, format!("{:?}", config(&[]).unwrap()), format!("{with_default:?}"))
+        }
+        Err(error) => equal(name, default, error),
     }
 }
 
-#[test]
-fn values_are_accepted_as_by_kafka_streams() {
-    /// Accepted by Kafka Streams' parser, and refused or useless later: refused at once here.
-    const STRICTER: [(&str, &str); 7] = [
-        ("num.stream.threads", "-1"),
-        ("replication.factor", "0"),
-        ("state.cleanup.delay.ms", "-5"),
-        ("poll.ms", "-1"),
-        ("application.id", ""),
-        // Not supported yet.
-        ("dsl.store.format", "headers"),
-        ("dsl.store.format", "HEADERS"),
-    ];
-    let golden = golden();
-    let mut seen = 0;
-    for check in golden["value_checks"].as_array().unwrap() {
-        let (key, value) = (check["key"].as_str().unwrap(), check["value"].as_str().unwrap());
-        let accepted = config(&[(key, value)]).is_ok();
-        let expected = check["accepted"] == true && !STRICTER.contains(&(key, value));
-        assert_eq!(accepted, expected, "{key} = `{value}`: {:?}", config(&[(key, value)]).map(drop));
-        seen += 1;
-    }
-    assert_eq!(seen, 39);
+/// Accepted by Kafka Streams' parser, and refused or useless later: refused at once here.
+const STRICTER: [(&str, &str); 7] = [
+    ("num.stream.threads", "-1"),
+    ("replication.factor", "0"),
+    ("state.cleanup.delay.ms", "-5"),
+    ("poll.ms", "-1"),
+    ("application.id", ""),
+    // Not supported yet.
+    ("dsl.store.format", "headers"),
+    ("dsl.store.format", "HEADERS"),
+];
+
+fn value_check(vector: &Value) -> Verdict {
+    let (key, value) = (vector["key"].as_str().unwrap(), vector["value"].as_str().unwrap());
+    let expected = vector["accepted"] == true && !STRICTER.contains(&(key, value));
+    equal(&format!("{key} = `{value}` accepted"), expected, config(&[(key, value)]).is_ok())
 }
 
 fn of_client(config: &StreamsConfig, client: &str) -> BTreeMap<String, String> {
@@ -125,28 +118,53 @@ const NOT_PASSED: [&str; 18] = [
 const TUNING: [(&str, &str); 3] =
     [("linger.ms", "100"), ("delivery.timeout.ms", "2147483647"), ("enable.metrics.push", "true")];
 
-#[test]
-fn clients_get_kafka_streams_defaults() {
-    let golden = golden();
-    for (guarantee, clients) in golden["client_defaults"].as_object().unwrap() {
+/// A setting behind a prefix reaches the clients that the prefix names.
+fn prefixes(tally: &mut Tally, list: &Value) {
+    for (index, (client, prefix)) in list.as_object().unwrap().iter().enumerate() {
+        tally.vector(&format!("prefixes.{client}"), index, || {
+            let prefix = prefix.as_str().unwrap();
+            let key = format!("{prefix}x.y");
+            let config = config(&[(&key, "v")]).unwrap();
+            let given =
+                |client: &str| of_client(&config, client).get("x.y").is_some_and(|value| value == "v");
+            match client.as_str() {
+                "consumer" => {
+                    let consumers = ["main_consumer", "restore_consumer", "global_consumer"];
+                    equal(&key, true, consumers.into_iter().all(given))
+                }
+                "main_consumer" | "restore_consumer" | "global_consumer" | "producer" | "admin" => {
+                    equal(&key, true, given(client))
+                }
+                // For internal topics, and for the code of the user: no client gets them.
+                _ => equal(&key, false, given("main_consumer")),
+            }
+        });
+    }
+}
+
+fn client_defaults(tally: &mut Tally, list: &Value) {
+    for (guarantee, clients) in list.as_object().unwrap() {
         let config = config(&[("processing.guarantee", guarantee)]).unwrap();
-        let interval = clients["streams"]["commit.interval.ms"].as_u64().unwrap();
-        assert_eq!(config.commit_interval, Duration::from_millis(interval));
-        for (client, settings) in
-            clients.as_object().unwrap().iter().filter(|(client, _)| *client != "streams")
-        {
-            let ours = of_client(&config, client);
-            let expected: BTreeMap<String, String> = settings["passed"]
-                .as_object()
-                .unwrap()
-                .iter()
-                .filter(|(key, _)| !NOT_PASSED.contains(&key.as_str()))
-                .map(|(key, value)| (key.clone(), text(value)))
-                .filter(|(key, value)| !TUNING.contains(&(key, value)))
-                .collect();
-            assert_eq!(ours, expected, "{guarantee} {client}");
+        for (index, (client, settings)) in clients.as_object().unwrap().iter().enumerate() {
+            tally.vector(&format!("client_defaults.{guarantee}.{client}"), index, || match client.as_str() {
+                "streams" => {
+                    let interval = Duration::from_millis(settings["commit.interval.ms"].as_u64().unwrap());
+                    equal("commit interval", interval, config.commit_interval)
+                }
+                client => defaults_of_client(&config, client, settings),
+            });
         }
     }
+}
+
+fn defaults_of_client(config: &StreamsConfig, client: &str, settings: &Value) -> Verdict {
+    let passed = settings["passed"].as_object().unwrap().iter();
+    let expected: BTreeMap<String, String> = passed
+        .filter(|(key, _)| !NOT_PASSED.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), text(value)))
+        .filter(|(key, value)| !TUNING.contains(&(key, value)))
+        .collect();
+    equal("settings", expected, of_client(config, client))
 }
 
 /// Rows where a client is given something else than by Kafka Streams, on purpose.
@@ -176,37 +194,35 @@ fn differs(guarantee: &str, key: &str) -> bool {
     }
 }
 
-#[test]
-fn settings_reach_the_clients_as_in_kafka_streams() {
-    let golden = golden();
-    let mut compared = 0;
-    for row in golden["override_outcomes"].as_array().unwrap() {
-        let guarantee = row["processing.guarantee"].as_str().unwrap();
-        let (key, value) = (row["set"].as_str().unwrap(), row["to"].as_str().unwrap());
-        if differs(guarantee, key) {
-            continue;
-        }
-        let config = config(&[("processing.guarantee", guarantee), (key, value)]);
-        if row["error"].is_string() {
-            assert!(config.is_err(), "{guarantee} {key} = {value} must be refused");
-            continue;
-        }
-        let config = config.unwrap_or_else(|error| panic!("{guarantee} {key}: {error}"));
-        let prefixes = ["main.consumer.", "restore.consumer.", "global.consumer.", "consumer.", "producer."];
-        let setting = prefixes.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key);
-        for client in ["main_consumer", "restore_consumer", "global_consumer", "producer"] {
-            let ours = of_client(&config, client).remove(setting);
-            let expected = Some(&row[client]).filter(|value| !value.is_null()).map(text);
-            let expected = expected.filter(|value| !TUNING.contains(&(setting, value)));
-            assert_eq!(ours, expected, "{guarantee} {key} = {value}: {client}");
-            compared += 1;
-        }
+fn override_outcome(row: &Value) -> Verdict {
+    let guarantee = row["processing.guarantee"].as_str().unwrap();
+    let (key, value) = (row["set"].as_str().unwrap(), row["to"].as_str().unwrap());
+    if differs(guarantee, key) {
+        return Ok(());
     }
-    assert!(compared > 700, "{compared} compared");
+    let config =
+        match (config(&[("processing.guarantee", guarantee), (key, value)]), row["error"].is_string()) {
+            (Err(_), true) => return Ok(()),
+            (Ok(config), false) => config,
+            (Ok(_), true) => return equal(key, "refused", "accepted"),
+            (Err(error), false) => {
+                let expected = "accepted".to_owned();
+                return Err(Difference { what: key.to_owned(), expected, got: error });
+            }
+        };
+    let prefixes = ["main.consumer.", "restore.consumer.", "global.consumer.", "consumer.", "producer."];
+    let setting = prefixes.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key);
+    for client in ["main_consumer", "restore_consumer", "global_consumer", "producer"] {
+        let ours = of_client(&config, client).remove(setting);
+        let expected = Some(&row[client]).filter(|value| !value.is_null()).map(text);
+        let expected = expected.filter(|value| !TUNING.contains(&(setting, value)));
+        equal(&format!("{guarantee} {key} = {value}: {client}"), expected, ours)?;
+    }
+    Ok(())
 }
 
-#[test]
-fn exactly_once_never_reads_uncommitted_and_ids_are_the_runtimes() {
+/// What no setting of the user changes: isolation with exactly once, and the ids that the runtime gives.
+fn exactly_once_never_reads_uncommitted() -> Verdict {
     let config = config(&[
         ("processing.guarantee", "exactly_once_v2"),
         ("main.consumer.isolation.level", "read_uncommitted"),
@@ -217,12 +233,13 @@ fn exactly_once_never_reads_uncommitted_and_ids_are_the_runtimes() {
     ])
     .unwrap();
     let consumer = config.consumer_properties();
-    assert_eq!(consumer["isolation.level"], "read_committed");
-    assert_eq!(config.group_instance_id(), Some("gi"));
-    assert!(!consumer.contains_key("group.instance.id"));
-    assert!(!consumer.contains_key("group.id") && !consumer.contains_key("client.id"));
-    assert!(!config.producer_properties().contains_key("transactional.id"));
-    assert_eq!(config.client_id, "cc");
-    assert_eq!(config.transaction_timeout(), Some(Duration::from_secs(10)));
-    assert_eq!(config.processing_guarantee, ProcessingGuarantee::ExactlyOnceV2);
+    equal("isolation.level", "read_committed", consumer["isolation.level"].as_str())?;
+    equal("instance id", Some("gi"), config.group_instance_id())?;
+    for key in ["group.instance.id", "group.id", "client.id"] {
+        equal(key, None, consumer.get(key))?;
+    }
+    equal("transactional.id", None, config.producer_properties().get("transactional.id"))?;
+    equal("client.id", "cc", config.client_id.as_str())?;
+    equal("transaction.timeout.ms", Some(Duration::from_secs(10)), config.transaction_timeout())?;
+    equal("guarantee", true, config.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2)
 }

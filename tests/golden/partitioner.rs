@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use streams_core::partitioner::{murmur2, partition_for_key};
-use streams_core::serdes::{LongSerde, Serde, SerdeRef, SessionWindowedSerde, StringSerde, TimeWindowedSerde};
+use streams_core::serdes::{
+    LongSerde, Serde, SerdeRef, SessionWindowedSerde, StringSerde, TimeWindowedSerde,
+};
 use streams_core::types::{Window, Windowed};
 use streams_state::format::murmur3;
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use streams_core::serdes::{
-    BooleanSerde, ByteArraySerde, Charset, DoubleSerde, FloatSerde, IntegerSerde, ListSerde, LongSerde, Serde,
-    SerdeError, SerdeRef, SessionWindowedSerde, ShortSerde, StringSerde, TimeWindowedSerde, UuidSerde, VoidSerde,
+    BooleanSerde, ByteArraySerde, Charset, DoubleSerde, FloatSerde, IntegerSerde, ListSerde, LongSerde,
+    Serde, SerdeError, SerdeRef, SessionWindowedSerde, ShortSerde, StringSerde, TimeWindowedSerde, UuidSerde,
+    VoidSerde,
 };
 use streams_core::types::{Window, Windowed};
 
@@ -159,7 +160,9 @@ fn judge_group(group: &Value, tally: &mut Tally) {
 
 fn windowed(tally: &mut Tally, group: &Value, name: &str, bare: &str) {
     match bare.split_once('<').map(|(kind, key)| (kind, key.trim_end_matches('>'))) {
-        Some((kind, "String")) => windowed_key::<String>(tally, group, kind, Arc::new(StringSerde::default())),
+        Some((kind, "String")) => {
+            windowed_key::<String>(tally, group, kind, Arc::new(StringSerde::default()))
+        }
         Some((kind, "Long")) => windowed_key::<i64>(tally, group, kind, Arc::new(LongSerde)),
         Some((kind, "Bytes")) => windowed_key::<Vec<u8>>(tally, group, kind, Arc::new(ByteArraySerde)),
         _ => unknown_list(tally, name),
@@ -237,9 +240,11 @@ fn decode<T: Golden>(vector: &Value, read: Result<T, SerdeError>) -> Verdict {
 fn without_text(value: &Value) -> Value {
     match value {
         Value::Array(values) => values.iter().map(without_text).collect(),
-        Value::Object(fields) => {
-            fields.iter().filter(|(name, _)| *name != "text").map(|(k, v)| (k.clone(), without_text(v))).collect()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| *name != "text")
+            .map(|(k, v)| (k.clone(), without_text(v)))
+            .collect(),
         other => other.clone(),
     }
 }

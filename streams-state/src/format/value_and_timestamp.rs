@@ -32,11 +32,11 @@ impl<'a> ValueAndTimestamp<'a> {
         Ok(Self { timestamp: reader.i64("timestamp")?, value: reader.rest() })
     }
 
-    /// Whether `new` in place of `self` says nothing new: the same value, not earlier. Such a write is skipped, so
-    /// that the timestamp stays the one from which on the value is valid.
+    /// Whether `new` in place of `self` says nothing new: the same value, later. Such a write is skipped, so that the
+    /// timestamp stays the one from which on the value is valid.
     #[must_use]
     pub fn same_value_and_time_increasing(&self, new: &Self) -> bool {
-        self.value == new.value && new.timestamp >= self.timestamp
+        self.value == new.value && new.timestamp > self.timestamp
     }
 }
 
@@ -57,6 +57,7 @@ mod tests {
         );
         assert!(row.same_value_and_time_increasing(&ValueAndTimestamp { timestamp: 3, ..row }));
         assert!(!ValueAndTimestamp { timestamp: 3, ..row }.same_value_and_time_increasing(&row));
-        assert!(!row.same_value_and_time_increasing(&ValueAndTimestamp { value: b"w", ..row }));
+        assert!(!row.same_value_and_time_increasing(&row));
+        assert!(!row.same_value_and_time_increasing(&ValueAndTimestamp { timestamp: 3, value: b"w" }));
     }
 }

@@ -11,7 +11,6 @@ mod list;
 pub mod named;
 mod null_probe;
 mod primitives;
-mod windowed_keys;
 mod windowed;
 
 use std::sync::Arc;
@@ -26,8 +25,7 @@ pub use named::{
     UuidSerde, VoidSerde,
 };
 pub use primitives::{Json, Raw};
-pub use windowed_keys::{SessionWindowedSerde, TimeWindowedSerde};
-pub use windowed::TimeWindowed;
+pub use windowed::{SessionWindowed, SessionWindowedSerde, TimeWindowed, TimeWindowedSerde};
 
 /// Why bytes could not be made or read.
 #[derive(Debug, thiserror::Error)]

@@ -40,7 +40,11 @@ pub(super) fn buffer_value(vector: &Value) -> Verdict {
     let text = |field: &str| vector[field].as_str().unwrap().to_owned();
     equal("value", text("buffer_value_hex"), written(|out| value.encode(out)))?;
     equal("changelog", text("changelog_value_hex"), written(|out| value.encode_changelog(time, out)))?;
-    equal("version", text("changelog_header_v"), format!("{:02x}", streams_state::format::buffer_value::VERSION))?;
+    equal(
+        "version",
+        text("changelog_header_v"),
+        format!("{:02x}", streams_state::format::buffer_value::VERSION),
+    )?;
     let resident = u64::try_from(number(vector, "resident_size_estimate")).unwrap();
     equal("resident size", resident, value.resident_bytes())?;
     let stored = bytes(vector, "buffer_value_hex");

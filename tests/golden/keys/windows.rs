@@ -36,7 +36,11 @@ pub(super) fn window_key(vector: &Value) -> Verdict {
     equal("window", Ok(expected), window)?;
     let topic_key = written(|out| window_key::encode_topic_key(&key, row.start, out));
     equal("topic_key", vector["topic_key"].as_str().unwrap().to_owned(), topic_key)?;
-    equal("read topic key", Ok((&key[..], row.start)), window_key::decode_topic_key(&bytes(vector, "topic_key")))
+    equal(
+        "read topic key",
+        Ok((&key[..], row.start)),
+        window_key::decode_topic_key(&bytes(vector, "topic_key")),
+    )
 }
 
 fn again(store_key: &[u8], write: impl FnOnce(WindowKey<'_>, &mut Vec<u8>)) -> String {
