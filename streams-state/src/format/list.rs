@@ -20,7 +20,7 @@ const LAYOUT: &str = "list";
 const NULL: i32 = -1;
 
 /// How many bytes of a last element may be missing.
-pub const PADDING_MAX: usize = 1 << 20;
+pub const PADDING_MAX: usize = 1 << 16;
 
 /// One element as read: `None` is null. Owned only if bytes were missing.
 pub type Element<'a> = Option<Cow<'a, [u8]>>;
@@ -121,6 +121,9 @@ fn constant_size(mut reader: Reader<'_>, size: usize) -> Result<Vec<Element<'_>>
         indexes.as_chunks::<4>().0.iter().map(|index| i32::from_be_bytes(*index)).collect();
     nulls.sort_unstable();
     let count = reader.length("count")?;
+    if size == 0 && count > nulls.len() {
+        return Err(reader.error(format!("{count} elements of no size")));
+    }
     // Each element is in the bytes or among the nulls, so a false count ends with an error before it costs memory.
     let mut elements = Vec::with_capacity(count.min(nulls.len() + reader.left() / size.max(1)));
     for index in 0..count {
@@ -182,6 +185,7 @@ mod tests {
         assert_eq!(problem(b"\0\0\0\0\0\x7f\xff\xff\xff", Some(4)), "element needs 4 bytes, 0 are left");
         assert_eq!(problem(b"\x01\0\0\0\x01\x7f\0\0\0a", None), "element needs 2130706432 bytes, 1 are left");
         assert_eq!(decode(b"\x01\0\0\0\x01\0\0\0\x03a", None).unwrap(), [Some(Cow::Borrowed(&b"a\0\0"[..]))]);
+        assert_eq!(problem(b"\0\0\0\0\0\x7f\xff\xff\xff", Some(0)), "2147483647 elements of no size");
         assert_eq!(problem(b"\0", None), "elements of constant size, and this type has none");
         assert_eq!(problem(b"\x02", None), "flag 2, known are 0 and 1");
     }
