@@ -7,7 +7,7 @@ mod record_cache;
 mod tier;
 
 use crate::error::StateError;
-use crate::types::Timestamp;
+use crate::types::{Headers, Timestamp};
 
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
 
@@ -20,6 +20,8 @@ pub struct ChangelogEntry<'a> {
     pub value: Option<&'a [u8]>,
     /// Timestamp of the changelog record.
     pub timestamp: Timestamp,
+    /// Headers of the changelog record: none, except in stores that log those of the update.
+    pub headers: &'a Headers,
 }
 
 /// A store that may hold updates back until a flush, for the node that forwards them then.
