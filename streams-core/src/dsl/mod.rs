@@ -16,6 +16,7 @@ mod upstream;
 // What users write: streams and tables.
 mod branched;
 mod builder;
+mod foreign_key_join;
 mod global_table;
 mod grouped;
 mod stream;
@@ -34,6 +35,7 @@ mod optimize;
 pub use branched::BranchedKStream;
 pub use builder::StreamsBuilder;
 pub use data::Data;
+pub use foreign_key_join::TableJoined;
 pub use global_table::GlobalKTable;
 pub use grouped::KGroupedStream;
 pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};

@@ -22,7 +22,7 @@ use streams_core::topology::{Topology, TopologyError};
 
 use self::lookups::{join, join_global};
 use self::streams::{on_stream, split};
-use self::tables::{on_grouped, on_grouped_rows, on_table};
+use self::tables::{foreign_key_join, on_grouped, on_grouped_rows, on_table};
 use super::golden::{Step, Unsupported, store_builder};
 
 /// What a step gives.
@@ -168,6 +168,9 @@ fn run(
         (Some(Item::Rows(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
         (Some(Item::Stream(stream)), Some(Item::Global(table))) => join_global(stream.clone(), table, step),
         (Some(Item::Rows(stream)), Some(Item::Global(table))) => join_global(stream.clone(), table, step),
+        (Some(Item::Table(one)), Some(Item::Table(two))) if step.has("fk") => {
+            foreign_key_join(one.clone(), two, step)
+        }
         (Some(_), Some(_)) => Err(Unsupported(format!("{} of these two", step.op()))),
         (Some(Item::Stream(stream)), None) => on_stream(stream.clone(), step),
         (Some(Item::Rows(stream)), None) => on_stream(stream.clone(), step),
