@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use streams_state::serdes::{Raw, Serde, SerdeRef};
+use streams_state::serdes::{HeadersAside, Raw, Serde, SerdeRef};
 use streams_state::store::{KeyValueOptions, KeyValueStore};
 
 use crate::operators::SubscriptionStore;
@@ -159,8 +159,10 @@ pub(crate) fn subscription_store(name: &Arc<str>) -> GraphStore {
             logging: open.logging,
             tier_max_bytes: open.tier_max_bytes,
         };
-        let store = SubscriptionStore::new(options, open.engine, Arc::new(Raw), Arc::new(Raw))?;
-        Ok(StoreInstance::new(store.log_headers()))
+        let rows = Arc::new(HeadersAside(Arc::new(Raw)));
+        let store = SubscriptionStore::new(options, open.engine, Arc::new(Raw), rows)?;
+        // As in Kafka Streams, rows in memory keep the headers of their records; rows on disk do not.
+        Ok(StoreInstance::new(store.with_headers(open.in_memory)))
     });
     let spec = store_spec(name.clone(), StoreKind::TimestampedKeyValue, factory);
     GraphStore { spec, identity: Arc::new(()), default_place: true }

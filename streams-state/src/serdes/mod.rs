@@ -3,6 +3,7 @@
 //! [`Serde`] is the trait, [`Auto`] the default: Java's layouts for the types that Java has, JSON for the rest.
 
 mod auto;
+mod headers_aside;
 mod null_probe;
 mod primitives;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use crate::format::FormatError;
 
 pub use auto::Auto;
+pub use headers_aside::HeadersAside;
 pub use primitives::{Json, Raw};
 
 /// Why bytes could not be made or read.

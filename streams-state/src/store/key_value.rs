@@ -81,6 +81,7 @@ pub struct KeyValueStore<K, V> {
     cache: RecordCache<V>,
     send_old_values: bool,
     log_headers: bool,
+    keep_headers: bool,
     log: ChangelogBuffer,
     ordered: OrderedKeys,
     /// Updates written out and not committed.
@@ -117,6 +118,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             cache: RecordCache::new(),
             send_old_values: false,
             log_headers: false,
+            keep_headers: false,
             log: ChangelogBuffer::default(),
             ordered: OrderedKeys::default(),
             uncommitted: 0,
@@ -129,10 +131,16 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         })
     }
 
-    /// Changelog records carry the headers of the updates, as those of foreign-key subscriptions do.
-    pub fn log_headers(mut self) -> Self {
-        self.log_headers = true;
+    /// Header-aware: changelog records carry the headers of the updates. `keep` says whether rows should have
+    /// them, too; making such rows ([`ValueAndHeaders`](crate::types::ValueAndHeaders)) is up to who writes them.
+    pub fn with_headers(mut self, keep: bool) -> Self {
+        (self.log_headers, self.keep_headers) = (true, keep);
         self
+    }
+
+    /// Whether rows should have the headers of the updates.
+    pub fn keeps_headers(&self) -> bool {
+        self.keep_headers
     }
 
     /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.

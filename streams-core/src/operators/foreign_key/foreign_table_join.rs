@@ -51,7 +51,7 @@ impl<K: 'static, KO: 'static, VO> ForeignTableJoin<K, KO, VO> {
         let (keys, subscribers) = (&self.keys, &mut self.subscribers);
         let mut found = Ok(());
         let scanned = self.store.borrow_mut().prefix_scan(&prefix, &mut |_, row, _| {
-            match subscriber(keys, row) {
+            match subscriber(keys, &row.value) {
                 Ok(subscriber) => subscribers.push(subscriber),
                 Err(error) => {
                     found = Err(error);

@@ -9,10 +9,11 @@ use streams_state::format::subscription_response::SubscriptionResponse;
 use streams_state::format::subscription_wrapper::{Instruction, SubscriptionWrapper};
 use streams_state::serdes::{Serde, SerdeError, SerdeRef};
 use streams_state::store::KeyValueStore;
+use streams_state::types::ValueAndHeaders;
 
 /// The store of subscriptions: combined key -> subscription, both as bytes
 /// (`format::combined_key`, `format::subscription_wrapper`).
-pub(crate) type SubscriptionStore = KeyValueStore<Vec<u8>, Vec<u8>>;
+pub(crate) type SubscriptionStore = KeyValueStore<Vec<u8>, ValueAndHeaders<Vec<u8>>>;
 
 /// A left row's interest in the foreign key that is the record's key.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use streams_state::format::combined_key::CombinedKey;
 use streams_state::format::subscription_wrapper::{Instruction, SubscriptionWrapper};
 use streams_state::serdes::{SerdeError, SerdeRef};
+use streams_state::types::{Headers, ValueAndHeaders};
 
 use super::{Subscription, SubscriptionStore};
 use crate::error::NodeResult;
@@ -69,7 +70,11 @@ impl<K: 'static, KO: 'static> Push<Option<KO>, Subscription<K>> for Subscription
             Err(error) => return context.processing_failed(&self.name, error.into()),
         };
         let update = update_context(context, &record);
-        let put = self.store.borrow_mut().put(&self.combined, row, record.timestamp, &update);
+        let mut store = self.store.borrow_mut();
+        let headers = if store.keeps_headers() { record.headers.clone() } else { Headers::EMPTY };
+        let row = row.map(|value| ValueAndHeaders { value, headers });
+        let put = store.put(&self.combined, row, record.timestamp, &update);
+        drop(store);
         put.map_err(|error| context.state_error(&self.name, error))?;
         self.outputs.forward(context, record)
     }
