@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-use kstreams::testing::{DriverConfig, ProducedRecord, TopologyTestDriver};
+use kstreams::testing::{DriverConfig, ProducedRecord, TestVersion, TopologyTestDriver};
 use kstreams::topic::Store;
 use kstreams::topology::Topology;
 use kstreams::types::{Header, Headers, ValueAndHeaders};
@@ -175,6 +175,10 @@ fn header(header: &Header) -> Value {
 fn stores(driver: &TopologyTestDriver) -> BTreeMap<String, Value> {
     let mut stores = BTreeMap::new();
     for name in driver.store_names() {
+        if let Some(rows) = versions(driver, &name) {
+            stores.insert(name.to_string(), json!({ "type": "versioned", "rows": rows }));
+            continue;
+        }
         let rows: Vec<Value> = if let Some(store) = driver.find_store(&Store::<String, String>::named(&*name))
         {
             store.all().into_iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
@@ -219,6 +223,23 @@ fn subscription(key: &[u8], row: &ValueAndHeaders<Vec<u8>>, timestamp: i64) -> V
     }
     if let Some(partition) = wrapper.primary_partition {
         row["primaryPartition"] = partition.into();
+    }
+    row
+}
+
+/// The versions of a versioned store; `None` if it is none.
+fn versions(driver: &TopologyTestDriver, name: &str) -> Option<Vec<Value>> {
+    if let Some(store) = driver.find_versioned_store(&Store::<Text, String>::named(name)) {
+        return Some(store.all().into_iter().map(|(key, version)| version_row(&key, &version)).collect());
+    }
+    let store = driver.find_versioned_store(&Store::<Text, i64>::named(name))?;
+    Some(store.all().into_iter().map(|(key, version)| version_row(&key, &version)).collect())
+}
+
+fn version_row<V: ToString>(key: &Text, version: &TestVersion<V>) -> Value {
+    let mut row = json!({ "key": key, "value": version.value.to_string(), "timestamp": version.valid_from });
+    if let Some(valid_to) = version.valid_to {
+        row["validTo"] = json!(valid_to);
     }
     row
 }

@@ -274,6 +274,10 @@ impl StreamsBuilder {
         let prefix = format!("{}-", topic.name());
         let (mut store, named) = materialize(&mut graph, materialized, keys.clone(), rows, &prefix);
         store.spec.global = global;
+        let versioned = store.is_versioned();
+        if versioned && global {
+            graph.faults.push(format!("the global table of `{}` cannot be versioned", topic.name()));
+        }
         let store_name = store.spec.name.clone();
         let source_name = graph.name_with_suffix_or(&consumed.name, "-source", names::SOURCE);
         let name = graph.name_or(&consumed.name, names::TABLE_SOURCE);
@@ -293,8 +297,9 @@ impl StreamsBuilder {
             reuse_topic: false,
         };
         let fork = Fork::allowed::<K, Change<V>>();
-        let node = graph
-            .add(&[Graph::ROOT], GraphNode::new(name.clone(), GraphKind::TableSource(node), fork.clone()));
+        let mut node = GraphNode::new(name.clone(), GraphKind::TableSource(node), fork.clone());
+        node.versioned = Some(versioned);
+        let node = graph.add(&[Graph::ROOT], node);
         drop(graph);
         let up = Upstream::new(&self.graph, node, name, [source_name].into(), fork);
         AddedTable { up, table, store: store_name, keys }

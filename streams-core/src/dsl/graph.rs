@@ -167,6 +167,8 @@ pub(crate) struct GraphNode {
     pub(crate) keeps_null_keys: bool,
     /// Types of keys and values that come out; known where repartitions may be moved to.
     pub(crate) types: Option<(TypeId, TypeId)>,
+    /// Whether what comes out is a versioned table; `None`: as what goes in.
+    pub(crate) versioned: Option<bool>,
     pub(crate) fork: Fork,
 }
 
@@ -184,6 +186,7 @@ impl GraphNode {
             merge: false,
             keeps_null_keys: false,
             types: None,
+            versioned: None,
             fork,
         }
     }
@@ -381,6 +384,13 @@ impl Graph {
         state.send_old = granted;
         state.materialized |= granted && matches!(state.kind, TableKind::Source);
         granted
+    }
+
+    /// Whether what comes out of `node` is a versioned table: because its store is, or because all tables above are.
+    pub(crate) fn is_versioned(&self, node: GraphId) -> bool {
+        let (node, root) = (self.node(node), node == Self::ROOT);
+        let inherited = || !root && node.parents.iter().all(|parent| self.is_versioned(*parent));
+        node.versioned.unwrap_or_else(inherited)
     }
 
     /// The topics of these source nodes must have the same number of partitions.

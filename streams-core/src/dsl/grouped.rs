@@ -254,6 +254,7 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
         let store_name = store.spec.name.clone();
         let name = self.up.graph().name_or(&self.up.pending, prefix);
         let up = self.repartitioned(&store_name, named_store);
+        let versioned = store.is_versioned();
         let table = up.graph().add_table(TableKind::Aggregate, Some(store), true);
         let fork = Fork::allowed::<K, Change<A>>();
         let node_store = store_name.clone();
@@ -273,7 +274,9 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
             })))
         });
         let kind = GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
-        let id = up.graph().add(&[up.node], GraphNode::new(name.clone(), kind, fork.clone()));
+        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
+        node.versioned = Some(versioned);
+        let id = up.graph().add(&[up.node], node);
         KTable::stored(up.moved_to(id, name, fork, false), table, keys, Some(rows), store_name)
     }
 

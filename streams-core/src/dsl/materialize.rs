@@ -7,6 +7,7 @@ use streams_state::serdes::SerdeRef;
 use super::graph::Graph;
 use super::options::Materialized;
 use super::stores::{GraphStore, key_value_factory, store_spec};
+use super::versioned::versioned_factory;
 use crate::topology::StoreKind;
 
 /// The store of a table, and whether it has a name of the user's. An unnamed store uses up a number.
@@ -18,6 +19,7 @@ pub(crate) fn materialize<K: 'static, V: Clone + 'static>(
     prefix: &str,
 ) -> (GraphStore, bool) {
     let named = materialized.name.is_some();
+    materialized.check_history(graph);
     let name: Arc<str> = match &materialized.name {
         Some(name) => {
             graph.check_name(name);
@@ -32,11 +34,17 @@ pub(crate) fn materialize<K: 'static, V: Clone + 'static>(
             name
         }
     };
-    let mut spec = store_spec(name, StoreKind::TimestampedKeyValue, key_value_factory(keys, values, true));
+    let mut spec = match materialized.history {
+        None => store_spec(name, StoreKind::TimestampedKeyValue, key_value_factory(keys, values, true)),
+        Some(history) => {
+            let kind = StoreKind::Versioned { history: history.retention };
+            store_spec(name, kind, versioned_factory(keys, values, history))
+        }
+    };
     spec.in_memory = materialized.in_memory == Some(true);
     spec.logging = materialized.logging;
-    spec.caching = materialized.caching;
+    spec.caching = materialized.caching && materialized.history.is_none();
     spec.changelog_config = materialized.changelog_config;
-    let default_place = materialized.in_memory.is_none();
+    let default_place = materialized.in_memory.is_none() && materialized.history.is_none();
     (GraphStore { spec, identity: Arc::new(()), default_place }, named)
 }

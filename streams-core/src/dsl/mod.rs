@@ -13,6 +13,7 @@ mod graph;
 mod materialize;
 mod names;
 mod upstream;
+mod versioned;
 // What users write: streams and tables.
 mod branched;
 mod builder;

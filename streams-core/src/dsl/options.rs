@@ -222,6 +222,16 @@ pub struct Materialized<K, V> {
     pub(crate) caching: bool,
     pub(crate) logging: bool,
     pub(crate) changelog_config: BTreeMap<String, String>,
+    pub(crate) history: Option<History>,
+}
+
+/// How long a versioned table keeps the versions of its rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct History {
+    /// In milliseconds of stream time.
+    pub(crate) retention: Timestamp,
+    /// Milliseconds of history that expire together.
+    pub(crate) segment_interval: Timestamp,
 }
 
 impl<K, V> Materialized<K, V> {
@@ -235,6 +245,7 @@ impl<K, V> Materialized<K, V> {
             caching: true,
             logging: true,
             changelog_config: BTreeMap::new(),
+            history: None,
         }
     }
 

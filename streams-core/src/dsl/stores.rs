@@ -114,6 +114,13 @@ pub(crate) struct GraphStore {
     pub(crate) default_place: bool,
 }
 
+impl GraphStore {
+    /// Whether the store keeps the history of its rows.
+    pub(crate) fn is_versioned(&self) -> bool {
+        matches!(self.spec.kind, StoreKind::Versioned { .. })
+    }
+}
+
 /// A spec with Kafka Streams' defaults for a store that a processor uses.
 pub(crate) fn store_spec(name: Arc<str>, kind: StoreKind, factory: StoreFactory) -> StoreSpec {
     StoreSpec {

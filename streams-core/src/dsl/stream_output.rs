@@ -347,10 +347,13 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             }
         };
         let make = table_source::<K, V, T>(keys.clone(), store_name.clone());
+        let versioned = store.is_versioned();
         let table = up.graph().add_table(TableKind::Source, Some(store), queryable);
         let fork = Fork::allowed::<K, streams_state::types::Change<T>>();
         let kind = GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
-        let id = up.graph().add(&[up.node], GraphNode::new(name.clone(), kind, fork.clone()));
+        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
+        node.versioned = Some(versioned);
+        let id = up.graph().add(&[up.node], node);
         KTable::stored(up.moved_to(id, name, fork, false), table, keys, Some(rows), store_name)
     }
 }

@@ -9,6 +9,7 @@ use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableId, Tab
 use super::materialize::materialize;
 use super::names;
 use super::options::Materialized;
+use super::stores::GraphStore;
 use super::stream::KStream;
 use super::upstream::{Changes, Upstream, operator};
 use crate::error::NodeResult;
@@ -167,6 +168,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
             Ok(Box::new(FilterGetter { parent: parent(builder, node)?, predicate: through.clone() }))
         });
+        let versioned = self.up.graph().is_versioned(self.up.node);
         // Old values, where they come for free, spare needless deletes.
         let send_old = self.up.graph().send_old_values(self.table, false);
         let make = move |store: Option<Arc<str>>| -> MakeProcessor {
@@ -178,6 +180,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                     predicate: predicate.clone(),
                     store,
                     send_old: plan.send_old,
+                    versioned,
                     updates,
                 })))
             })
@@ -274,6 +277,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     ) -> KTable<K, V2> {
         let mut graph = self.up.graph();
         let (mut keys, mut values, mut store) = (self.keys.clone(), values, None);
+        let kept = materialized.is_some();
         if let Some(mut materialized) = materialized {
             keys = materialized.keys.take().unwrap_or(keys);
             let rows = materialized.rows(values);
@@ -281,12 +285,14 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             if materialized.name.is_some() {
                 store = Some(materialize(&mut graph, materialized, keys.clone(), rows, prefix).0);
             } else {
+                materialized.check_history(&mut graph);
                 // Kafka Streams uses up a number here, and names must agree.
                 graph.new_store_name(prefix);
             }
         }
         let name = graph.name_or(&self.up.pending, prefix);
         let store_name = store.as_ref().map(|store| store.spec.name.clone());
+        let versioned = store.as_ref().is_some_and(GraphStore::is_versioned);
         let materialized = store.is_some();
         let table = graph.add_table(TableKind::Derived { parent: self.table }, store, materialized);
         graph.table_mut(table).send_old = send_old;
@@ -297,7 +303,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             stores: Vec::new(),
             connect: Vec::new(),
         };
-        let id = graph.add(&[self.up.node], GraphNode::new(name.clone(), kind, fork.clone()));
+        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
+        node.versioned = kept.then_some(versioned);
+        let id = graph.add(&[self.up.node], node);
         drop(graph);
         let up = self.up.moved_to(id, name, fork, false);
         match store_name {

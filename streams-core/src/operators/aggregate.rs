@@ -163,10 +163,11 @@ where
             (old, new, time)
         });
         let ((old, new, time), put) = result.map_err(|error| context.state_error(&self.name, error))?;
+        let Some(is_latest) = put.accepted(context, &self.name) else { return Ok(()) };
         if !wanted {
             return Ok(());
         }
-        let change = Change { old, new, is_latest: put.is_latest() };
+        let change = Change { old, new, is_latest };
         self.updates.forward(context, Record { key, value: change, timestamp: time, headers })
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use streams_state::types::{Headers, RecordContext, TaskId, Timestamp};
 
 use crate::error::BoxError;
-use crate::processor::{Downstream, Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};
+use crate::processor::{
+    Downstream, Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef, VersionedStoreRef,
+};
 use crate::record::Record;
 use crate::topic::Store;
 
@@ -100,6 +102,21 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
         V2: 'static,
     {
         self.0.store(store)
+    }
+
+    /// The connected versioned store `store`.
+    ///
+    /// # Errors
+    /// The store is not connected, or is no versioned store of these types.
+    pub fn versioned_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<VersionedStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.0.versioned_store(store)
     }
 
     /// The connected store of this name, as the type `S` it was made with.

@@ -16,6 +16,8 @@ pub(crate) struct TableFilter<K, V, F> {
     pub(crate) predicate: Arc<F>,
     pub(crate) store: Option<TableStore<K, V>>,
     pub(crate) send_old: bool,
+    /// The table filtered is versioned: a row out of order must go on even if it is a deletion of nothing.
+    pub(crate) versioned: bool,
     pub(crate) updates: Updates<K, V>,
 }
 
@@ -37,16 +39,17 @@ where
                 row.map(|(value, _)| value)
             }
         };
-        if self.send_old && old.is_none() && new.is_none() {
+        if !self.versioned && self.send_old && old.is_none() && new.is_none() {
             return Ok(());
         }
         let put = match &self.store {
             Some(store) => store
                 .put(&key, new.clone(), timestamp, &update)
                 .map_err(|error| context.state_error(&self.name, error))?,
-            None => TablePut::Latest,
+            None => TablePut::passed_on(change.is_latest),
         };
-        let change = Change { old, new, is_latest: put.is_latest() };
+        let Some(is_latest) = put.accepted(context, &self.name) else { return Ok(()) };
+        let change = Change { old, new, is_latest };
         self.updates.forward(context, Record { key, value: change, timestamp, headers })
     }
 }

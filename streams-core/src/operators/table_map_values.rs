@@ -41,9 +41,10 @@ where
             Some(store) => store
                 .put(&key, new.clone(), timestamp, &update)
                 .map_err(|error| context.state_error(&self.name, error))?,
-            None => TablePut::Latest,
+            None => TablePut::passed_on(change.is_latest),
         };
-        let change = Change { old, new, is_latest: put.is_latest() };
+        let Some(is_latest) = put.accepted(context, &self.name) else { return Ok(()) };
+        let change = Change { old, new, is_latest };
         self.updates.forward(context, Record { key, value: change, timestamp, headers })
     }
 }

@@ -41,12 +41,10 @@ where
             Some(store) => {
                 let new = if wanted { value.clone() } else { None };
                 let want_old = wanted && self.send_old;
-                let updated = store.update(&key, &update, |row| {
-                    let old = std::mem::replace(row, value.map(|value| (value, timestamp)));
-                    old.filter(|_| want_old).map(|(old, _)| old)
-                });
-                let (old, put) = updated.map_err(|error| context.state_error(&self.name, error))?;
-                Change { old, new, is_latest: put.is_latest() }
+                let replaced = store.replace(&key, value, &update, want_old);
+                let (old, put) = replaced.map_err(|error| context.state_error(&self.name, error))?;
+                let Some(is_latest) = put.accepted(context, &self.name) else { return Ok(()) };
+                Change { old, new, is_latest }
             }
         };
         if !wanted {

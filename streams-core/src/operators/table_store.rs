@@ -5,27 +5,53 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::error::StateError;
-use streams_state::store::KeyValueStore;
-use streams_state::types::{RecordContext, Timestamp};
+use streams_state::store::{KeyValueStore, VersionedPut, VersionedStore};
+use streams_state::types::{Change, RecordContext, Timestamp};
 
 use super::Updates;
 use super::value_getter::RowRef;
 use crate::error::NodeResult;
-use crate::processor::{Outputs, TaskBuilder};
-use streams_state::types::Change;
+use crate::processor::{DropReason, Outputs, TaskBuilder, TaskContext};
 
 /// What became of an update.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a refused update must not be sent on"]
 pub(crate) enum TablePut {
     /// It is the row's latest version.
     Latest,
+    /// The row has a later version: only in versioned tables.
+    Older,
+    /// It came later than the history retention admits, and changed nothing: only in versioned tables.
+    Refused,
 }
 
 impl TablePut {
-    /// Whether the update is the row's latest version.
-    pub(crate) fn is_latest(self) -> bool {
+    /// What a node without a store makes of the update that it got.
+    pub(crate) fn passed_on(is_latest: bool) -> Self {
+        if is_latest { Self::Latest } else { Self::Older }
+    }
+
+    /// Whether the update is the row's latest version. `None`: it was refused, which is counted here, and must not
+    /// be sent on.
+    #[inline]
+    pub(crate) fn accepted(self, context: &mut TaskContext, node: &str) -> Option<bool> {
         match self {
-            Self::Latest => true,
+            Self::Latest => Some(true),
+            Self::Older => Some(false),
+            Self::Refused => {
+                context.drop_record(node, DropReason::Late);
+                None
+            }
+        }
+    }
+}
+
+impl From<VersionedPut> for TablePut {
+    fn from(put: VersionedPut) -> Self {
+        match put {
+            VersionedPut::Latest => Self::Latest,
+            VersionedPut::Older { .. } => Self::Older,
+            VersionedPut::Refused => Self::Refused,
         }
     }
 }
@@ -34,12 +60,15 @@ impl TablePut {
 pub(crate) enum TableStore<K, V> {
     /// Latest value and timestamp of each key.
     KeyValue(Rc<RefCell<KeyValueStore<K, V>>>),
+    /// All versions of each key, for a time.
+    Versioned(Rc<RefCell<VersionedStore<K, V>>>),
 }
 
 impl<K, V> Clone for TableStore<K, V> {
     fn clone(&self) -> Self {
         match self {
             Self::KeyValue(store) => Self::KeyValue(store.clone()),
+            Self::Versioned(store) => Self::Versioned(store.clone()),
         }
     }
 }
@@ -47,7 +76,10 @@ impl<K, V> Clone for TableStore<K, V> {
 impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
     /// The store `name` of the task, for `node`.
     pub(crate) fn open(builder: &TaskBuilder<'_>, node: &str, name: &str) -> NodeResult<Self> {
-        builder.store(node, name).map(Self::KeyValue)
+        match builder.store(node, name) {
+            Ok(store) => Ok(Self::Versioned(store)),
+            Err(_) => builder.store(node, name).map(Self::KeyValue),
+        }
     }
 
     /// Where the updates of the table go: into the store's cache, or at once to `outputs`.
@@ -61,6 +93,7 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
     ) -> Updates<K, V> {
         match self {
             Self::KeyValue(store) => Updates::new(builder, node, store, name, outputs, send_old),
+            Self::Versioned(_) => Updates::AtOnce(outputs),
         }
     }
 
@@ -71,6 +104,26 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
                 visit(store.borrow_mut().get(key)?);
                 Ok(())
             }
+            Self::Versioned(store) => {
+                visit(store.borrow_mut().get(key)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows the row that `key` had at `timestamp` to `visit`, once; that of today if the table keeps no history.
+    pub(crate) fn read_as_of(
+        &self,
+        key: &K,
+        timestamp: Timestamp,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> Result<(), StateError> {
+        match self {
+            Self::KeyValue(_) => self.read(key, visit),
+            Self::Versioned(store) => {
+                visit(store.borrow_mut().get_as_of(key, timestamp)?);
+                Ok(())
+            }
         }
     }
 
@@ -78,6 +131,9 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
     pub(crate) fn get(&self, key: &K) -> Result<Option<(V, Timestamp)>, StateError> {
         match self {
             Self::KeyValue(store) => {
+                Ok(store.borrow_mut().get(key)?.map(|(value, timestamp)| (value.clone(), timestamp)))
+            }
+            Self::Versioned(store) => {
                 Ok(store.borrow_mut().get(key)?.map(|(value, timestamp)| (value.clone(), timestamp)))
             }
         }
@@ -95,10 +151,37 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
             Self::KeyValue(store) => {
                 store.borrow_mut().put(key, value, timestamp, context).map(|()| TablePut::Latest)
             }
+            Self::Versioned(store) => store.borrow_mut().put(key, value, timestamp).map(TablePut::from),
         }
     }
 
-    /// Changes the row of `key` in place.
+    /// As [`put`](Self::put), at the time of the record; returns the latest row before, if it is wanted.
+    #[inline]
+    pub(crate) fn replace(
+        &self,
+        key: &K,
+        value: Option<V>,
+        context: &RecordContext,
+        want_old: bool,
+    ) -> Result<(Option<V>, TablePut), StateError> {
+        match self {
+            Self::KeyValue(store) => {
+                let old = store.borrow_mut().update(key, context, |row| {
+                    let old = std::mem::replace(row, value.map(|value| (value, context.timestamp)));
+                    old.filter(|_| want_old).map(|(old, _)| old)
+                })?;
+                Ok((old, TablePut::Latest))
+            }
+            Self::Versioned(store) => {
+                let mut store = store.borrow_mut();
+                let old = if want_old { store.get(key)?.map(|(old, _)| old.clone()) } else { None };
+                Ok((old, store.put(key, value, context.timestamp)?.into()))
+            }
+        }
+    }
+
+    /// Changes the latest row of `key`, in place where there is no history. A deletion has the time of the record, or
+    /// that of the row if it is later.
     #[inline]
     pub(crate) fn update<R>(
         &self,
@@ -108,6 +191,18 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
     ) -> Result<(R, TablePut), StateError> {
         match self {
             Self::KeyValue(store) => Ok((store.borrow_mut().update(key, context, change)?, TablePut::Latest)),
+            Self::Versioned(store) => {
+                let mut store = store.borrow_mut();
+                let mut row = store.get(key)?.map(|(value, timestamp)| (value.clone(), timestamp));
+                let deleted_at =
+                    row.as_ref().map_or(context.timestamp, |(_, time)| context.timestamp.max(*time));
+                let result = change(&mut row);
+                let (value, timestamp) = match row {
+                    Some((value, timestamp)) => (Some(value), timestamp),
+                    None => (None, deleted_at),
+                };
+                Ok((result, store.put(key, value, timestamp)?.into()))
+            }
         }
     }
 }

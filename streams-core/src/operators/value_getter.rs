@@ -35,4 +35,13 @@ impl<K: 'static, V: Clone + 'static> ValueGetter<K, V> for StoreGetter<K, V> {
     fn read(&mut self, key: &K, visit: &mut dyn FnMut(RowRef<'_, V>)) -> Result<(), StateError> {
         self.0.read(key, visit)
     }
+
+    fn read_as_of(
+        &mut self,
+        key: &K,
+        timestamp: Timestamp,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> Result<(), StateError> {
+        self.0.read_as_of(key, timestamp, visit)
+    }
 }

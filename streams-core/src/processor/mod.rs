@@ -14,5 +14,7 @@ pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub use punctuation::{Punctuation, PunctuationType, Punctuations};
 pub(crate) use time_heap::TimeHeap;
 pub(crate) use user::connected_stores;
-pub use user::{ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier, StoreRef};
+pub use user::{
+    ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier, StoreRef, VersionedStoreRef,
+};
 pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use streams_state::store::KeyValueStore;
+use streams_state::store::{KeyValueStore, VersionedStore};
 use streams_state::types::{RecordContext, TaskId, Timestamp};
 
 use super::{Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
@@ -67,6 +67,9 @@ pub struct ProcessorContext<'a, K, V> {
 /// A key-value store in the hands of a processor, which is the only one to use it while it works.
 pub type StoreRef<K, V> = Rc<RefCell<KeyValueStore<K, V>>>;
 
+/// A versioned store in the hands of a processor. From [`ProcessorContext::versioned_store`].
+pub type VersionedStoreRef<K, V> = Rc<RefCell<VersionedStore<K, V>>>;
+
 /// The stores connected to a processor, by name.
 pub type ConnectedStores = Vec<(std::sync::Arc<str>, Rc<dyn std::any::Any>)>;
 
@@ -125,6 +128,21 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     /// # Errors
     /// The store is not connected, or has other types.
     pub fn store<K2, V2, KS, VS>(&self, store: &Store<K2, V2, KS, VS>) -> Result<StoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.store_as(store.name())
+    }
+
+    /// The connected versioned store `store`.
+    ///
+    /// # Errors
+    /// The store is not connected, or is no versioned store of these types.
+    pub fn versioned_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<VersionedStoreRef<K2, V2>, BoxError>
     where
         K2: 'static,
         V2: 'static,

@@ -90,7 +90,6 @@ impl StateManager {
                     let open = OpenStore {
                         name: spec.name.clone(),
                         engine,
-                        in_memory: spec.in_memory,
                         caching: spec.caching && options.caching,
                         logging: writes_changelog(spec),
                         tier_max_bytes,
@@ -180,8 +179,14 @@ impl StateManager {
                 if let Some(topic) = store.out {
                     let timestamp = Some(entry.timestamp).filter(|timestamp| *timestamp >= 0);
                     let partition = Some(self.partition);
-                    let headers = entry.headers.clone();
-                    outbox.push(topic, partition, Some(entry.key), entry.value, timestamp, headers);
+                    outbox.push(
+                        topic,
+                        partition,
+                        Some(entry.key),
+                        entry.value,
+                        timestamp,
+                        entry.headers.clone(),
+                    );
                 }
                 Ok(())
             })?;

@@ -9,7 +9,7 @@ use streams_state::serdes::Serde;
 use streams_state::types::{Headers, Timestamp};
 
 use super::crank::Crank;
-use super::{DriverConfig, ProducedRecord, TestInputTopic, TestOutputTopic, TestStore};
+use super::{DriverConfig, ProducedRecord, TestInputTopic, TestOutputTopic, TestStore, TestVersionedStore};
 use crate::error::NodeResult;
 use crate::topic::{Store, Topic};
 use crate::topology::Topology;
@@ -142,6 +142,41 @@ impl TopologyTestDriver {
     {
         let stores = self.crank.borrow().stores();
         stores.iter().find(|(name, _)| &**name == store.name()).and_then(|(_, store)| TestStore::new(store))
+    }
+
+    /// A versioned store of the topology.
+    ///
+    /// # Panics
+    /// There is no such versioned store, or it has other types.
+    #[track_caller]
+    pub fn versioned_store<K, V, KS, VS>(&self, store: &Store<K, V, KS, VS>) -> TestVersionedStore<K, V>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+    {
+        match self.find_versioned_store(store) {
+            Some(store) => store,
+            None => panic!(
+                "there is no versioned store `{}` of {} by {}",
+                store.name(),
+                std::any::type_name::<V>(),
+                std::any::type_name::<K>()
+            ),
+        }
+    }
+
+    /// The versioned store, or `None` if there is none of this name with these types.
+    pub fn find_versioned_store<K, V, KS, VS>(
+        &self,
+        store: &Store<K, V, KS, VS>,
+    ) -> Option<TestVersionedStore<K, V>>
+    where
+        K: Clone + 'static,
+        V: Clone + 'static,
+    {
+        let stores = self.crank.borrow().stores();
+        let (_, instance) = stores.iter().find(|(name, _)| &**name == store.name())?;
+        TestVersionedStore::new(instance)
     }
 
     /// Names of all stores that nodes use, global ones included.

@@ -15,6 +15,7 @@ mod output_topic;
 mod store;
 #[cfg(test)]
 mod tests;
+mod versioned_store;
 
 pub use config::DriverConfig;
 pub use crank::ProducedRecord;
@@ -22,3 +23,4 @@ pub use driver::TopologyTestDriver;
 pub use input_topic::TestInputTopic;
 pub use output_topic::TestOutputTopic;
 pub use store::TestStore;
+pub use versioned_store::{TestVersion, TestVersionedStore};

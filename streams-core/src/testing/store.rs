@@ -74,7 +74,7 @@ impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
 }
 
 #[track_caller]
-fn checked<T>(result: Result<T, StateError>) -> T {
+pub(super) fn checked<T>(result: Result<T, StateError>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("{error}"),

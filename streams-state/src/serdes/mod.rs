@@ -6,6 +6,7 @@ mod auto;
 mod headers_aside;
 mod null_probe;
 mod primitives;
+mod windowed;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::format::FormatError;
 pub use auto::Auto;
 pub use headers_aside::HeadersAside;
 pub use primitives::{Json, Raw};
+pub use windowed::TimeWindowed;
 
 /// Why bytes could not be made or read.
 #[derive(Debug, thiserror::Error)]

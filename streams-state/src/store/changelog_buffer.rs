@@ -13,7 +13,7 @@ const KEPT_BYTES: usize = 1 << 20;
 pub(super) struct ChangelogBuffer {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    /// Headers of the entries that have some, by number of the entry, ascending.
+    /// Index of an entry and its headers, for those that have any, ascending.
     headers: Vec<(usize, Headers)>,
 }
 
@@ -57,10 +57,11 @@ impl ChangelogBuffer {
         Ok(present.then_some(value_end - key_end))
     }
 
-    /// Gives the last entry `headers`.
-    #[cold]
-    pub(super) fn add_headers(&mut self, headers: &Headers) {
-        if let Some(last) = self.entries.len().checked_sub(1) {
+    /// Gives the entry that was pushed last these headers.
+    pub(super) fn last_headers(&mut self, headers: &Headers) {
+        if let Some(last) = self.entries.len().checked_sub(1)
+            && !headers.is_empty()
+        {
             self.headers.push((last, headers.clone()));
         }
     }
@@ -69,17 +70,13 @@ impl ChangelogBuffer {
     pub(super) fn iter(&self) -> impl Iterator<Item = ChangelogEntry<'_>> {
         let mut start = 0;
         let mut headers = self.headers.iter().peekable();
-        self.entries.iter().enumerate().map(move |(number, entry)| {
+        self.entries.iter().enumerate().map(move |(index, entry)| {
             let key = &self.bytes[start..entry.key_end];
             let value = &self.bytes[entry.key_end..entry.value_end];
             start = entry.value_end;
-            let headers = headers.next_if(|(owner, _)| *owner == number);
-            ChangelogEntry {
-                key,
-                value: entry.present.then_some(value),
-                timestamp: entry.timestamp,
-                headers: headers.map_or(&Headers::EMPTY, |(_, headers)| headers),
-            }
+            let headers =
+                headers.next_if(|(owner, _)| *owner == index).map_or(&Headers::EMPTY, |(_, own)| own);
+            ChangelogEntry { key, value: entry.present.then_some(value), timestamp: entry.timestamp, headers }
         })
     }
 

@@ -315,8 +315,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             };
             match self.log.push(slot.key(), (timestamp, context.timestamp), write) {
                 Ok(len) => {
-                    if self.log_headers && !context.headers.is_empty() {
-                        self.log.add_headers(&context.headers);
+                    if self.log_headers {
+                        self.log.last_headers(&context.headers);
                     }
                     Some(len.ok_or(()))
                 }

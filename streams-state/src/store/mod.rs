@@ -5,11 +5,15 @@ mod key_bytes;
 mod key_value;
 mod record_cache;
 mod tier;
+mod versioned;
+mod window;
 
 use crate::error::StateError;
 use crate::types::{Headers, Timestamp};
 
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
+pub use versioned::{VersionedOptions, VersionedPut, VersionedStore};
+pub use window::{KeyedRowVisitor, RowVisitor, WindowOptions, WindowStore, segment_interval};
 
 /// A changelog entry as the producer wants it. `value` is `None` for a tombstone.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +25,7 @@ pub struct ChangelogEntry<'a> {
     /// Timestamp of the changelog record.
     pub timestamp: Timestamp,
     /// Headers of the changelog record: none, except in stores that log those of the update.
+    /// Headers of the changelog record: those of the value in a store that is aware of headers, else none.
     pub headers: &'a Headers,
 }
 

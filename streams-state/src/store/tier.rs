@@ -175,7 +175,7 @@ impl<V> Tier<V> {
     /// Touched slots, in byte order of their keys.
     pub(super) fn sorted_run(&self) -> Vec<u32> {
         let mut ids: Vec<(u64, u32)> =
-            self.touched.iter().map(|id| (key_prefix(self.slot(*id).key()), *id)).collect();
+            self.touched.iter().map(|id| (key_number(self.slot(*id).key()), *id)).collect();
         ids.sort_unstable_by(|(left_prefix, left), (right_prefix, right)| {
             left_prefix.cmp(right_prefix).then_with(|| self.slot(*left).key().cmp(self.slot(*right).key()))
         });
@@ -226,6 +226,25 @@ impl<V> Tier<V> {
         lost_row
     }
 
+    /// Slots with a present row, in no order.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Slot<V>> {
+        self.slots.iter().filter(|slot| slot.row.is_some())
+    }
+
+    /// Changes values in a way that need not reach the engine. `change` returns the bytes of the serialized value.
+    pub(super) fn for_each_row(&mut self, mut change: impl FnMut(&mut V) -> usize) {
+        for slot in &mut self.slots {
+            let before = (slot.run_bytes(), slot.heap_bytes());
+            if let Some((value, _)) = &mut slot.row {
+                slot.len = change(value) as u32;
+                self.heap_bytes = self.heap_bytes + slot.heap_bytes() - before.1;
+                if slot.touched {
+                    self.touched_bytes = (self.touched_bytes + slot.run_bytes()).saturating_sub(before.0);
+                }
+            }
+        }
+    }
+
     /// Number of present rows.
     pub(super) fn rows(&self) -> u64 {
         self.slots.iter().filter(|slot| slot.row.is_some()).count() as u64
@@ -257,7 +276,7 @@ impl<V> Tier<V> {
 }
 
 #[inline]
-fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
+pub(super) fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
     let mut state = hasher.build_hasher();
     state.write(key);
     state.finish()
@@ -274,7 +293,7 @@ fn tag(hash: u64) -> u32 {
 }
 
 /// The first eight bytes of a key as a number that sorts as they do.
-fn key_prefix(key: &[u8]) -> u64 {
+pub(super) fn key_number(key: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     let len = key.len().min(8);
     bytes[..len].copy_from_slice(&key[..len]);

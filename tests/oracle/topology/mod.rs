@@ -12,6 +12,7 @@ mod tables;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kstreams::dsl::{
     Consumed, Data, GlobalKTable, KGroupedStream, KStream, KTable, Materialized, StoreBuilder, Stores,
@@ -102,9 +103,6 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
         if op == "streamTableJoin" && step.number("grace").is_some() {
             found.insert("streamTableJoin with grace".to_owned());
         }
-        if step.part("mat").is_some_and(|mat| mat.number("history").is_some()) {
-            found.insert("versioned store".to_owned());
-        }
     }
     found.into_iter().collect()
 }
@@ -152,6 +150,9 @@ fn materialized<V: Data>(step: &Step) -> Option<Materialized<Text, V>> {
         Some(store) => Materialized::from(&Store::<Text, V>::named(store)),
         None => Materialized::unnamed(),
     };
+    if let Some(history) = options.number("history") {
+        materialized = materialized.versioned(Duration::from_millis(history.unsigned_abs()));
+    }
     match options.find("type") {
         Some("inmemory") => materialized = materialized.in_memory(),
         Some(_) => materialized = materialized.persistent(),

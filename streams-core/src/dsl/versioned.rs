@@ -1,0 +1,133 @@
+//! Tables and stores that keep the history of each row: how one asks for them, and what is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streams_state::serdes::{Serde, SerdeRef};
+use streams_state::store::{VersionedOptions, VersionedStore};
+use streams_state::types::Timestamp;
+
+use super::graph::Graph;
+use super::options::{History, Materialized};
+use super::stores::{GraphStore, StoreBuilder, Stores, store_spec};
+use crate::processor::StoreInstance;
+use crate::topic::Store;
+use crate::topology::{OpenStore, StoreFactory, StoreKind};
+
+/// Milliseconds, as the stores count.
+pub(crate) fn millis(duration: Duration) -> Timestamp {
+    Timestamp::try_from(duration.as_millis()).unwrap_or(Timestamp::MAX)
+}
+
+impl<K, V> Materialized<K, V> {
+    /// Keeps the versions of each row for `history` of stream time: the table is versioned.
+    ///
+    /// An update out of order takes its place in the history and does not replace a later one; one that is older than
+    /// the history is dropped. Stream-table joins find the row as it was at the time of the record, and groupings and
+    /// table-table joins see only what changes the latest version. The table needs the name of a store, is never
+    /// cached, and cannot be suppressed. Its changelog is not compacted within the history.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use streams_core::{dsl::{Consumed, Materialized, StreamsBuilder}, testing::TopologyTestDriver};
+    /// # use streams_core::topic::{Store, Topic};
+    /// const RATES: Topic<String, f64> = Topic::new("rates");
+    /// const ORDERS: Topic<String, f64> = Topic::new("orders");
+    /// const OUT: Topic<String, f64> = Topic::new("out");
+    /// const HISTORY: Store<String, f64> = Store::new("rate-history");
+    /// let builder = StreamsBuilder::new();
+    /// let kept = Materialized::from(&HISTORY).versioned(Duration::from_secs(3600));
+    /// let rates = builder.table_with(&RATES, Consumed::new(), kept);
+    /// builder.stream(&ORDERS).join_table(&rates, |amount, rate| amount * rate).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let rates = driver.input(&RATES);
+    /// rates.pipe_at("usd", 2.0, 1_000);
+    /// rates.pipe_at("usd", 3.0, 5_000);
+    /// driver.input(&ORDERS).pipe_at("usd", 10.0, 4_999);
+    /// assert_eq!(driver.output(&OUT).read_values(), [20.0]);
+    /// assert_eq!(driver.versioned_store(&HISTORY).get_as_of(&"usd".to_owned(), 4_999), Some(2.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn versioned(mut self, history: Duration) -> Self {
+        let retention = millis(history);
+        let segment_interval = VersionedOptions::default_segment_interval(retention);
+        self.history = Some(History { retention, segment_interval });
+        self
+    }
+
+    /// As [`versioned`](Self::versioned); old versions expire by segments of `segment_interval`, at least 1 ms.
+    pub fn versioned_by_segments(mut self, history: Duration, segment_interval: Duration) -> Self {
+        let segment_interval = millis(segment_interval);
+        self.history = Some(History { retention: millis(history), segment_interval });
+        self
+    }
+
+    /// Writes down what a versioned table cannot have.
+    pub(crate) fn check_history(&self, graph: &mut Graph) {
+        let Some(history) = self.history else { return };
+        let name = self.name.as_deref().unwrap_or("(unnamed)");
+        if self.name.is_none() {
+            graph.faults.push(
+                "a versioned table needs a named store; make its Materialized from a `Store`".to_owned(),
+            );
+        }
+        if self.in_memory.is_some() {
+            graph.faults.push(format!(
+                "versioned store `{name}`: the kind of store cannot be chosen; leave out `in_memory` and `persistent`"
+            ));
+        }
+        if history.segment_interval < 1 {
+            graph.faults.push(format!("versioned store `{name}`: the segment interval must be 1 ms or more"));
+        }
+    }
+}
+
+impl Stores {
+    /// A versioned store for processors: keeps the versions of each row for `history` of stream time, on disk, logged.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use streams_core::dsl::Stores;
+    /// use streams_core::topic::Store;
+    ///
+    /// const PRICES: Store<String, i64> = Store::new("prices");
+    /// let store = Stores::versioned(&PRICES, Duration::from_secs(60));
+    /// ```
+    pub fn versioned<K, V, KS, VS>(store: &Store<K, V, KS, VS>, history: Duration) -> StoreBuilder
+    where
+        K: 'static,
+        V: Clone + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let retention = millis(history);
+        let segment_interval = VersionedOptions::default_segment_interval(retention);
+        let history = History { retention, segment_interval };
+        let factory = versioned_factory(store.key_serde(), store.value_serde(), history);
+        StoreBuilder(GraphStore {
+            spec: store_spec(store.name().into(), StoreKind::Versioned { history: retention }, factory),
+            identity: Arc::new(()),
+            default_place: false,
+        })
+    }
+}
+
+/// Makes versioned stores with these serdes.
+pub(crate) fn versioned_factory<K: 'static, V: Clone + 'static>(
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    history: History,
+) -> StoreFactory {
+    Arc::new(move |open: OpenStore| {
+        let options = VersionedOptions {
+            name: open.name,
+            history_retention: history.retention,
+            segment_interval: history.segment_interval.max(1),
+            logging: open.logging,
+            tier_max_bytes: open.tier_max_bytes,
+        };
+        let store = VersionedStore::new(options, open.engine, keys.clone(), values.clone())?;
+        Ok(StoreInstance::new(store))
+    })
+}

@@ -1,0 +1,262 @@
+//! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
+
+use std::ops::{Bound, ControlFlow, Range};
+
+use super::super::ChangelogEntry;
+use super::history::segment_of;
+use super::*;
+
+impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn drain_changelog(
+        &mut self,
+        sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        if let Some(message) = &self.broken {
+            return Err(self.serde_error(SerdeError(message.clone())));
+        }
+        for entry in self.log.iter() {
+            sink(entry)?;
+        }
+        self.log.clear();
+        Ok(())
+    }
+
+    fn write_cached(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn committed(&mut self, offset: Option<i64>) {
+        self.unflushed += std::mem::take(&mut self.uncommitted);
+        if offset.is_some() {
+            debug_assert!(offset >= self.offset, "store `{}`: changelog offset goes back", self.options.name);
+            self.offset = offset;
+        }
+    }
+
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
+        let value = match value {
+            Some(bytes) => {
+                let value =
+                    self.values.deserialize(Some(bytes)).map_err(|source| self.serde_error(source))?;
+                Some(Sized { value, len: bytes.len() as u32 })
+            }
+            None => None,
+        };
+        self.unflushed += 1;
+        self.key_bytes.clear();
+        self.key_bytes.extend_from_slice(key);
+        self.apply_put(self.tier.hash(key), value, timestamp).map(drop)
+    }
+
+    fn offset(&self) -> Option<i64> {
+        self.offset
+    }
+
+    fn unflushed(&self) -> Unflushed {
+        Unflushed { records: self.unflushed, bytes: self.tier.touched_bytes() }
+    }
+
+    fn flush(&mut self) -> Result<(), StateError> {
+        if self.uncommitted > 0 || !self.log.is_empty() || self.broken.is_some() {
+            return Err(StateError::Engine {
+                store: self.options.name.to_string(),
+                engine: "tier",
+                message: "flush was called with uncommitted updates".to_owned(),
+            });
+        }
+        self.unflushed = 0;
+        self.sweep();
+        if !self.engine.is_durable() {
+            self.forget_empty();
+            self.tier.drop_absent();
+            return Ok(());
+        }
+        if !self.tier.touched().is_empty() || self.offset != self.flushed_offset {
+            self.apply()?;
+            self.flushed_offset = self.offset;
+            self.forget_empty();
+            self.tier.flushed();
+        }
+        self.drop_expired()?;
+        self.evict_above = self.options.tier_max_bytes;
+        if self.tier.memory_bytes() > self.evict_above {
+            self.evict();
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.tier.memory_bytes()
+    }
+
+    fn cached_bytes(&self) -> u64 {
+        0
+    }
+
+    fn engine_bytes(&self) -> u64 {
+        self.engine.size_bytes()
+    }
+
+    fn wipe(&mut self) -> Result<(), StateError> {
+        self.engine.wipe()?;
+        self.tier = Tier::new();
+        self.log.clear();
+        self.segments.clear();
+        (self.stream_time, self.swept) = (NO_TIMESTAMP, i64::MIN);
+        self.complete = true;
+        self.evict_above = self.options.tier_max_bytes;
+        (self.uncommitted, self.unflushed) = (0, 0);
+        (self.offset, self.flushed_offset) = (None, None);
+        self.broken = None;
+        Ok(())
+    }
+}
+
+/// A row of a run: its key, and its value in the buffer of values.
+type RunRow = (Vec<u8>, Option<Range<usize>>);
+
+impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
+    /// Reads the stream time and the numbers of the segments from the engine.
+    pub(super) fn open_engine(&mut self) -> Result<(), StateError> {
+        let mut bytes = Vec::new();
+        if self.engine.get(&rows::STREAM_TIME, &mut bytes)? {
+            match bytes.as_slice().try_into() {
+                Ok(time) => self.stream_time = Timestamp::from_be_bytes(time),
+                Err(_) => {
+                    return Err(self.serde_error(SerdeError::new("the stream time is not 8 bytes long")));
+                }
+            }
+        }
+        let mut next = Some(i64::MIN);
+        while let Some(from) = next.take() {
+            let mut low = Vec::new();
+            rows::segment_key(from, &[], &mut low);
+            self.engine.scan(Bound::Included(&low), Bound::Unbounded, &mut |row, _| {
+                if let Some((Some(segment), _)) = rows::parse_key(row) {
+                    self.segments.insert(segment);
+                    next = segment.checked_add(1);
+                }
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// All live versions of `key` that the engine has.
+    pub(super) fn read_engine(&self, key: &[u8]) -> Result<History<V>, StateError> {
+        let mut history = History::default();
+        let (mut row, mut bytes) = (Vec::new(), Vec::new());
+        rows::latest_key(key, &mut row);
+        let values = &*self.values;
+        if self.engine.get(&row, &mut bytes)? {
+            let latest = rows::read_latest(&bytes, values).map_err(|source| self.serde_error(source))?;
+            history.latest = Some(latest);
+        }
+        for segment in self.segments.range(self.oldest_segment()..) {
+            row.clear();
+            rows::segment_key(*segment, key, &mut row);
+            if self.engine.get(&row, &mut bytes)? {
+                rows::read_segment(&bytes, values, &mut history.older)
+                    .map_err(|source| self.serde_error(source))?;
+            }
+        }
+        Ok(history)
+    }
+
+    /// Forgets expired versions of keys that are not put any more, once for each segment that expires.
+    fn sweep(&mut self) {
+        let (oldest, interval) = (self.oldest_segment(), self.options.segment_interval);
+        if oldest <= self.swept {
+            return;
+        }
+        self.swept = oldest;
+        self.tier.for_each_row(|history| {
+            history.expire(oldest, interval);
+            history.len()
+        });
+    }
+
+    /// Turns touched histories without any version into absent rows, and the others into what the engine has.
+    fn forget_empty(&mut self) {
+        for at in 0..self.tier.touched().len() {
+            let row = &mut self.tier.slot_mut(self.tier.touched()[at]).row;
+            if let Some((history, _)) = row {
+                history.latest_changed = false;
+                history.changed.clear();
+            }
+            if row.as_ref().is_some_and(|(history, _)| history.is_empty()) {
+                *row = None;
+            }
+        }
+    }
+
+    /// Gives the changed rows of touched slots to the engine as one sorted run, with the stream time.
+    fn apply(&mut self) -> Result<(), StateError> {
+        let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
+        let mut run: Vec<RunRow> = Vec::new();
+        for id in self.tier.touched() {
+            let slot = self.tier.slot(*id);
+            let Some((history, _)) = &slot.row else { continue };
+            self.encode(slot.key(), history, &mut run, &mut bytes)
+                .map_err(|source| self.serde_error(source))?;
+        }
+        run.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.stream_time.to_be_bytes());
+        run.push((rows::STREAM_TIME.to_vec(), Some(start..bytes.len())));
+        let mut entries = run.iter().map(|(key, value)| (key.as_slice(), value.clone().map(|at| &bytes[at])));
+        self.engine.apply(&mut entries, self.offset)?;
+        let written = run.iter().filter(|(_, value)| value.is_some());
+        self.segments.extend(written.filter_map(|(key, _)| rows::parse_key(key)?.0));
+        Ok(())
+    }
+
+    /// Appends the changed rows of one key.
+    fn encode(
+        &self,
+        key: &[u8],
+        history: &History<V>,
+        run: &mut Vec<RunRow>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), SerdeError> {
+        let values = &*self.values;
+        if history.latest_changed {
+            let (mut row, start) = (Vec::with_capacity(key.len() + 1), bytes.len());
+            rows::latest_key(key, &mut row);
+            if let Some((latest, from)) = &history.latest {
+                rows::write_latest(&latest.value, *from, values, bytes)?;
+            }
+            run.push((row, history.latest.is_some().then_some(start..bytes.len())));
+        }
+        for segment in &history.changed {
+            let (mut row, start) = (Vec::with_capacity(key.len() + 9), bytes.len());
+            rows::segment_key(*segment, key, &mut row);
+            let interval = self.options.segment_interval;
+            let from = history.older.partition_point(|version| segment_of(version.to, interval) < *segment);
+            for version in history.older[from..].iter().take_while(|v| segment_of(v.to, interval) == *segment)
+            {
+                rows::write_older(version, values, bytes)?;
+            }
+            run.push((row, (bytes.len() > start).then_some(start..bytes.len())));
+        }
+        Ok(())
+    }
+
+    /// Drops the engine's rows of expired segments, all at once.
+    fn drop_expired(&mut self) -> Result<(), StateError> {
+        let oldest = self.oldest_segment();
+        if self.segments.first().is_none_or(|first| *first >= oldest) {
+            return Ok(());
+        }
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        rows::segment_key(i64::MIN, &[], &mut from);
+        rows::segment_key(oldest, &[], &mut to);
+        self.engine.drop_range(&from, &to)?;
+        self.segments = self.segments.split_off(&oldest);
+        Ok(())
+    }
+}
