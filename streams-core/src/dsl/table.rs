@@ -21,7 +21,7 @@ use crate::processor::{ErasedPush, TaskBuilder};
 
 /// Makes a getter of a table for a node.
 pub(crate) type MakeGetter<K, V> =
-    Arc<dyn Fn(&TaskBuilder<'_>, &str) -> NodeResult<BoxGetter<K, V>> + Send + Sync>;
+    Arc<dyn Fn(&mut TaskBuilder<'_>, &str) -> NodeResult<BoxGetter<K, V>> + Send + Sync>;
 
 /// A table: for each key of type `K` the latest value of type `V`. Values are never null: null deletes the row.
 ///
@@ -55,7 +55,7 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
         values: Option<SerdeRef<V>>,
         store: Arc<str>,
     ) -> Self {
-        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(StoreGetter(TableStore::open(builder, node, &store)?)))
         });
         Self { up, table, keys, values, getter }
@@ -165,7 +165,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let parent = self.getter.clone();
         let inherited = self.values.clone();
         let through = predicate.clone();
-        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(FilterGetter { parent: parent(builder, node)?, predicate: through.clone() }))
         });
         let versioned = self.up.graph().is_versioned(self.up.node);
@@ -246,7 +246,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let mapper = Arc::new(mapper);
         let parent = self.getter.clone();
         let through = mapper.clone();
-        let getter: MakeGetter<K, V2> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+        let getter: MakeGetter<K, V2> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(MapValuesGetter { parent: parent(builder, node)?, mapper: through.clone() }))
         });
         let make = move |store: Option<Arc<str>>| -> MakeProcessor {
