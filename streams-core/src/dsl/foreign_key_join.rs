@@ -29,11 +29,12 @@ type KeyPartitioner<K> = Arc<dyn Fn(&str, &K, i32) -> Option<i32> + Send + Sync>
 pub struct TableJoined<K, KO> {
     partitioner: Option<KeyPartitioner<K>>,
     other_partitioner: Option<KeyPartitioner<KO>>,
+    confirm_deletions: bool,
 }
 
 impl<K, KO> Default for TableJoined<K, KO> {
     fn default() -> Self {
-        Self { partitioner: None, other_partitioner: None }
+        Self { partitioner: None, other_partitioner: None, confirm_deletions: false }
     }
 }
 
@@ -62,6 +63,22 @@ impl<K, KO> TableJoined<K, KO> {
         self.other_partitioner =
             Some(Arc::new(move |topic, key, count| partitioner(topic, key, count).into()));
         self
+    }
+
+    /// An inner join deletes every result whose rows are gone, even if both tables change at the same time.
+    ///
+    /// Kafka Streams can keep such a result for good: if a row of the other table is deleted while an update of the left row,
+    /// under the same foreign key, is on its way, then the answer to the deletion comes for a left value that is no longer
+    /// there, and is dropped; and the update finds no row and is not answered. That is the default here, too, so that results
+    /// are the same. With this option such an answer is not dropped: the row subscribes once more and is answered in any case,
+    /// at the price of one more record in each of the two topics. A left join needs no such thing.
+    pub fn confirm_deletions(mut self) -> Self {
+        self.confirm_deletions = true;
+        self
+    }
+
+    fn confirms_deletions(&self) -> bool {
+        self.confirm_deletions
     }
 
     /// The partitioner of the registration topic. A row without foreign key goes anywhere: it is only answered.
@@ -103,7 +120,7 @@ where
     /// one back; the two tables need not have the same number of partitions. State: both tables' stores, and one with a row for
     /// each left row; the result has one only if somebody reads it or [`join_foreign_key_with`](Self::join_foreign_key_with)
     /// names one. Null: a foreign key `None` is dropped, counted; a row that is deleted or points elsewhere deletes its result.
-    /// A result may be deleted that never was there.
+    /// A result may be deleted that never was there; and see [`TableJoined::confirm_deletions`] for one that may stay.
     ///
     /// ```
     /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};

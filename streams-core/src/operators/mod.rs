@@ -46,7 +46,7 @@ pub(crate) use flat_map::FlatMap;
 pub(crate) use flat_map_values::FlatMapValues;
 pub(crate) use for_each::ForEach;
 pub(crate) use foreign_key::{
-    ForeignTableJoin, Response, ResponseJoin, ResponseSerde, Subscription, SubscriptionJoin,
+    AskAgain, ForeignTableJoin, Response, ResponseJoin, ResponseSerde, Subscription, SubscriptionJoin,
     SubscriptionReceive, SubscriptionSend, SubscriptionSerde, SubscriptionStore,
 };
 pub(crate) use map::Map;

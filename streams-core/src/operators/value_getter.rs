@@ -54,10 +54,11 @@ impl<K: 'static, V: Clone + 'static> ValueGetter<K, V> for StoreGetter<K, V> {
 
     fn read_as_of(
         &mut self,
+        _context: &mut TaskContext,
         key: &K,
         timestamp: Timestamp,
         visit: &mut dyn FnMut(RowRef<'_, V>),
-    ) -> Result<(), StateError> {
-        self.0.read_as_of(key, timestamp, visit)
+    ) -> ReadResult {
+        Ok(self.0.read_as_of(key, timestamp, visit)?)
     }
 }

@@ -22,7 +22,7 @@ use super::super::table::KTable;
 use super::super::upstream::{Upstream, sink, source};
 use super::TableJoined;
 use crate::operators::{
-    ForeignTableJoin, NullCheck, Nullable, Response, ResponseJoin, ResponseSerde, Subscription,
+    AskAgain, ForeignTableJoin, NullCheck, Nullable, Response, ResponseJoin, ResponseSerde, Subscription,
     SubscriptionJoin, SubscriptionReceive, SubscriptionSend, SubscriptionSerde,
 };
 use crate::processor::ErasedPush;
@@ -118,7 +118,7 @@ where
         let sources = graph.copartition_sources(&up.sources, std::slice::from_ref(&names.response_source));
         let connect = graph.table_stores(self.left.table);
         let resolver =
-            add_processor(&mut graph, &[response_source], &names.resolver, self.resolver(), &connect);
+            add_processor(&mut graph, &[response_source], &names.resolver, self.resolver(&names), &connect);
 
         let keys = self.materialized.keys.take().unwrap_or_else(|| self.left.keys.clone());
         let rows = self.materialized.rows(None);
@@ -126,10 +126,13 @@ where
             materialize(&mut graph, self.materialized, keys.clone(), rows.clone(), prefixes::OUTPUT);
         let store_name = store.spec.name.clone();
         let make = table_source::<K, Option<VR>, VR>(keys.clone(), store_name.clone());
+        let versioned = store.is_versioned();
         let table = graph.add_table(TableKind::Source, Some(store), queryable);
         let fork = Fork::allowed::<K, Change<VR>>();
         let kind = GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
-        let id = graph.add(&[resolver], GraphNode::new(names.result.clone(), kind, fork.clone()));
+        let mut node = GraphNode::new(names.result.clone(), kind, fork.clone());
+        node.versioned = Some(versioned);
+        let id = graph.add(&[resolver], node);
         drop(graph);
         let up = Upstream::new(&up.graph, id, names.result, sources, fork);
         KTable::stored(up, table, keys, Some(rows), store_name)
@@ -137,13 +140,26 @@ where
 
     /// The registration topic, from its sink to its source.
     fn registration(&self, graph: &mut Graph, send: GraphId, names: &Names) -> GraphId {
-        let topic = &names.registration_topic;
-        let keys: SerdeRef<Option<KO>> = Arc::new(Nullable(self.other.keys.clone()));
-        let values: SerdeRef<Subscription<K>> = Arc::new(SubscriptionSerde(self.left.keys.clone()));
-        let make = sink(topic.clone(), true, keys.clone(), values.clone(), self.joined.of_subscriptions());
+        let (topic, make) = (&names.registration_topic, self.registration_sink(names));
         let sink = add_internal_sink(graph, &[send], &names.registration_sink, topic, make);
-        let make = source(keys, values, None);
-        add_internal_source(graph, sink, &names.registration_source, topic, make)
+        let (keys, values) = self.registration_serdes();
+        add_internal_source(graph, sink, &names.registration_source, topic, source(keys, values, None))
+    }
+
+    fn registration_serdes(&self) -> (SerdeRef<Option<KO>>, SerdeRef<Subscription<K>>) {
+        let keys = Arc::new(Nullable(self.other.keys.clone()));
+        (keys, Arc::new(SubscriptionSerde(self.left.keys.clone())))
+    }
+
+    fn registration_sink(&self, names: &Names) -> MakeSink {
+        let (keys, values) = self.registration_serdes();
+        sink::<Option<KO>, Subscription<K>, Subscription<K>>(
+            names.registration_topic.clone(),
+            true,
+            keys,
+            values,
+            self.joined.of_subscriptions(),
+        )
     }
 
     /// What happens in the sub-topology of the other table, up to the sink of the response topic.
@@ -230,14 +246,28 @@ where
         })
     }
 
-    fn resolver(&self) -> MakeProcessor {
+    fn resolver(&self, names: &Names) -> MakeProcessor {
         let (getter, values, join) = (self.left.getter.clone(), self.values.clone(), self.joiner.clone());
+        let (foreign_key, foreign_keys) = (self.foreign_key.clone(), self.other.keys.clone());
+        let ask_again = !self.left_join && self.joined.confirms_deletions();
+        let registration = ask_again.then(|| self.registration_sink(names));
+        let sink_name = names.registration_sink.clone();
         Arc::new(move |builder, children, plan: &Plan| {
+            let ask_again = match &registration {
+                Some(make) => Some(AskAgain {
+                    foreign_key: foreign_key.clone(),
+                    foreign_null: NullCheck::new(&foreign_keys),
+                    registration: make(builder, &Plan { name: sink_name.clone(), ..plan.clone() })?
+                        .typed(&sink_name)?,
+                }),
+                None => None,
+            };
             Ok(ErasedPush::new::<K, Response<VO>>(Box::new(ResponseJoin {
                 name: plan.name.clone(),
                 left: getter(builder, &plan.name)?,
                 values: values.clone(),
                 join: join.clone(),
+                ask_again,
                 bytes: Vec::new(),
                 outputs: plan.outputs(children)?,
                 response: PhantomData,

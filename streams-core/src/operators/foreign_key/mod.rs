@@ -27,7 +27,7 @@ mod response_join;
 
 pub(crate) use foreign_table_join::ForeignTableJoin;
 pub(crate) use messages::{Response, ResponseSerde, Subscription, SubscriptionSerde, SubscriptionStore};
-pub(crate) use response_join::ResponseJoin;
+pub(crate) use response_join::{AskAgain, ResponseJoin};
 pub(crate) use subscription_join::SubscriptionJoin;
 pub(crate) use subscription_receive::SubscriptionReceive;
 pub(crate) use subscription_send::SubscriptionSend;

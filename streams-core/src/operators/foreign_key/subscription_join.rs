@@ -34,10 +34,12 @@ impl<K: 'static, KO: 'static, VO: Clone + 'static> Push<Option<KO>, Subscription
         };
         let mut found: Option<(Option<Arc<VO>>, Timestamp)> = None;
         if let Some(foreign_key) = &foreign_key {
-            let read = self.foreign.read(foreign_key, &mut |row: RowRef<'_, VO>| {
+            let read = self.foreign.read(context, foreign_key, &mut |row: RowRef<'_, VO>| {
                 found = row.map(|(value, time)| (wants_value.then(|| Arc::new(value.clone())), time));
             });
-            read.map_err(|error| context.state_error(&self.name, error))?;
+            if let Err(cause) = read {
+                return context.read_failed(&self.name, cause);
+            }
         }
         if found.is_none() && instruction == Instruction::PropagateOnlyIfFkValAvailable {
             return Ok(());

@@ -1,5 +1,6 @@
 //! A foreign-key join over several partitions: both hops find the right task, whatever the numbers of partitions, and
-//! the result is that of a join made at once, also after kills. Input and model are random; seeds are fixed.
+//! the result is that of a join made at once, also after kills, and while both tables change. Input is random; seeds
+//! are fixed.
 
 use std::collections::BTreeMap;
 
@@ -121,7 +122,7 @@ fn equals_a_join_made_at_once_over_any_number_of_partitions() {
         [(1, 3, 5, false), (2, 4, 1, true), (3, 1, 4, false), (4, 2, 2, true)]
     {
         let mut tables = Tables::new(seed, left, right);
-        let topology = topology(left_join, TableJoined::new());
+        let topology = topology(left_join, TableJoined::new().confirm_deletions());
         let config = tables.world.config("i1");
         let mut one = tables.world.instance_of(topology, config).unwrap();
         for _ in 0..4 {
@@ -139,7 +140,7 @@ fn kills_lose_no_subscription() {
         for turns in 1..30 {
             tables.change(9);
             let config = tables.world.config("i1");
-            let topology = topology(left_join, TableJoined::new());
+            let topology = topology(left_join, TableJoined::new().confirm_deletions());
             let mut one = match turns % 3 {
                 0 => tables.world.instance_with(topology, config, in_memory()).unwrap(),
                 _ => tables.world.instance_of(topology, config).unwrap(),
@@ -150,7 +151,10 @@ fn kills_lose_no_subscription() {
             one.kill();
         }
         let config = tables.world.config("i1");
-        let mut one = tables.world.instance_of(topology(left_join, TableJoined::new()), config).unwrap();
+        let mut one = tables
+            .world
+            .instance_of(topology(left_join, TableJoined::new().confirm_deletions()), config)
+            .unwrap();
         tables.change(30);
         tables.world.run_until_drained(&mut [&mut one]);
         assert_eq!(tables.results(), tables.expected(left_join));
