@@ -226,6 +226,22 @@ impl<V> Tier<V> {
         lost_row
     }
 
+    /// Number of slots.
+    pub(super) fn slots(&self) -> u64 {
+        self.table.len() as u64
+    }
+
+    /// Forgets the clean slots whose row is not worth keeping.
+    pub(super) fn forget_if(&mut self, worthless: impl Fn(&V) -> bool) {
+        for id in 0..self.slots.len() as u32 {
+            let slot = &self.slots[id as usize];
+            let clean = slot.live && !slot.touched && slot.cached == NONE;
+            if clean && slot.row.as_ref().is_some_and(|(value, _)| worthless(value)) {
+                self.remove(id);
+            }
+        }
+    }
+
     /// Slots with a present row, in no order.
     pub(super) fn present(&self) -> impl Iterator<Item = &Slot<V>> {
         self.slots.iter().filter(|slot| slot.row.is_some())
