@@ -187,7 +187,7 @@ fn stores(driver: &TopologyTestDriver) -> BTreeMap<String, Value> {
         } else if let Some(store) = driver.find_store(&Store::<Text, i64>::named(&*name)) {
             rows_with_time(store.rows())
         } else if let Some(store) = driver.find_store(&SubscriptionStore::named(&*name)) {
-            store.rows().into_iter().map(|(key, row, time)| subscription(&key, &row, time)).collect()
+            subscriptions(store.rows())
         } else {
             panic!("store `{name}` has rows of no type that the cases use")
         };
@@ -198,7 +198,14 @@ fn stores(driver: &TopologyTestDriver) -> BTreeMap<String, Value> {
 
 type SubscriptionStore = Store<Vec<u8>, ValueAndHeaders<Vec<u8>>>;
 
-/// A row of a foreign-key join's subscription store.
+/// The rows of a foreign-key join's subscription store, in the order of their keys as text.
+fn subscriptions(rows: Vec<(Vec<u8>, ValueAndHeaders<Vec<u8>>, i64)>) -> Vec<Value> {
+    let mut rows: Vec<Value> =
+        rows.into_iter().map(|(key, row, time)| subscription(&key, &row, time)).collect();
+    rows.sort_by(|one, two| one["key"].as_str().cmp(&two["key"].as_str()));
+    rows
+}
+
 fn subscription(key: &[u8], row: &ValueAndHeaders<Vec<u8>>, timestamp: i64) -> Value {
     let wrapper = SubscriptionWrapper::decode(&row.value).expect("the store holds subscriptions");
     let instruction = match wrapper.instruction {
