@@ -101,7 +101,8 @@ where
         graph.send_old_values(self.left.table, true);
         let names = Names::new(&mut graph, &up.pending);
 
-        let send = add_processor(&mut graph, &[up.node], &names.send, self.send(), &[]);
+        let versioned = graph.is_versioned(up.node);
+        let send = add_processor(&mut graph, &[up.node], &names.send, self.send(versioned), &[]);
         let registration = self.registration(&mut graph, send, &names);
         let response_sink = self.foreign_side(&mut graph, registration, &names, same);
         let response_source = add_internal_source(
@@ -172,7 +173,7 @@ where
         let make = self.subscription_join();
         let subscription_join = add_processor(graph, &[receive], &names.subscription_join, make, &connect);
         let other = if same { self.other.up.node } else { receive };
-        let make = self.foreign_join(&names.store);
+        let make = self.foreign_join(&names.store, same && graph.is_versioned(other));
         let foreign_join = add_processor_with(graph, other, &names.foreign_join, make, &store);
 
         let make = sink::<K, Response<VO>, Response<VO>>(
@@ -186,7 +187,7 @@ where
         add_internal_sink(graph, &parents, &names.response_sink, &names.response_topic, make)
     }
 
-    fn send(&self) -> MakeProcessor {
+    fn send(&self, versioned: bool) -> MakeProcessor {
         let (foreign_keys, values, left) = (self.other.keys.clone(), self.values.clone(), self.left_join);
         let foreign_key = self.foreign_key.clone();
         Arc::new(move |_, children, plan: &Plan| {
@@ -196,6 +197,7 @@ where
                 foreign_keys: foreign_keys.clone(),
                 foreign_null: NullCheck::new(&foreign_keys),
                 values: values.clone(),
+                versioned,
                 left,
                 bytes: Vec::new(),
                 outputs: plan.outputs(children)?,
@@ -230,7 +232,7 @@ where
         })
     }
 
-    fn foreign_join(&self, store: &Arc<str>) -> MakeProcessor {
+    fn foreign_join(&self, store: &Arc<str>, versioned: bool) -> MakeProcessor {
         let (keys, foreign_keys) = (self.left.keys.clone(), self.other.keys.clone());
         let store = store.clone();
         Arc::new(move |builder, children, plan: &Plan| {
@@ -239,6 +241,7 @@ where
                 keys: keys.clone(),
                 foreign_keys: foreign_keys.clone(),
                 foreign_null: NullCheck::new(&foreign_keys),
+                versioned,
                 store: builder.store(&plan.name, &store)?,
                 subscribers: Vec::new(),
                 outputs: plan.outputs(children)?,

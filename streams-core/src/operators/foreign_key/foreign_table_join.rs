@@ -26,6 +26,8 @@ pub(crate) struct ForeignTableJoin<K, KO, VO> {
     pub(crate) keys: SerdeRef<K>,
     pub(crate) foreign_keys: SerdeRef<KO>,
     pub(crate) foreign_null: NullCheck<KO>,
+    /// The foreign table is versioned: what came out of order has not changed the row of today.
+    pub(crate) versioned: bool,
     pub(crate) store: Rc<RefCell<SubscriptionStore>>,
     /// Subscribers of the key in work: found first, told then.
     pub(crate) subscribers: Vec<Subscriber<K>>,
@@ -77,7 +79,7 @@ impl<K: 'static, KO: 'static, VO: 'static> Push<KO, Change<VO>> for ForeignTable
             context.drop_record(&self.name, DropReason::NullKey);
             return Ok(());
         }
-        if !change.is_latest {
+        if self.versioned && !change.is_latest {
             context.drop_record(&self.name, DropReason::Late);
             return Ok(());
         }

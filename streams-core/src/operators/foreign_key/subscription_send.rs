@@ -2,7 +2,7 @@
 //!
 //! Takes changes, gives records of the registration topic: key the foreign key, value a [`Subscription`]. It keeps
 //! nothing: the old foreign key comes with the change. An update that came out of order to a versioned table is
-//! dropped and counted: the row of today has not changed.
+//! dropped and counted.
 
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub(crate) struct SubscriptionSend<K, V, KO, F> {
     pub(crate) foreign_keys: SerdeRef<KO>,
     pub(crate) foreign_null: NullCheck<KO>,
     pub(crate) values: SerdeRef<V>,
+    /// The left table is versioned: what came out of order has not changed the row of today.
+    pub(crate) versioned: bool,
     /// A left join answers every change; an inner join only those that may change the result.
     pub(crate) left: bool,
     pub(crate) bytes: Vec<u8>,
@@ -95,7 +97,7 @@ where
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, Change<V>>) -> NodeResult {
         let Record { key, value: change, timestamp, headers } = record;
-        if !change.is_latest {
+        if self.versioned && !change.is_latest {
             context.drop_record(&self.name, DropReason::Late);
             return Ok(());
         }
