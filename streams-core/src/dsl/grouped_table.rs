@@ -65,12 +65,14 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     {
         let Grouped { keys, values } = grouped;
         let name = self.up.pending.clone();
+        let versioned = self.up.graph().is_versioned(self.up.node);
         let (select, key_serde, value_serde) = (Arc::new(selector), keys.clone(), values.clone());
         let make: MakeProcessor = Arc::new(move |_, children, plan: &Plan| {
             Ok(ErasedPush::new::<K, Change<V>>(Box::new(TableRepartitionMap {
                 keys: NullCheck::new(&key_serde),
                 values: NullCheck::new(&value_serde),
                 select: select.clone(),
+                versioned,
                 outputs: plan.outputs::<K2, Change<V2>>(children)?,
             })))
         });

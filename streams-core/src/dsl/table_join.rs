@@ -286,11 +286,15 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let table = graph.add_table(kind, kept.store, store_name.is_some());
         let join = Arc::new(join);
         let (one, two) = (join.clone(), join.clone());
-        let this =
-            side::<K, V, V2, VO, _>(other.getter.clone(), needs, move |key, own, other| one(key, own, other));
-        let that = side::<K, V2, V, VO, _>(self.getter.clone(), needs.flipped(), move |key, own, other| {
-            two(key, other, own)
+        let [this_versioned, other_versioned] =
+            [self.up.node, other_node].map(|node| graph.is_versioned(node));
+        let this = side::<K, V, V2, VO, _>(&other.getter, needs, this_versioned, move |k, own, other| {
+            one(k, own, other)
         });
+        let that =
+            side::<K, V2, V, VO, _>(&self.getter, needs.flipped(), other_versioned, move |k, own, other| {
+                two(k, other, own)
+            });
         let node = TableJoinNode {
             sides: [
                 TableJoinSide { parent: self.up.node, name: this_name, make: this, connect: other_stores },
@@ -354,7 +358,7 @@ fn left<K, V, V2, VO>(
 }
 
 /// The node of one side: its updates of `V1` look for rows in `other`.
-fn side<K, V1, V2, VO, J>(other: MakeGetter<K, V2>, needs: Needs, join: J) -> MakeProcessor
+fn side<K, V1, V2, VO, J>(other: &MakeGetter<K, V2>, needs: Needs, versioned: bool, join: J) -> MakeProcessor
 where
     K: 'static,
     V1: 'static,
@@ -362,7 +366,7 @@ where
     VO: 'static,
     J: Fn(&K, Option<&V1>, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
 {
-    let join = Arc::new(join);
+    let (other, join) = (other.clone(), Arc::new(join));
     Arc::new(move |builder, children, plan: &Plan| {
         let join = join.clone();
         let join = move |key: &K, own: Option<&V1>, other: Option<&V2>| join(key, own, other);
@@ -370,6 +374,7 @@ where
             name: plan.name.clone(),
             other: other(builder, &plan.name)?,
             side: Side { join, needs, send_old: plan.send_old },
+            versioned,
             outputs: plan.outputs::<K, Change<VO>>(children)?,
         })))
     })

@@ -32,6 +32,8 @@ pub(crate) struct TableTableJoin<K, V2, VO, J> {
     pub(crate) name: Arc<str>,
     pub(crate) other: BoxGetter<K, V2>,
     pub(crate) side: Side<J>,
+    /// The table whose updates come in is versioned: updates of the past are dropped, as the join is one of latest rows.
+    pub(crate) versioned: bool,
     pub(crate) outputs: Outputs<K, Change<VO>>,
 }
 
@@ -72,7 +74,7 @@ where
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, Change<V1>>) -> NodeResult {
         let Record { key, value: change, timestamp, headers } = record;
-        if !change.is_latest {
+        if self.versioned && !change.is_latest {
             context.drop_record(&self.name, DropReason::Late);
             return Ok(());
         }

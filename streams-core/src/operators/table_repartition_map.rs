@@ -10,12 +10,13 @@ use crate::error::NodeResult;
 use crate::processor::{Outputs, Push, TaskContext};
 use crate::record::Record;
 
-/// The node of `KTable::group_by`. Rows whose new key or value is null belong to no group. Updates that came too
-/// late to be a row's latest version are skipped: an aggregate counts latest rows only.
+/// The node of `KTable::group_by`. Rows whose new key or value is null belong to no group.
 pub(crate) struct TableRepartitionMap<K1, V1, F> {
     pub(crate) keys: NullCheck<K1>,
     pub(crate) values: NullCheck<V1>,
     pub(crate) select: Arc<F>,
+    /// The table is versioned: updates of the past are skipped, as an aggregate is one of latest rows.
+    pub(crate) versioned: bool,
     pub(crate) outputs: Outputs<K1, Change<V1>>,
 }
 
@@ -27,7 +28,7 @@ where
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, Change<V>>) -> NodeResult {
         let Record { key, value: change, timestamp, headers } = record;
-        if !change.is_latest {
+        if self.versioned && !change.is_latest {
             return Ok(());
         }
         let group = |value: Option<V>| {
