@@ -199,6 +199,12 @@ impl Writer<'_> {
         repartition: &Repartition,
     ) -> Result<NodeId, TopologyError> {
         let Repartition { names, partitions, makers, .. } = repartition;
+        if self.topology.find_node(&names.sink).is_some() {
+            return Err(TopologyError::new(format!(
+                "two repartitions are called `{}`; give their groupings or joins different names with named(..)",
+                names.topic
+            )));
+        }
         self.topology
             .add_repartition_topic(InternalTopic { name: names.topic.clone(), partitions: *partitions });
         let mut plan = self.plan(node, None);
