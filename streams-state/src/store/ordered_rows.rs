@@ -171,7 +171,7 @@ impl OrderedRows {
         &self,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
     ) -> Result<(), StateError> {
-        let mut clean = self.clean.iter().peekable();
+        let clean = self.clean.iter();
         let mut fresh = self.fresh.iter().peekable();
         for (key, value) in clean {
             while let Some((key, fresh)) = fresh.next_if(|(over, _)| *over < key) {
