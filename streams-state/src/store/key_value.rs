@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use self::scan::OrderedKeys;
 use super::changelog_buffer::ChangelogBuffer;
+use super::header_aware::LoggedHeaders;
 use super::record_cache::RecordCache;
 use super::tier::{NONE, Tier};
 use super::{StateStore, Unflushed};
@@ -73,6 +74,7 @@ pub struct KeyValueStore<K, V> {
     engine: Box<dyn Engine>,
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
+    logged_headers: LoggedHeaders<V>,
     tier: Tier<V>,
     /// Every row of the store is in the tier.
     complete: bool,
@@ -80,7 +82,6 @@ pub struct KeyValueStore<K, V> {
     evict_above: u64,
     cache: RecordCache<V>,
     send_old_values: bool,
-    log_headers: bool,
     keep_headers: bool,
     log: ChangelogBuffer,
     ordered: OrderedKeys,
@@ -112,12 +113,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             engine,
             keys,
             values,
+            logged_headers: LoggedHeaders::None,
             tier: Tier::new(),
             complete,
             evict_above,
             cache: RecordCache::new(),
             send_old_values: false,
-            log_headers: false,
             keep_headers: false,
             log: ChangelogBuffer::default(),
             ordered: OrderedKeys::default(),
@@ -134,7 +135,18 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Header-aware: changelog records carry the headers of the updates. `keep` says whether rows should have
     /// them, too; making such rows ([`ValueAndHeaders`](crate::types::ValueAndHeaders)) is up to who writes them.
     pub fn with_headers(mut self, keep: bool) -> Self {
-        (self.log_headers, self.keep_headers) = (true, keep);
+        (self.logged_headers, self.keep_headers) = (LoggedHeaders::Update, keep);
+        self
+    }
+
+    /// Changelog records of deletions carry the headers of the record in work: what Kafka Streams' tables do with
+    /// `dsl.store.format=HEADERS`, whose rows have no headers themselves.
+    pub fn logging_headers_of_deletions(self) -> Self {
+        self.logging_headers(LoggedHeaders::Deletion)
+    }
+
+    pub(super) fn logging_headers(mut self, headers: LoggedHeaders<V>) -> Self {
+        self.logged_headers = headers;
         self
     }
 
@@ -303,7 +315,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     #[inline]
     fn write_out(&mut self, id: u32, context: &RecordContext) -> Result<(), StateError> {
         let slot = self.tier.slot_mut(id);
-        let (values, row) = (&*self.values, &slot.row);
+        let row = &slot.row;
+        let values = self.logged_headers.serde(&self.values);
         let len = if self.options.logging {
             let timestamp = match row {
                 Some((_, timestamp)) if self.options.timestamped => *timestamp,
@@ -315,9 +328,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             };
             match self.log.push(slot.key(), (timestamp, context.timestamp), write) {
                 Ok(len) => {
-                    if self.log_headers {
-                        self.log.last_headers(&context.headers);
-                    }
+                    let present = row.as_ref().filter(|_| len.is_some()).map(|(value, _)| value);
+                    self.logged_headers.add(&mut self.log, present, &context.headers);
                     Some(len.ok_or(()))
                 }
                 Err(source) => return Err(self.break_off(source)),
