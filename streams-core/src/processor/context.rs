@@ -6,7 +6,7 @@ use std::sync::Arc;
 use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
 
-use super::{Outbox, Punctuations};
+use super::{Outbox, ProcessorMetadata, Punctuations};
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
 
@@ -54,6 +54,8 @@ pub struct TaskContext {
     pub punctuations: Punctuations,
     /// Slot of the lifecycle node in work; schedules made now belong to it.
     pub node_slot: usize,
+    /// Kept by operators beside committed offsets.
+    pub processor_metadata: ProcessorMetadata,
     /// Records dropped so far.
     pub dropped: u64,
     /// A processor asked for a commit.
@@ -85,6 +87,7 @@ impl TaskContext {
             outbox: Outbox::default(),
             punctuations: Punctuations::default(),
             node_slot: 0,
+            processor_metadata: ProcessorMetadata::default(),
             dropped: 0,
             commit_requested: false,
             partition_counts,

@@ -1,6 +1,7 @@
 //! What a node is: it takes a typed record and pushes typed records to its children.
 
 mod context;
+mod metadata;
 mod outbox;
 mod outputs;
 mod punctuation;
@@ -9,6 +10,7 @@ mod user;
 mod wiring;
 
 pub use context::{DropReason, PartitionCounts, TaskContext};
+pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub use punctuation::{Punctuation, PunctuationType, Punctuations};

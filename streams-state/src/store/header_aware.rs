@@ -63,6 +63,16 @@ impl<V: 'static> LoggedHeaders<V> {
         }
     }
 
+    /// The headers that a session's update has when the cache forwards it: as in Kafka Streams those of the new row
+    /// where rows can have headers, else those of the update.
+    pub(super) fn of_session<'a>(&'a self, new: Option<&'a V>, update: &'a Headers) -> &'a Headers {
+        match (self, new) {
+            (Self::None | Self::Update, _) => update,
+            (Self::Row(aware), Some(new)) => (aware.headers)(new),
+            (Self::Deletion, _) | (Self::Row(_), None) => &Headers::EMPTY,
+        }
+    }
+
     /// The row of a changelog record.
     pub(super) fn read(
         &self,
@@ -75,6 +85,30 @@ impl<V: 'static> LoggedHeaders<V> {
             (aware.set_headers)(&mut row, headers.clone());
         }
         Ok(row)
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
+    /// Changelog records of deletions carry the headers of the record in work, and what a cache forwards has none: what
+    /// Kafka Streams' tables do with `dsl.store.format=HEADERS`, whose sessions have no headers themselves.
+    pub fn logging_headers_of_deletions(self) -> Self {
+        self.logging_headers(LoggedHeaders::Deletion)
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
+    /// Changelog records of deletions carry the headers of the record in work: what Kafka Streams' tables do with
+    /// `dsl.store.format=HEADERS`, whose rows have no headers themselves.
+    pub fn logging_headers_of_deletions(self) -> Self {
+        self.logging_headers(LoggedHeaders::Deletion)
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
+    /// Changelog records of deletions carry the headers of the record in work: what Kafka Streams' tables do with
+    /// `dsl.store.format=HEADERS`, whose rows have no headers themselves.
+    pub fn logging_headers_of_deletions(self) -> Self {
+        self.logging_headers(LoggedHeaders::Deletion)
     }
 }
 

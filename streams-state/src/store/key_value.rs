@@ -139,12 +139,6 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         self
     }
 
-    /// Changelog records of deletions carry the headers of the record in work: what Kafka Streams' tables do with
-    /// `dsl.store.format=HEADERS`, whose rows have no headers themselves.
-    pub fn logging_headers_of_deletions(self) -> Self {
-        self.logging_headers(LoggedHeaders::Deletion)
-    }
-
     pub(super) fn logging_headers(mut self, headers: LoggedHeaders<V>) -> Self {
         self.logged_headers = headers;
         self
