@@ -21,6 +21,7 @@
 //! changelog from then on.
 
 mod lifecycle;
+mod lru;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ mod tests;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use self::lru::Lru;
 use self::scan::OrderedKeys;
 use super::changelog_buffer::ChangelogBuffer;
 use super::header_aware::LoggedHeaders;
@@ -85,6 +87,8 @@ pub struct KeyValueStore<K, V> {
     keep_headers: bool,
     log: ChangelogBuffer,
     ordered: OrderedKeys,
+    /// Set in a store that keeps only so many rows.
+    lru: Option<Box<Lru>>,
     /// Updates written out and not committed.
     uncommitted: u64,
     /// Updates committed and not flushed.
@@ -122,6 +126,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             keep_headers: false,
             log: ChangelogBuffer::default(),
             ordered: OrderedKeys::default(),
+            lru: None,
             uncommitted: 0,
             unflushed: 0,
             offset,
@@ -173,6 +178,11 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// The value of `key` and its timestamp.
     pub fn get(&mut self, key: &K) -> Result<Option<(&V, Timestamp)>, StateError> {
         let Some(id) = self.locate(key)? else { return Ok(None) };
+        if let Some(lru) = &mut self.lru
+            && self.tier.slot(id).cached == NONE
+        {
+            lru.used(id);
+        }
         Ok(self.tier.slot(id).row.as_ref().map(|(value, timestamp)| (value, *timestamp)))
     }
 
@@ -308,6 +318,9 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Logs the row of `id`. The one place where an update is counted and null turns into absence.
     #[inline]
     fn write_out(&mut self, id: u32, context: &RecordContext) -> Result<(), StateError> {
+        if self.lru.is_some() {
+            self.bound_rows(id, context);
+        }
         let slot = self.tier.slot_mut(id);
         let row = &slot.row;
         let values = self.logged_headers.serde(&self.values);

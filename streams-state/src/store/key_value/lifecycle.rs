@@ -99,6 +99,9 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         self.tier = Tier::new();
         self.cache = RecordCache::new();
         self.ordered.clear();
+        if let Some(lru) = &mut self.lru {
+            lru.clear();
+        }
         self.log.clear();
         self.complete = true;
         self.evict_above = self.options.tier_max_bytes;
@@ -152,8 +155,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             None if self.complete && row.is_none() => return Ok(()),
             None => self.tier.insert(hash, key, None, 0),
         };
+        let present = row.is_some();
         self.tier.slot_mut(id).row = row;
         self.tier.touch(id, Some(len));
+        if self.lru.is_some() {
+            self.count_row(id, present);
+        }
         Ok(())
     }
 
