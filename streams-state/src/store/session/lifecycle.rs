@@ -58,7 +58,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
-        if self.durable && (!self.tier.touched().is_empty() || self.progress.offset_moved()) {
+        let changed = !self.tier.touched().is_empty() || self.index.changed();
+        if self.durable && (changed || self.progress.offset_moved()) {
             self.apply()?;
         }
         self.drop_empty();

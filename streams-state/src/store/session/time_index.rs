@@ -72,6 +72,11 @@ impl TimeIndex {
         }));
     }
 
+    /// Whether a run has something to write.
+    pub(super) fn changed(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// The engine has everything.
     pub(super) fn flushed(&mut self) {
         self.changes.clear();
