@@ -258,14 +258,12 @@ impl OrderedRows {
         self.fresh_bytes + self.clean_bytes + deleted
     }
 
-    /// Bytes of the run that a flush would give the engine, about.
+    /// Bytes of the run that a flush would give the engine, about; 0 for an engine that is given nothing.
     pub(super) fn unflushed_bytes(&self) -> u64 {
+        if !self.durable {
+            return 0;
+        }
         self.fresh_bytes + self.deleted.len() as u64 * ROW_BYTES
-    }
-
-    /// Whether a flush has something to give.
-    pub(super) fn changed(&self) -> bool {
-        !self.fresh.is_empty() || !self.deleted.is_empty()
     }
 
     /// Deletes everything.

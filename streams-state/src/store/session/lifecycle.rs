@@ -58,8 +58,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
-        let changed = !self.tier.touched().is_empty() || self.index.changed();
-        if self.durable && (changed || self.progress.offset_moved()) {
+        if self.durable && (self.progress.behind() || self.index.changed()) {
             self.apply()?;
         }
         self.drop_empty();
