@@ -354,7 +354,8 @@ impl Run {
         if !self.options.logging {
             return;
         }
-        for (key, value, timestamp) in self.changelog[offset.unwrap_or(0) as usize..].to_vec() {
+        let tail = self.changelog[offset.unwrap_or(0) as usize..].to_vec();
+        for (key, value, timestamp) in tail {
             self.store().restore(&key, value.as_ref().map(String::as_bytes), timestamp).unwrap();
             let (key, window) = session_key::decode(&key).unwrap();
             let place = (window.end, window.start, String::from_utf8(key.to_vec()).unwrap());

@@ -58,7 +58,6 @@ impl<K: 'static, V: 'static> StateStore for ChangeBuffer<K, V> {
             Some(bytes) => self.restore_value(record, bytes)?,
             None => self.restore_tombstone(record.key)?,
         }
-        self.dirty.clear();
         self.settle()
     }
 
