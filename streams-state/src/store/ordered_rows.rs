@@ -30,7 +30,7 @@ const ROWS_END: &[u8] = &[ROW + 1];
 const ROW_BYTES: u64 = 72;
 
 /// A page of the tail is at least this long.
-const PAGE_MIN_BYTES: u64 = 4 << 10;
+const PAGE_MIN_BYTES: u64 = 1 << 10;
 
 /// A row that the engine does not have, or has differently.
 struct Fresh {

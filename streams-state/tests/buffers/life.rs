@@ -116,7 +116,7 @@ impl<S: StateStore, M: Model> Life<S, M> {
             if self.durable {
                 self.flushed = (self.model.clone(), self.store().offset());
                 // A page is read whatever the limit is.
-                let max = self.memory.map_or(u64::MAX, |memory| memory * 3 / 2 + 8_000);
+                let max = self.memory.map_or(u64::MAX, |memory| memory * 3 / 2 + 4_000);
                 assert!(self.store().memory_bytes() <= max, "{} bytes", self.store().memory_bytes());
             }
         }
