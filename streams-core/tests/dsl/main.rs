@@ -9,6 +9,8 @@ mod processors;
 mod routes;
 mod sinks;
 mod sources;
+mod tables;
+mod versioned;
 
 use streams_core::dsl::StreamsBuilder;
 use streams_core::testing::{DriverConfig, TopologyTestDriver};
