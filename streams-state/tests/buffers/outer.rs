@@ -1,5 +1,6 @@
 //! The store of outer joins and its model.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -104,7 +105,7 @@ impl Model for Waiting {
             return;
         };
         let elements = list::decode(bytes, None).unwrap();
-        let read = |element: Option<&[u8]>| match element.unwrap() {
+        let read = |element: Option<Cow<'_, [u8]>>| match element.as_deref().unwrap() {
             [1, text @ ..] => LeftOrRight::Left(String::from_utf8(text.to_vec()).unwrap()),
             [_, number @ ..] => LeftOrRight::Right(i64::from_be_bytes(number.try_into().unwrap())),
             [] => unreachable!("an element has a side"),

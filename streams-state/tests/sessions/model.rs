@@ -133,6 +133,12 @@ impl Run {
         place.0 > self.stream_time - self.options.retention
     }
 
+    fn kept(&self, place: &Place) -> bool {
+        let segment = |time: Timestamp| time.div_euclid(self.options.segment_interval);
+        let oldest = self.stream_time - self.options.retention;
+        if self.options.in_memory_order { self.live(place) } else { segment(place.0) >= segment(oldest) }
+    }
+
     /// The row, if it is not too old.
     fn row(&self, place: &Place) -> Option<Value> {
         self.rows.get(place).filter(|_| self.live(place)).cloned()
@@ -144,7 +150,7 @@ impl Run {
         self.stream_time = self.stream_time.max(place.0);
         let value = value.filter(Option::is_some);
         match &value {
-            Some(value) if self.options.caching || self.live(place) => {
+            Some(value) if self.options.caching || self.kept(place) => {
                 self.rows.insert(place.clone(), value.clone())
             }
             _ => self.rows.remove(place),
@@ -175,7 +181,7 @@ impl Run {
     fn log_held(&mut self, dirty: &Dirty) -> Option<Value> {
         let row = self.rows.get(&dirty.place).cloned();
         self.log(&dirty.place, row.clone().flatten(), &dirty.context);
-        if !self.live(&dirty.place) {
+        if !self.kept(&dirty.place) {
             self.rows.remove(&dirty.place);
         }
         row
@@ -185,7 +191,7 @@ impl Run {
         let context = self.context();
         let put = self.store().put(&place.2, window(place), value.clone(), &context).unwrap();
         self.change(place, value, &context);
-        assert_eq!(put, self.live(place));
+        assert_eq!(put, self.kept(place));
         assert_eq!(self.store.as_ref().unwrap().stream_time(), self.stream_time);
     }
 
@@ -236,7 +242,7 @@ impl Run {
     }
 
     fn find_ended(&mut self, from: Timestamp, to: Timestamp) {
-        let hit = |(place, _): &(&Place, &Value)| place.0 >= from && place.0 <= to && self.live(place);
+        let hit = |(place, _): &(&Place, &Value)| place.0 >= from && place.0 <= to && self.kept(place);
         let mut expected: Vec<(Place, Value)> =
             self.rows.iter().filter(hit).map(|(place, value)| (place.clone(), value.clone())).collect();
         if self.options.in_memory_order {
@@ -361,7 +367,7 @@ impl Run {
             let place = (window.end, window.start, String::from_utf8(key.to_vec()).unwrap());
             self.stream_time = self.stream_time.max(place.0);
             match value {
-                Some(value) if self.live(&place) => self.rows.insert(place, Some(value)),
+                Some(value) if self.kept(&place) => self.rows.insert(place, Some(value)),
                 _ => self.rows.remove(&place),
             };
         }

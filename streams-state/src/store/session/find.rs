@@ -45,14 +45,15 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Visits the sessions of all keys that ended from `earliest_end` to `latest_end`, both included: by end, start
     /// and key bytes, or with [`in_memory_order`](SessionOptions::in_memory_order) by end, key bytes and start
-    /// backward.
+    /// backward. Without that order sessions are found that are hidden from reading by key already, until their segment
+    /// has passed.
     pub fn find_sessions_ended(
         &mut self,
         earliest_end: Timestamp,
         latest_end: Timestamp,
         visit: &mut dyn FnMut(K, Window, &V),
     ) -> Result<(), StateError> {
-        let from = earliest_end.max(self.live_from());
+        let from = earliest_end.max(self.kept_from());
         if from > latest_end {
             return Ok(());
         }
