@@ -27,6 +27,7 @@ mod fixed_key;
 mod process;
 // With state.
 mod aggregate;
+mod grace_join;
 mod stream_table_join;
 mod table_filter;
 mod table_map_values;
@@ -44,6 +45,7 @@ pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
 pub(crate) use flat_map::FlatMap;
 pub(crate) use flat_map_values::FlatMapValues;
 pub(crate) use for_each::ForEach;
+pub(crate) use grace_join::GraceJoin;
 pub(crate) use map::Map;
 pub(crate) use map_values::MapValues;
 pub(crate) use null_check::NullCheck;
