@@ -8,7 +8,7 @@ use std::sync::Arc;
 use streams_state::engine::{Engine, EngineProvider, InMemoryProvider};
 use streams_state::error::StateError;
 use streams_state::store::Unflushed;
-use streams_state::types::{Headers, TaskId, Timestamp, TopicPartition};
+use streams_state::types::{TaskId, Timestamp, TopicPartition};
 
 use super::{LifecycleNode, TaskOptions};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
@@ -179,7 +179,14 @@ impl StateManager {
                 if let Some(topic) = store.out {
                     let timestamp = Some(entry.timestamp).filter(|timestamp| *timestamp >= 0);
                     let partition = Some(self.partition);
-                    outbox.push(topic, partition, Some(entry.key), entry.value, timestamp, Headers::EMPTY);
+                    outbox.push(
+                        topic,
+                        partition,
+                        Some(entry.key),
+                        entry.value,
+                        timestamp,
+                        entry.headers.clone(),
+                    );
                 }
                 Ok(())
             })?;

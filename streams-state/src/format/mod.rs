@@ -12,6 +12,7 @@
 //!
 //! | where | layouts |
 //! |---|---|
+//! | window stores | [`window_key`] |
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |
@@ -19,6 +20,8 @@
 // The cursor and the error that decoders share; varints.
 mod reader;
 mod varint;
+// Window stores: rows, topics, time-ordered rows.
+pub mod window_key;
 // Outer joins of streams: key, element, list of elements.
 pub mod left_or_right_value;
 pub mod list;

@@ -5,6 +5,7 @@
 mod auto;
 mod null_probe;
 mod primitives;
+mod windowed;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::format::FormatError;
 
 pub use auto::Auto;
 pub use primitives::{Json, Raw};
+pub use windowed::TimeWindowed;
 
 /// Why bytes could not be made or read.
 #[derive(Debug, thiserror::Error)]

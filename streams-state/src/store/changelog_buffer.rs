@@ -3,7 +3,7 @@
 
 use super::ChangelogEntry;
 use crate::serdes::SerdeError;
-use crate::types::Timestamp;
+use crate::types::{Headers, Timestamp};
 
 /// Capacity that survives a drain.
 const KEPT_BYTES: usize = 1 << 20;
@@ -13,6 +13,8 @@ const KEPT_BYTES: usize = 1 << 20;
 pub(super) struct ChangelogBuffer {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Index of an entry and its headers, for those that have any, ascending.
+    headers: Vec<(usize, Headers)>,
 }
 
 struct Entry {
@@ -55,14 +57,26 @@ impl ChangelogBuffer {
         Ok(present.then_some(value_end - key_end))
     }
 
+    /// Gives the entry that was pushed last these headers.
+    pub(super) fn last_headers(&mut self, headers: &Headers) {
+        if let Some(last) = self.entries.len().checked_sub(1)
+            && !headers.is_empty()
+        {
+            self.headers.push((last, headers.clone()));
+        }
+    }
+
     /// The entries in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = ChangelogEntry<'_>> {
         let mut start = 0;
-        self.entries.iter().map(move |entry| {
+        let mut headers = self.headers.iter().peekable();
+        self.entries.iter().enumerate().map(move |(index, entry)| {
             let key = &self.bytes[start..entry.key_end];
             let value = &self.bytes[entry.key_end..entry.value_end];
             start = entry.value_end;
-            ChangelogEntry { key, value: entry.present.then_some(value), timestamp: entry.timestamp }
+            let headers =
+                headers.next_if(|(owner, _)| *owner == index).map_or(&Headers::EMPTY, |(_, own)| own);
+            ChangelogEntry { key, value: entry.present.then_some(value), timestamp: entry.timestamp, headers }
         })
     }
 
@@ -70,6 +84,7 @@ impl ChangelogBuffer {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+        self.headers.clear();
         self.bytes.shrink_to(KEPT_BYTES);
         self.entries.shrink_to(KEPT_BYTES / size_of::<Entry>());
     }

@@ -6,12 +6,14 @@ mod key_value;
 mod record_cache;
 mod tier;
 mod versioned;
+mod window;
 
 use crate::error::StateError;
-use crate::types::Timestamp;
+use crate::types::{Headers, Timestamp};
 
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
 pub use versioned::{VersionedOptions, VersionedPut, VersionedStore};
+pub use window::{KeyedRowVisitor, RowVisitor, WindowOptions, WindowStore, segment_interval};
 
 /// A changelog entry as the producer wants it. `value` is `None` for a tombstone.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +24,8 @@ pub struct ChangelogEntry<'a> {
     pub value: Option<&'a [u8]>,
     /// Timestamp of the changelog record.
     pub timestamp: Timestamp,
+    /// Headers of the changelog record: those of the value in a store that is aware of headers, else none.
+    pub headers: &'a Headers,
 }
 
 /// A store that may hold updates back until a flush, for the node that forwards them then.

@@ -175,7 +175,7 @@ impl<V> Tier<V> {
     /// Touched slots, in byte order of their keys.
     pub(super) fn sorted_run(&self) -> Vec<u32> {
         let mut ids: Vec<(u64, u32)> =
-            self.touched.iter().map(|id| (key_prefix(self.slot(*id).key()), *id)).collect();
+            self.touched.iter().map(|id| (key_number(self.slot(*id).key()), *id)).collect();
         ids.sort_unstable_by(|(left_prefix, left), (right_prefix, right)| {
             left_prefix.cmp(right_prefix).then_with(|| self.slot(*left).key().cmp(self.slot(*right).key()))
         });
@@ -276,7 +276,7 @@ impl<V> Tier<V> {
 }
 
 #[inline]
-fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
+pub(super) fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
     let mut state = hasher.build_hasher();
     state.write(key);
     state.finish()
@@ -293,7 +293,7 @@ fn tag(hash: u64) -> u32 {
 }
 
 /// The first eight bytes of a key as a number that sorts as they do.
-fn key_prefix(key: &[u8]) -> u64 {
+pub(super) fn key_number(key: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     let len = key.len().min(8);
     bytes[..len].copy_from_slice(&key[..len]);

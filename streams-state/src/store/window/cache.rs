@@ -1,0 +1,151 @@
+//! Holding updates back, as Kafka Streams' caching window store does: one for each key and window, handed over in the
+//! order of last updates.
+
+use super::*;
+use crate::store::CachedStore;
+use crate::store::record_cache::Held;
+use crate::store::tier::NONE;
+use crate::types::Change;
+
+/// Where held-back rows are. The record cache knows them by their number here, since rows move in their vectors.
+#[derive(Default)]
+pub(super) struct HeldPlaces {
+    places: Vec<HeldPlace>,
+    free: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct HeldPlace {
+    segment: i64,
+    slot: u32,
+    start: Timestamp,
+}
+
+impl HeldPlaces {
+    fn add(&mut self, place: HeldPlace) -> u32 {
+        match self.free.pop() {
+            Some(number) => {
+                self.places[number as usize] = place;
+                number
+            }
+            None => {
+                self.places.push(place);
+                self.places.len() as u32 - 1
+            }
+        }
+    }
+
+    fn take(&mut self, number: u32) -> HeldPlace {
+        self.free.push(number);
+        self.places[number as usize]
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
+    /// Number of rows whose update is held back.
+    pub fn cached_len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Whether the cache will want the value that the row has now: it is the one at the last flush.
+    #[inline]
+    pub(super) fn wants_flushed(&self, place: Place) -> bool {
+        self.options.caching && self.segments[place.segment].row(place.slot, place.row).cached == NONE
+    }
+
+    /// The row at `place` has changed: holds the update back or writes it out.
+    #[inline]
+    pub(super) fn changed(
+        &mut self,
+        place: Place,
+        flushed: Option<V>,
+        context: &RecordContext,
+    ) -> Result<(), StateError> {
+        if !self.options.caching {
+            return self.write_out(place, context);
+        }
+        let segment = &mut self.segments[place.segment];
+        let key_len = segment.slot(place.slot).key.as_slice().len();
+        let (id, row) = (segment.id, segment.row_mut(place.slot, place.row));
+        if row.value.as_ref().is_some_and(|(value, _)| self.values.is_null(value)) {
+            row.value = None;
+        }
+        match row.cached {
+            NONE => {
+                let held = self.places.add(HeldPlace { segment: id, slot: place.slot, start: row.start });
+                row.cached = self.cache.add(held, key_len, flushed, context);
+                segment.held += 1;
+            }
+            entry => self.cache.again(entry, context),
+        }
+        segment.touch(place.slot, place.row, None);
+        Ok(())
+    }
+
+    /// Takes the oldest held-back update, and says where its row is.
+    fn pop_held(&mut self) -> Result<Option<(Held<V>, Place)>, StateError> {
+        let Some(held) = self.cache.pop() else { return Ok(None) };
+        let at = self.places.take(held.slot);
+        let segment = self.segment_index(at.segment)?;
+        let rows = &mut self.segments[segment];
+        let row = rows.find_or_insert(at.slot, at.start, 0);
+        rows.row_mut(at.slot, row).cached = NONE;
+        rows.held -= 1;
+        Ok(Some((held, Place { segment, slot: at.slot, row })))
+    }
+
+    /// Moves all held-back updates to the changelog.
+    pub(super) fn write_all_cached(&mut self) -> Result<(), StateError> {
+        while let Some((held, place)) = self.pop_held()? {
+            self.write_out(place, &held.context)?;
+        }
+        self.expire();
+        Ok(())
+    }
+
+    /// Bytes of the updates held back, about.
+    pub(super) fn held_bytes(&self) -> u64 {
+        let mean = self.segments.iter().map(Segment::mean_heap_bytes).max().unwrap_or(0);
+        self.cache.bytes() + self.cache.len() as u64 * mean
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for WindowStore<K, V> {
+    fn caching(&self) -> bool {
+        self.options.caching
+    }
+
+    fn send_old_values(&mut self) {
+        self.send_old_values = true;
+    }
+
+    /// In order of last update. A row that is absent now and was at the last flush is passed over. For a deletion
+    /// without `send_old_values` `old` says what was there; a forwarder need not send it.
+    fn pop_cached(&mut self) -> Result<Option<CachedUpdate<Windowed<K>, V>>, StateError> {
+        while let Some((held, place)) = self.pop_held()? {
+            let row = self.segments[place.segment].row(place.slot, place.row);
+            if row.value.is_none() && held.flushed.is_none() {
+                continue;
+            }
+            self.write_out(place, &held.context)?;
+            let segment = &self.segments[place.segment];
+            let row = segment.row(place.slot, place.row);
+            let (new, timestamp) = match &row.value {
+                Some((value, timestamp)) if self.options.timestamped => (Some(value.clone()), *timestamp),
+                Some((value, _)) => (Some(value.clone()), held.context.timestamp),
+                None => (None, held.context.timestamp),
+            };
+            let key = self.decode_key(segment.slot(place.slot).key.as_slice())?;
+            let key = Windowed { key, window: self.window(row.start) };
+            let old = held.flushed.filter(|_| self.send_old_values || new.is_none());
+            return Ok(Some(CachedUpdate {
+                key,
+                change: Change::latest(old, new),
+                timestamp,
+                context: held.context,
+            }));
+        }
+        self.expire();
+        Ok(None)
+    }
+}

@@ -1,0 +1,232 @@
+//! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
+
+use std::ops::Range;
+
+use super::*;
+use crate::format::window_key::WindowKey;
+use crate::store::ChangelogEntry;
+use crate::store::tier::hash;
+use crate::types::NO_TIMESTAMP;
+
+impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn drain_changelog(
+        &mut self,
+        sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        if let Some(message) = &self.broken {
+            return Err(self.serde_error(SerdeError(message.clone())));
+        }
+        for entry in self.log.iter() {
+            sink(entry)?;
+        }
+        self.log.clear();
+        Ok(())
+    }
+
+    fn write_cached(&mut self) -> Result<(), StateError> {
+        self.write_all_cached()
+    }
+
+    fn committed(&mut self, offset: Option<i64>) {
+        self.unflushed += std::mem::take(&mut self.uncommitted);
+        if offset.is_some() {
+            debug_assert!(offset >= self.offset, "store `{}`: changelog offset goes back", self.options.name);
+            self.offset = offset;
+        }
+    }
+
+    /// A record whose start is expired is skipped, but its start counts for stream time.
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
+        let at = WindowKey::decode(key).map_err(|error| self.serde_error(error.into()))?;
+        let (row, len) = match value {
+            Some(bytes) => {
+                let value =
+                    self.values.deserialize(Some(bytes)).map_err(|source| self.serde_error(source))?;
+                (Some((value, timestamp)), bytes.len())
+            }
+            None => (None, 0),
+        };
+        self.unflushed += 1;
+        let sequence = at.sequence as u32;
+        if self.options.retain_duplicates {
+            self.sequence = sequence;
+        }
+        self.advance(at.start);
+        if self.is_expired(at.start) || (row.is_none() && self.options.retain_duplicates) {
+            return Ok(());
+        }
+        self.key_bytes.clear();
+        self.key_bytes.extend_from_slice(at.key);
+        let segment = self.segment_or_insert(at.start);
+        let rows = &mut self.segments[segment];
+        let hash = hash(&self.hasher, at.key);
+        if row.is_none() && rows.complete && rows.find(hash, at.key).is_none() {
+            return Ok(());
+        }
+        let slot = self.slot_or_partial(segment, hash);
+        let rows = &mut self.segments[segment];
+        let index = rows.find_or_insert(slot, at.start, sequence);
+        rows.row_mut(slot, index).value = row;
+        rows.touch(slot, index, Some(len));
+        Ok(())
+    }
+
+    fn offset(&self) -> Option<i64> {
+        self.offset
+    }
+
+    fn unflushed(&self) -> Unflushed {
+        let bytes = self.segments.iter().map(Segment::touched_bytes).sum();
+        Unflushed { records: self.unflushed, bytes }
+    }
+
+    fn flush(&mut self) -> Result<(), StateError> {
+        if self.uncommitted > 0 || self.cache.len() > 0 || !self.log.is_empty() || self.broken.is_some() {
+            return Err(StateError::Engine {
+                store: self.options.name.to_string(),
+                engine: "tier",
+                message: "flush was called with uncommitted updates".to_owned(),
+            });
+        }
+        self.expire();
+        self.unflushed = 0;
+        if !self.engine.is_durable() {
+            self.segments.iter_mut().for_each(Segment::drop_absent);
+            return Ok(());
+        }
+        let state = (self.stream_time, self.sequence);
+        let touched = self.segments.iter().any(Segment::is_touched);
+        if touched || self.offset != self.flushed_offset || state != self.flushed_state {
+            self.apply()?;
+            (self.flushed_offset, self.flushed_state) = (self.offset, state);
+            self.segments.iter_mut().for_each(Segment::flushed);
+        }
+        if let Some(last) = self.dropped {
+            let (from, to) = (layout::segment_prefix(i64::MIN), layout::segment_prefix(last + 1));
+            self.engine.drop_range(&from, &to)?;
+            self.dropped = None;
+        }
+        self.evict_above = self.options.tier_max_bytes;
+        if self.tier_bytes() > self.evict_above {
+            self.evict();
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.tier_bytes()
+    }
+
+    fn cached_bytes(&self) -> u64 {
+        self.held_bytes()
+    }
+
+    fn engine_bytes(&self) -> u64 {
+        self.engine.size_bytes()
+    }
+
+    fn wipe(&mut self) -> Result<(), StateError> {
+        self.engine.wipe()?;
+        self.segments.clear();
+        self.cache = super::RecordCache::new();
+        self.places = HeldPlaces::default();
+        self.log.clear();
+        self.evict_above = self.options.tier_max_bytes;
+        (self.stream_time, self.sequence) = (NO_TIMESTAMP, 0);
+        self.flushed_state = (NO_TIMESTAMP, 0);
+        self.dropped = None;
+        (self.uncommitted, self.unflushed) = (0, 0);
+        (self.offset, self.flushed_offset) = (None, None);
+        self.broken = None;
+        Ok(())
+    }
+}
+
+/// Entries of a run in one buffer.
+#[derive(Default)]
+struct Run {
+    bytes: Vec<u8>,
+    entries: Vec<(Range<usize>, Option<Range<usize>>)>,
+}
+
+impl Run {
+    fn push(&mut self, key_from: usize, value_from: Option<usize>) {
+        let end = self.bytes.len();
+        let key_to = value_from.unwrap_or(end);
+        self.entries.push((key_from..key_to, value_from.map(|from| from..end)));
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
+    /// Gives the touched rows to the engine as one sorted run, with stream time and sequence.
+    fn apply(&mut self) -> Result<(), StateError> {
+        let mut run = Run::default();
+        run.bytes.extend_from_slice(layout::STATE_KEY);
+        run.bytes.extend_from_slice(&layout::encode_state(self.stream_time, self.sequence));
+        run.push(0, Some(layout::STATE_KEY.len()));
+        for segment in &self.segments {
+            let slots = segment.sorted_run();
+            self.add_rows(segment, &slots, &mut run)?;
+            if self.options.ordered_by_time {
+                add_times(segment, &slots, &mut run);
+            }
+        }
+        let bytes = &run.bytes;
+        let mut entries = run
+            .entries
+            .iter()
+            .map(|(key, value)| (&bytes[key.clone()], value.clone().map(|value| &bytes[value])));
+        self.engine.apply(&mut entries, self.offset)
+    }
+
+    fn add_rows(&self, segment: &Segment<V>, slots: &[u32], run: &mut Run) -> Result<(), StateError> {
+        for id in slots {
+            let slot = segment.slot(*id);
+            for row in slot.rows.as_slice().iter().filter(|row| row.touched) {
+                let key_from = run.bytes.len();
+                layout::key_prefix(segment.id, slot.key.as_slice(), &mut run.bytes);
+                layout::row_suffix(row.start, row.sequence, &mut run.bytes);
+                let value_from = run.bytes.len();
+                let mut present = false;
+                if let Some((value, timestamp)) = &row.value {
+                    run.bytes.extend_from_slice(&timestamp.to_be_bytes());
+                    let written = self.values.serialize(value, &mut run.bytes);
+                    present = written.map_err(|source| self.serde_error(source))?;
+                }
+                if !present {
+                    run.bytes.truncate(value_from);
+                }
+                run.push(key_from, present.then_some(value_from));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends the entries in the order of time of the rows of `slots`.
+fn add_times<V>(segment: &Segment<V>, slots: &[u32], run: &mut Run) {
+    let mut times = Vec::new();
+    for id in slots {
+        let slot = segment.slot(*id);
+        for row in slot.rows.as_slice().iter().filter(|row| row.touched) {
+            times.push((row.start, slot.key.as_slice(), row.sequence, row.value.is_some()));
+        }
+    }
+    let mut entries: Vec<(Vec<u8>, bool)> = Vec::with_capacity(times.len());
+    for (start, key, sequence, present) in times {
+        let mut entry = Vec::new();
+        layout::time_key(segment.id, start, key, sequence, &mut entry);
+        entries.push((entry, present));
+    }
+    entries.sort_unstable();
+    for (entry, present) in entries {
+        let key_from = run.bytes.len();
+        run.bytes.extend_from_slice(&entry);
+        let value_from = run.bytes.len();
+        run.push(key_from, present.then_some(value_from));
+    }
+}
