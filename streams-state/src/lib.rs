@@ -6,6 +6,8 @@
 
 // Words that everything else uses.
 pub mod types;
+// Kafka Streams' byte layouts, one layout a file.
+pub mod format;
 // Typed values to bytes and back.
 pub mod serdes;
 // What can go wrong with state, and where.

@@ -3,7 +3,7 @@
 
 use super::ChangelogEntry;
 use crate::serdes::SerdeError;
-use crate::types::Timestamp;
+use crate::types::{Headers, Timestamp};
 
 /// Capacity that survives a drain.
 const KEPT_BYTES: usize = 1 << 20;
@@ -20,6 +20,7 @@ struct Entry {
     value_end: usize,
     present: bool,
     timestamp: Timestamp,
+    headers: Headers,
 }
 
 impl ChangelogBuffer {
@@ -34,6 +35,18 @@ impl ChangelogBuffer {
         &mut self,
         key: &[u8],
         timestamps: (Timestamp, Timestamp),
+        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, SerdeError>,
+    ) -> Result<Option<usize>, SerdeError> {
+        self.push_with_headers(key, timestamps, Headers::EMPTY, write)
+    }
+
+    /// Like [`push`](Self::push), for a changelog whose records have headers.
+    #[inline]
+    pub(super) fn push_with_headers(
+        &mut self,
+        key: &[u8],
+        timestamps: (Timestamp, Timestamp),
+        headers: Headers,
         write: impl FnOnce(&mut Vec<u8>) -> Result<bool, SerdeError>,
     ) -> Result<Option<usize>, SerdeError> {
         let start = self.bytes.len();
@@ -51,7 +64,7 @@ impl ChangelogBuffer {
         }
         let value_end = self.bytes.len();
         let timestamp = if present { timestamps.0 } else { timestamps.1 };
-        self.entries.push(Entry { key_end, value_end, present, timestamp });
+        self.entries.push(Entry { key_end, value_end, present, timestamp, headers });
         Ok(present.then_some(value_end - key_end))
     }
 
@@ -62,8 +75,18 @@ impl ChangelogBuffer {
             let key = &self.bytes[start..entry.key_end];
             let value = &self.bytes[entry.key_end..entry.value_end];
             start = entry.value_end;
-            ChangelogEntry { key, value: entry.present.then_some(value), timestamp: entry.timestamp }
+            let (timestamp, headers) = (entry.timestamp, &entry.headers);
+            ChangelogEntry { key, value: entry.present.then_some(value), timestamp, headers }
         })
+    }
+
+    /// Appends an entry whose bytes exist already; `None` is a tombstone.
+    pub(super) fn push_bytes(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp, headers: Headers) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        let (value_end, present) = (self.bytes.len(), value.is_some());
+        self.entries.push(Entry { key_end, value_end, present, timestamp, headers });
     }
 
     /// Forgets all entries; capacity stays up to a limit.
