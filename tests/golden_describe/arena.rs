@@ -10,7 +10,7 @@ use streams_core::topology::{
     InternalTopic, SinkTopic, SourceTopic, StoreFactory, StoreKind, StoreSpec, TopicKind, Topology,
 };
 
-use super::golden::{APPLICATION, entries, strings, topologies};
+use super::golden::{APPLICATION, entries, strings, topic_defaults, topologies};
 
 const PREFIX: &str = "app-";
 
@@ -194,13 +194,8 @@ fn sub_topologies_are_kafka_streams() {
 #[test]
 fn internal_topics_are_kafka_streams() {
     for (name, golden, topology) in rebuilt() {
-        let properties: BTreeMap<String, String> = entries(&golden["config"])
-            .filter_map(|(key, value)| {
-                Some((key.strip_prefix("topic.")?.to_owned(), value.as_str().unwrap().to_owned()))
-            })
-            .collect();
         let plan = topology
-            .plan(APPLICATION, &|_| Some(2), &properties)
+            .plan(APPLICATION, &|_| Some(2), &topic_defaults(&golden))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut expected: BTreeMap<&str, (TopicKind, &Value)> = BTreeMap::new();
         for part in golden["subtopologies"].as_array().unwrap() {

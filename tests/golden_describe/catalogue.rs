@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use streams_core::topology::{NodeId, SourceTopic, StoreSpec, Topology};
 
-use super::golden::{APPLICATION, Unsupported, entries, strings, topologies};
+use super::golden::{APPLICATION, Unsupported, entries, strings, topic_defaults, topologies};
 use super::{dsl_steps, processor_steps};
 
 /// At least so many programs can be expressed; raise it with the operators.
@@ -164,10 +164,7 @@ fn merged(groups: BTreeSet<BTreeSet<String>>) -> String {
 }
 
 fn our_internal_topics(golden: &Value, topology: &Topology) -> String {
-    let properties = entries(&golden["config"])
-        .filter_map(|(key, value)| Some((key.strip_prefix("topic.")?.to_owned(), value.as_str()?.to_owned())))
-        .collect();
-    match topology.plan(APPLICATION, &|_| Some(2), &properties) {
+    match topology.plan(APPLICATION, &|_| Some(2), &topic_defaults(golden)) {
         Err(error) => error.to_string(),
         Ok(plan) => {
             let topics = plan.internal_topics.iter().map(|topic| {

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use serde_json::Value;
+use streams_core::topology::TopicDefaults;
 
 /// `application.id` of the recordings.
 pub(crate) const APPLICATION: &str = "app";
@@ -18,6 +19,21 @@ pub(crate) fn topologies() -> Vec<Value> {
         Value::Array(topologies) => topologies,
         other => panic!("no list of topologies: {other}"),
     }
+}
+
+/// What a recorded application says about its internal topics.
+pub(crate) fn topic_defaults(golden: &Value) -> TopicDefaults {
+    let mut defaults = TopicDefaults::default();
+    for (key, value) in entries(&golden["config"]) {
+        let value = value.as_str().unwrap();
+        if let Some(key) = key.strip_prefix("topic.") {
+            defaults.properties.insert(key.to_owned(), value.to_owned());
+        }
+        if key == "windowstore.changelog.additional.retention.ms" {
+            defaults.window_additional_retention_ms = value.parse().unwrap();
+        }
+    }
+    defaults
 }
 
 /// The strings of a JSON list.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::StreamsError;
 use crate::client::{Admin, AdminTopic, ClientError, Fault, NewTopic};
 use crate::config::StreamsConfig;
-use crate::topology::{TopicPlan, Topology};
+use crate::topology::{TopicDefaults, TopicPlan, Topology};
 
 /// Deadline of one admin call.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,7 +27,13 @@ pub(crate) fn prepare(
     let plan = topology.plan(
         &config.application_id,
         &|topic| counts.get(topic).copied(),
-        &config.topic_properties,
+        &TopicDefaults {
+            properties: config.topic_properties.clone(),
+            window_additional_retention_ms: i64::try_from(
+                config.window_store_additional_retention.as_millis(),
+            )
+            .unwrap_or(i64::MAX),
+        },
     )?;
     ensure(admin, &plan, config)?;
     Ok(plan)

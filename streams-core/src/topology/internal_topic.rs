@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{StoreSpec, TopicKind, TopologyError};
+use streams_state::types::Timestamp;
+
+use super::{StoreKind, StoreSpec, TopicKind, TopologyError};
 
 /// Full name of the internal topic `name` of an application: `<application.id>-<name>`.
 pub fn internal_topic_name(application_id: &str, name: &str) -> String {
@@ -30,6 +32,24 @@ impl StoreSpec {
     }
 }
 
+/// What an application says about its internal topics.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicDefaults {
+    /// `topic.*`, without that prefix.
+    pub properties: BTreeMap<String, String>,
+    /// `windowstore.changelog.additional.retention.ms`: how much longer than its store the changelog of a windowed store
+    /// keeps records, as a broker's clock and stream time differ. Default: 1 day.
+    pub window_additional_retention_ms: Timestamp,
+}
+
+impl Default for TopicDefaults {
+    fn default() -> Self {
+        Self { properties: BTreeMap::new(), window_additional_retention_ms: DAY_MS }
+    }
+}
+
+const DAY_MS: Timestamp = 24 * 60 * 60 * 1000;
+
 /// Settings of a repartition topic: ours, then `topic.*` of the application, the later ones winning.
 pub fn repartition_topic_config(topic_properties: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut config = library_config("delete");
@@ -40,13 +60,27 @@ pub fn repartition_topic_config(topic_properties: &BTreeMap<String, String>) -> 
 }
 
 /// Settings of a store's changelog: ours, then `topic.*` of the application, then the store's own, the later ones
-/// winning.
-pub fn changelog_topic_config(
-    store: &StoreSpec,
-    topic_properties: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut config = library_config("compact");
-    config.extend(topic_properties.clone());
+/// winning. How long records must be kept follows from the store, unless its own settings say so.
+pub fn changelog_topic_config(store: &StoreSpec, defaults: &TopicDefaults) -> BTreeMap<String, String> {
+    let mut config = library_config(match store.kind.retention() {
+        Some(_) => "compact,delete",
+        None => "compact",
+    });
+    config.extend(defaults.properties.clone());
+    let kept = match store.kind {
+        StoreKind::KeyValue | StoreKind::TimestampedKeyValue | StoreKind::Buffer => None,
+        StoreKind::Versioned { history } => Some(("min.compaction.lag.ms", history.saturating_add(DAY_MS))),
+        StoreKind::Window { retention, .. }
+        | StoreKind::TimestampedWindow { retention }
+        | StoreKind::Session { retention } => {
+            Some(("retention.ms", retention.saturating_add(defaults.window_additional_retention_ms)))
+        }
+    };
+    config.extend(kept.map(|(key, value)| (key.to_owned(), value.to_string())));
+    if let StoreKind::Window { duplicates: true, .. } = store.kind {
+        // Rows of a join are never overwritten: there is nothing to compact.
+        config.insert("cleanup.policy".to_owned(), "delete".to_owned());
+    }
     config.extend(store.changelog_config.clone());
     config
 }
@@ -120,7 +154,10 @@ mod tests {
             ])
         );
         assert_eq!(
-            changelog_topic_config(&topology.stores[0], &properties),
+            changelog_topic_config(
+                &topology.stores[0],
+                &TopicDefaults { properties, ..TopicDefaults::default() }
+            ),
             map(&[
                 ("cleanup.policy", "compact"),
                 ("message.timestamp.type", "CreateTime"),

@@ -16,7 +16,8 @@ mod validate;
 pub use describe::{NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription};
 pub use error::TopologyError;
 pub use internal_topic::{
-    PlannedTopic, changelog_topic_config, changelog_topic_name, internal_topic_name, repartition_topic_config,
+    PlannedTopic, TopicDefaults, changelog_topic_config, changelog_topic_name, internal_topic_name,
+    repartition_topic_config,
 };
 pub(crate) use java_order::HashOrder;
 pub use plan::{TopicCounts, TopicPlan};

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use streams_state::types::{TaskId, TopicPartition};
 
-use super::internal_topic::{changelog_topic_config, internal_topic_name, repartition_topic_config};
+use super::internal_topic::{
+    TopicDefaults, changelog_topic_config, internal_topic_name, repartition_topic_config,
+};
 use super::validate::validate_name;
 use super::{
     NodeKind, OffsetReset, PlannedTopic, SourceTopic, StoreId, SubTopology, TopicKind, Topology,
@@ -117,8 +119,8 @@ impl Topology {
             .collect()
     }
 
-    /// Plans internal topics and tasks. `counts` says how many partitions each input topic has; `topic_properties`
-    /// are the application's settings for internal topics (`topic.*`, without that prefix).
+    /// Plans internal topics and tasks. `counts` says how many partitions each input topic has; `topic_defaults`
+    /// are the application's settings for internal topics.
     ///
     /// # Errors
     /// Input topics that do not exist; topics that are read together and differ in partition counts.
@@ -126,7 +128,7 @@ impl Topology {
         &self,
         application_id: &str,
         counts: TopicCounts<'_>,
-        topic_properties: &BTreeMap<String, String>,
+        topic_defaults: &TopicDefaults,
     ) -> Result<TopicPlan, TopologyError> {
         let missing = self.missing_source_topics(counts);
         if !missing.is_empty() {
@@ -158,8 +160,8 @@ impl Topology {
                 sources.push(name);
             }
             plan.sources.push(sources);
-            self.plan_repartition_topics(part, &count_of, topic_properties, &mut plan);
-            self.plan_changelogs(part, tasks, topic_properties, &mut plan);
+            self.plan_repartition_topics(part, &count_of, topic_defaults, &mut plan);
+            self.plan_changelogs(part, tasks, topic_defaults, &mut plan);
         }
         if !plan.internal_topics.is_empty() {
             validate_name(application_id)
@@ -174,7 +176,7 @@ impl Topology {
         &self,
         part: &SubTopology,
         count_of: &dyn Fn(&SourceTopic) -> i32,
-        topic_properties: &BTreeMap<String, String>,
+        topic_defaults: &TopicDefaults,
         plan: &mut TopicPlan,
     ) {
         for topic in part.source_topics.iter().filter(|topic| topic.internal) {
@@ -184,7 +186,7 @@ impl Topology {
                     name,
                     kind: TopicKind::Repartition,
                     partitions: count_of(topic),
-                    config: repartition_topic_config(topic_properties),
+                    config: repartition_topic_config(&topic_defaults.properties),
                 });
             }
         }
@@ -194,7 +196,7 @@ impl Topology {
         &self,
         part: &SubTopology,
         tasks: i32,
-        topic_properties: &BTreeMap<String, String>,
+        topic_defaults: &TopicDefaults,
         plan: &mut TopicPlan,
     ) {
         let mut changelogs = Vec::new();
@@ -208,7 +210,7 @@ impl Topology {
                     name: topic,
                     kind: TopicKind::Changelog,
                     partitions: tasks,
-                    config: changelog_topic_config(store, topic_properties),
+                    config: changelog_topic_config(store, topic_defaults),
                 });
             }
         }

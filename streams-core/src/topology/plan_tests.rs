@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use streams_state::types::{TaskId, TopicPartition};
 
 use crate::topology::testing::Sketch;
-use crate::topology::{TopicKind, TopicPlan, Topology, TopologyError};
+use crate::topology::{TopicDefaults, TopicKind, TopicPlan, Topology, TopologyError};
 
 fn plan(topology: &Topology, counts: &[(&str, i32)]) -> Result<TopicPlan, TopologyError> {
     let counts: BTreeMap<&str, i32> = counts.iter().copied().collect();
-    topology.plan("app", &|topic| counts.get(topic).copied(), &BTreeMap::new())
+    topology.plan("app", &|topic| counts.get(topic).copied(), &TopicDefaults::default())
 }
 
 fn partitions_of(plan: &TopicPlan, topic: &str) -> i32 {
@@ -154,7 +154,7 @@ fn a_repartition_topic_that_nothing_feeds_has_no_count() {
 
 #[test]
 fn an_application_id_that_cannot_be_part_of_a_topic_is_refused_only_if_it_would_be() {
-    let plan = |topology: Topology| topology.plan("a b", &|_| Some(1), &BTreeMap::new());
+    let plan = |topology: Topology| topology.plan("a b", &|_| Some(1), &TopicDefaults::default());
     assert!(plan(Sketch::new().source("a", &["a"]).topology()).is_ok());
     let stateful = Sketch::new().source("a", &["a"]).processor("p", &["a"]).store("s", &["p"]).topology();
     let error = plan(stateful).unwrap_err().to_string();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use streams_state::engine::Engine;
 use streams_state::error::StateError;
+use streams_state::types::Timestamp;
 
 use crate::error::NodeResult;
 use crate::processor::{Child, ErasedPush, SourceNode, StoreInstance, TaskBuilder};
@@ -124,6 +125,42 @@ pub enum StoreKind {
     KeyValue,
     /// Key -> value and timestamp: what DSL tables use.
     TimestampedKeyValue,
+    /// Key -> versions of the value.
+    Versioned {
+        /// How long versions are kept, and updates out of order accepted, in ms.
+        history: Timestamp,
+    },
+    /// Key and window start -> value.
+    Window {
+        /// How long windows are kept, in ms.
+        retention: Timestamp,
+        /// Several values of one key and window start: the stores of stream-stream joins.
+        duplicates: bool,
+    },
+    /// Key and window start -> value and timestamp: what windowed DSL tables use.
+    TimestampedWindow {
+        /// How long windows are kept, in ms.
+        retention: Timestamp,
+    },
+    /// Key, start and end -> value.
+    Session {
+        /// How long sessions are kept after their end, in ms.
+        retention: Timestamp,
+    },
+    /// Updates in order of time: what waits in a suppress, a grace period, or for the other side of an outer join.
+    Buffer,
+}
+
+impl StoreKind {
+    /// How long a windowed store keeps its windows, in ms; `None` for a store without windows.
+    pub fn retention(self) -> Option<Timestamp> {
+        match self {
+            Self::Window { retention, .. }
+            | Self::TimestampedWindow { retention }
+            | Self::Session { retention } => Some(retention),
+            Self::KeyValue | Self::TimestampedKeyValue | Self::Versioned { .. } | Self::Buffer => None,
+        }
+    }
 }
 
 /// A store of the topology.

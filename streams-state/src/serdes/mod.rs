@@ -8,6 +8,8 @@ mod primitives;
 
 use std::sync::Arc;
 
+use crate::format::FormatError;
+
 pub use auto::Auto;
 pub use primitives::{Json, Raw};
 
@@ -20,6 +22,12 @@ impl SerdeError {
     /// An error with this text.
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
+    }
+}
+
+impl From<FormatError> for SerdeError {
+    fn from(error: FormatError) -> Self {
+        SerdeError(error.to_string())
     }
 }
 

@@ -13,6 +13,8 @@ const KEPT_BYTES: usize = 1 << 20;
 pub(super) struct ChangelogBuffer {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Index of an entry and its headers, for those that have any, ascending.
+    headers: Vec<(usize, Headers)>,
 }
 
 struct Entry {
@@ -20,7 +22,6 @@ struct Entry {
     value_end: usize,
     present: bool,
     timestamp: Timestamp,
-    headers: Headers,
 }
 
 impl ChangelogBuffer {
@@ -35,18 +36,6 @@ impl ChangelogBuffer {
         &mut self,
         key: &[u8],
         timestamps: (Timestamp, Timestamp),
-        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, SerdeError>,
-    ) -> Result<Option<usize>, SerdeError> {
-        self.push_with_headers(key, timestamps, Headers::EMPTY, write)
-    }
-
-    /// Like [`push`](Self::push), for a changelog whose records have headers.
-    #[inline]
-    pub(super) fn push_with_headers(
-        &mut self,
-        key: &[u8],
-        timestamps: (Timestamp, Timestamp),
-        headers: Headers,
         write: impl FnOnce(&mut Vec<u8>) -> Result<bool, SerdeError>,
     ) -> Result<Option<usize>, SerdeError> {
         let start = self.bytes.len();
@@ -64,35 +53,46 @@ impl ChangelogBuffer {
         }
         let value_end = self.bytes.len();
         let timestamp = if present { timestamps.0 } else { timestamps.1 };
-        self.entries.push(Entry { key_end, value_end, present, timestamp, headers });
+        self.entries.push(Entry { key_end, value_end, present, timestamp });
         Ok(present.then_some(value_end - key_end))
+    }
+
+    /// Appends an entry whose bytes exist already; `None` is a tombstone.
+    pub(super) fn push_bytes(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        let (value_end, present) = (self.bytes.len(), value.is_some());
+        self.entries.push(Entry { key_end, value_end, present, timestamp });
+    }
+
+    /// Gives the entry that was pushed last these headers.
+    pub(super) fn last_headers(&mut self, headers: &Headers) {
+        if let Some(last) = self.entries.len().checked_sub(1)
+            && !headers.is_empty()
+        {
+            self.headers.push((last, headers.clone()));
+        }
     }
 
     /// The entries in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = ChangelogEntry<'_>> {
         let mut start = 0;
-        self.entries.iter().map(move |entry| {
+        let mut headers = self.headers.iter().peekable();
+        self.entries.iter().enumerate().map(move |(index, entry)| {
             let key = &self.bytes[start..entry.key_end];
             let value = &self.bytes[entry.key_end..entry.value_end];
             start = entry.value_end;
-            let (timestamp, headers) = (entry.timestamp, &entry.headers);
-            ChangelogEntry { key, value: entry.present.then_some(value), timestamp, headers }
+            let headers = headers.next_if(|(owner, _)| *owner == index).map_or(&Headers::EMPTY, |(_, own)| own);
+            ChangelogEntry { key, value: entry.present.then_some(value), timestamp: entry.timestamp, headers }
         })
-    }
-
-    /// Appends an entry whose bytes exist already; `None` is a tombstone.
-    pub(super) fn push_bytes(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp, headers: Headers) {
-        self.bytes.extend_from_slice(key);
-        let key_end = self.bytes.len();
-        self.bytes.extend_from_slice(value.unwrap_or_default());
-        let (value_end, present) = (self.bytes.len(), value.is_some());
-        self.entries.push(Entry { key_end, value_end, present, timestamp, headers });
     }
 
     /// Forgets all entries; capacity stays up to a limit.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
+        self.headers.clear();
         self.bytes.shrink_to(KEPT_BYTES);
         self.entries.shrink_to(KEPT_BYTES / size_of::<Entry>());
     }

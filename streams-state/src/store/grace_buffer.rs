@@ -128,7 +128,7 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
         value.encode_changelog(0, &mut row);
         if self.options.logging {
             let key = self.row_key.get(1..).unwrap_or_default();
-            self.log.push_bytes(key, Some(&row), NO_TIMESTAMP, Headers::EMPTY);
+            self.log.push_bytes(key, Some(&row), NO_TIMESTAMP);
         }
         self.number = number;
         self.records += 1;
@@ -156,7 +156,7 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
         self.row_key.extend_from_slice(row_key);
         if self.options.logging {
             let key = self.row_key.get(1..).unwrap_or_default();
-            self.log.push_bytes(key, None, NO_TIMESTAMP, Headers::EMPTY);
+            self.log.push_bytes(key, None, NO_TIMESTAMP);
         }
         self.rows.remove(&self.row_key);
         self.records = self.records.saturating_sub(1);

@@ -139,7 +139,7 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
         if self.options.logging {
             let list = self.rows.get(&self.row_key)?;
             let key = self.row_key.get(1..).unwrap_or_default();
-            self.log.push_bytes(key, list, context.timestamp, Headers::EMPTY);
+            self.log.push_bytes(key, list, context.timestamp);
         }
         self.settle()
     }
@@ -200,7 +200,7 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
         self.progress.updated();
         if self.options.logging {
             let key = self.row_key.get(1..).unwrap_or_default();
-            self.log.push_bytes(key, None, context.timestamp, Headers::EMPTY);
+            self.log.push_bytes(key, None, context.timestamp);
         }
         self.settle()
     }

@@ -19,9 +19,10 @@ impl<K: 'static, V: 'static> StateStore for ChangeBuffer<K, V> {
                 Some(time) => {
                     encode_row_key(*time, key.as_slice(), &mut self.row_key);
                     let row = self.rows.get(&self.row_key)?;
-                    self.log.push_bytes(key.as_slice(), row, NO_TIMESTAMP, headers.clone());
+                    self.log.push_bytes(key.as_slice(), row, NO_TIMESTAMP);
+                    self.log.last_headers(&headers);
                 }
-                None => self.log.push_bytes(key.as_slice(), None, NO_TIMESTAMP, Headers::EMPTY),
+                None => self.log.push_bytes(key.as_slice(), None, NO_TIMESTAMP),
             }
         }
         Ok(())

@@ -1,11 +1,18 @@
 //! Programs of the DSL, step by step. Keys are text, values are numbers; functions do nothing of interest.
 
+// Joins of streams with tables.
+mod lookups;
+// Steps on streams.
+mod streams;
+// Steps on groups and tables.
+mod tables;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use streams_core::dsl::{
     Consumed, Data, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, GlobalKTable, KGroupedStream,
-    KStream, KTable, Materialized, Repartitioned, StoreBuilder, Stores, StreamsBuilder, TopologyConfig,
+    KStream, KTable, Materialized, StreamsBuilder, TopologyConfig,
 };
 use streams_core::error::BoxError;
 use streams_core::processor::{Processor, ProcessorContext};
@@ -13,6 +20,9 @@ use streams_core::record::Record;
 use streams_core::topic::{Store, Topic};
 use streams_core::topology::{Topology, TopologyError};
 
+use self::lookups::{join, join_global};
+use self::streams::{on_stream, split};
+use self::tables::{on_grouped, on_grouped_rows, on_table};
 use super::golden::{Step, Unsupported, store_builder};
 
 /// What a step gives.
@@ -237,164 +247,4 @@ fn source(builder: &StreamsBuilder, step: Step<'_>) -> Result<Item, Unsupported>
         }
         _ => return step.unsupported(),
     })
-}
-
-fn brought(step: Step<'_>) -> Option<Vec<StoreBuilder>> {
-    let names = step.text("provides")?;
-    Some(names.split(',').map(|name| Stores::key_value(&Store::<String, i64>::named(name))).collect())
-}
-
-fn on_stream<V: Values>(stream: KStream<String, V>, step: Step<'_>) -> Result<Item, Unsupported> {
-    let plain = stream.clone();
-    let stream = named(stream, step.text("named"));
-    Ok(V::stream(match step.op() {
-        "filter" => stream.filter(|_, _| true),
-        "filterNot" => stream.filter_not(|_, _| true),
-        "map" => stream.map(|key, value| (key.clone(), value)),
-        "mapValues" => stream.map_values(|value| value),
-        "flatMap" => stream.flat_map(|key, value| vec![(key.clone(), value)]),
-        "flatMapValues" => stream.flat_map_values(|value| vec![value]),
-        "selectKey" => stream.select_key(|key, _| key.clone()),
-        "peek" => stream.peek(|_, _| {}),
-        "repartition" => match step.0["partitions"].as_i64() {
-            Some(partitions) => stream.repartition_with(Repartitioned::new().partitions(partitions as i32)),
-            None => stream.repartition(),
-        },
-        "process" => match brought(step) {
-            Some(stores) => stream.process_with_stores(|| Pass, stores),
-            None => stream.process(|| Pass, &step.list("stores")),
-        },
-        "processValues" => match brought(step) {
-            Some(stores) => stream.process_values_with_stores(|| Pass, stores),
-            None => stream.process_values(|| Pass, &step.list("stores")),
-        },
-        "foreach" => {
-            stream.for_each(|_, _| {});
-            return Ok(Item::Nothing);
-        }
-        "to" => {
-            match step.text("topic") {
-                Some(topic) => stream.to(&Topic::<String, i64>::named(topic)),
-                None => stream.to_extractor_as("Extractor", |_, _, _| String::new()),
-            }
-            return Ok(Item::Nothing);
-        }
-        "groupByKey" => return Ok(V::grouped(named(plain, step.text("grouped")).group_by_key())),
-        "groupBy" => {
-            let grouped = named(plain, step.text("grouped")).group_by(|key, _| key.clone());
-            return Ok(V::grouped(grouped));
-        }
-        "toTable" => return Ok(Item::Table(V::table(stream, materialized(step)?))),
-        _ => return step.unsupported(),
-    }))
-}
-
-fn split(step: Step<'_>, items: &mut BTreeMap<String, Item>) -> Result<(), Unsupported> {
-    let branches = match step.list("in").first().and_then(|id| items.get(*id)) {
-        Some(Item::Stream(stream)) => split_stream(stream.clone(), step),
-        Some(Item::Rows(stream)) => split_stream(stream.clone(), step),
-        _ => return step.unsupported(),
-    };
-    for (number, branch) in branches {
-        items.insert(format!("{}#{number}", step.must("id")), branch);
-    }
-    Ok(())
-}
-
-fn split_stream<V: Values>(stream: KStream<String, V>, step: Step<'_>) -> Vec<(usize, Item)> {
-    let mut split = named(stream, step.text("named")).split();
-    let mut branches = Vec::new();
-    for (index, name) in step.list("branches").into_iter().enumerate() {
-        let branch = match name {
-            "-" => split.branch(|_, _| true),
-            name => split.branch_as(name, |_, _| true),
-        };
-        branches.push((index + 1, V::stream(branch)));
-    }
-    match step.text("default") {
-        None => split.no_default_branch(),
-        Some("-") => branches.push((0, V::stream(split.default_branch()))),
-        Some(name) => branches.push((0, V::stream(split.default_branch_as(name)))),
-    }
-    branches
-}
-
-fn on_grouped(mut grouped: KGroupedStream<String, i64>, step: Step<'_>) -> Result<Item, Unsupported> {
-    if let Some(name) = step.text("named") {
-        grouped = grouped.named(name);
-    }
-    let kept = materialized(step)?;
-    Ok(Item::Table(match (step.op(), kept) {
-        ("count", None) => grouped.count(),
-        ("count", Some(kept)) => grouped.count_with(kept),
-        ("reduce", None) => grouped.reduce(|one, _| one),
-        ("reduce", Some(kept)) => grouped.reduce_with(|one, _| one, kept),
-        ("aggregate", None) => grouped.aggregate(|| 0, |_, _, _: &mut i64| {}),
-        ("aggregate", Some(kept)) => grouped.aggregate_with(|| 0, |_, _, _| {}, kept),
-        _ => return step.unsupported(),
-    }))
-}
-
-fn on_grouped_rows(
-    mut grouped: KGroupedStream<String, Option<i64>>,
-    step: Step<'_>,
-) -> Result<Item, Unsupported> {
-    if let Some(name) = step.text("named") {
-        grouped = grouped.named(name);
-    }
-    let kept = materialized(step)?;
-    Ok(Item::Table(match (step.op(), kept) {
-        ("count", None) => grouped.count(),
-        ("count", Some(kept)) => grouped.count_with(kept),
-        ("reduce", None) => grouped.reduce_opt(|one, _| Some(one)),
-        ("reduce", Some(kept)) => grouped.reduce_opt_with(|one, _| Some(one), kept),
-        ("aggregate", None) => grouped.aggregate(|| 0, |_, _, _: &mut i64| {}),
-        ("aggregate", Some(kept)) => grouped.aggregate_with(|| 0, |_, _, _| {}, kept),
-        _ => return step.unsupported(),
-    }))
-}
-
-fn on_table(mut table: KTable<String, i64>, step: Step<'_>) -> Result<Item, Unsupported> {
-    if let Some(name) = step.text("named") {
-        table = table.named(name);
-    }
-    let kept = materialized(step)?;
-    Ok(match (step.op(), kept) {
-        ("filter", None) => Item::Table(table.filter(|_, _| true)),
-        ("filter", Some(kept)) => Item::Table(table.filter_with(|_, _| true, kept)),
-        ("filterNot", None) => Item::Table(table.filter_not(|_, _| true)),
-        ("filterNot", Some(kept)) => Item::Table(table.filter_not_with(|_, _| true, kept)),
-        ("mapValues", None) => Item::Table(table.map_values(|value| *value)),
-        ("mapValues", Some(kept)) => Item::Table(table.map_values_with(|value| *value, kept)),
-        ("toStream", _) if step.has("rekey") => Item::Rows(table.to_stream_keyed(|key, _| key.clone())),
-        ("toStream", _) => Item::Rows(table.to_stream()),
-        _ => return Err(Unsupported(format!("{} of a table", step.op()))),
-    })
-}
-
-fn join<V: Values>(
-    stream: KStream<String, V>,
-    table: &KTable<String, i64>,
-    step: Step<'_>,
-) -> Result<Item, Unsupported> {
-    step.without(&["grace"])?;
-    let stream = named(stream, step.text("joined").or(step.text("named")));
-    Ok(V::stream(match step.op() {
-        "join" => stream.join_table(table, |value, _| value),
-        "leftJoin" => stream.left_join_table(table, |value, _| value),
-        _ => return step.unsupported(),
-    }))
-}
-
-fn join_global<V: Values>(
-    stream: KStream<String, V>,
-    table: &GlobalKTable<String, i64>,
-    step: Step<'_>,
-) -> Result<Item, Unsupported> {
-    let stream = named(stream, step.text("named"));
-    Ok(V::stream(match step.op() {
-        "join" => stream.join_global(table, |key, _| key.clone(), |value, _| value),
-        "leftJoin" => stream.left_join_global(table, |key, _| key.clone(), |value, _| value),
-        _ => return step.unsupported(),
-    }))
 }
