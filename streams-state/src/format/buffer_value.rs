@@ -84,7 +84,9 @@ impl<'a> BufferValue<'a> {
         match headers.last(VERSION_HEADER).map(|header| header.value.as_deref()) {
             Some(Some([VERSION])) => Self::decode_changelog(bytes),
             // 2.4.0, 2.4.1 and 2.5.0 wrote version 3 and called it 2.
-            Some(Some([2])) => Self::decode_v2(bytes).or_else(|error| Self::decode_changelog(bytes).map_err(|_| error)),
+            Some(Some([2])) => {
+                Self::decode_v2(bytes).or_else(|error| Self::decode_changelog(bytes).map_err(|_| error))
+            }
             Some(Some([1])) => Self::decode_v1(bytes, previous),
             None => Self::decode_v0(bytes, record(), previous),
             Some(other) => Err(FormatError::new(LAYOUT, format!("version {other:?}, known are 1 to 3"))),

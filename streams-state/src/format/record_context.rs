@@ -130,8 +130,13 @@ mod tests {
         let mut headers = Headers::EMPTY;
         headers.add("h\u{f6}", Some(vec![1, 2]));
         headers.add("n", None);
-        let context =
-            ProcessorRecordContext { topic: "t\u{1f600}".into(), partition: 3, offset: 4, timestamp: 5, headers };
+        let context = ProcessorRecordContext {
+            topic: "t\u{1f600}".into(),
+            partition: 3,
+            offset: 4,
+            timestamp: 5,
+            headers,
+        };
         assert_eq!(context.resident_bytes(), 20 + 3 + 2 + 2 + 1);
         let mut out = Vec::new();
         context.encode(&mut out);

@@ -188,8 +188,7 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
     /// Forgets the oldest change.
     pub fn remove_first(&mut self) -> Result<(), StateError> {
         let Some((row_key, row)) = self.rows.first() else { return Ok(()) };
-        let value =
-            BufferValue::decode_changelog(row).map_err(|error| self.progress.serde_error(error))?.1;
+        let value = BufferValue::decode_changelog(row).map_err(|error| self.progress.serde_error(error))?.1;
         let key = row_key.get(9..).unwrap_or_default();
         let size = row_size(key, &value);
         self.row_key.clear();
@@ -237,8 +236,9 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         let before = if place.is_some() { self.rows.get(&self.row_key)? } else { None };
         let size = match before {
             Some(before) => {
-                let before =
-                    BufferValue::decode_changelog(before).map_err(|error| self.progress.serde_error(error))?.1;
+                let before = BufferValue::decode_changelog(before)
+                    .map_err(|error| self.progress.serde_error(error))?
+                    .1;
                 self.bytes -= row_size(key, &before);
                 let value = BufferValue { context: context.clone(), prior: before.prior, old, new };
                 value.encode_changelog(time, &mut row);
@@ -300,7 +300,9 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         self.key_bytes.clear();
         match self.keys.serialize(key, &mut self.key_bytes) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.progress.serde_error(SerdeError::new("the key is null; a buffer needs a key"))),
+            Ok(false) => {
+                Err(self.progress.serde_error(SerdeError::new("the key is null; a buffer needs a key")))
+            }
             Err(source) => Err(self.progress.serde_error(source)),
         }
     }

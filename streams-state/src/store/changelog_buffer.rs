@@ -83,7 +83,8 @@ impl ChangelogBuffer {
             let key = &self.bytes[start..entry.key_end];
             let value = &self.bytes[entry.key_end..entry.value_end];
             start = entry.value_end;
-            let headers = headers.next_if(|(owner, _)| *owner == index).map_or(&Headers::EMPTY, |(_, own)| own);
+            let headers =
+                headers.next_if(|(owner, _)| *owner == index).map_or(&Headers::EMPTY, |(_, own)| own);
             ChangelogEntry { key, value: entry.present.then_some(value), timestamp: entry.timestamp, headers }
         })
     }

@@ -23,7 +23,7 @@ use crate::error::StateError;
 use crate::format::buffer_value::BufferValue;
 use crate::format::record_context::ProcessorRecordContext;
 use crate::serdes::{SerdeError, SerdeRef};
-use crate::types::{Headers, NO_TIMESTAMP, Timestamp};
+use crate::types::{NO_TIMESTAMP, Timestamp};
 
 /// The engine's row with stream time, last number, and number of records.
 const STATE: &[u8] = &[0];
@@ -119,7 +119,9 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
         self.value_bytes.clear();
         match self.values.serialize(value, &mut self.value_bytes) {
             Ok(true) => {}
-            Ok(false) => return Err(self.progress.serde_error(SerdeError::new("a null value cannot be buffered"))),
+            Ok(false) => {
+                return Err(self.progress.serde_error(SerdeError::new("a null value cannot be buffered")));
+            }
             Err(source) => return Err(self.progress.serde_error(source)),
         }
         let new = Some(self.value_bytes.as_slice());
@@ -180,7 +182,9 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
         self.row_key.extend_from_slice(&timestamp.to_be_bytes());
         match self.keys.serialize(key, &mut self.row_key) {
             Ok(true) => {}
-            Ok(false) => return Err(self.progress.serde_error(SerdeError::new("a null key cannot be buffered"))),
+            Ok(false) => {
+                return Err(self.progress.serde_error(SerdeError::new("a null key cannot be buffered")));
+            }
             Err(source) => return Err(self.progress.serde_error(source)),
         }
         self.row_key.extend_from_slice(&number.to_be_bytes());

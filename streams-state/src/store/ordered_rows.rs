@@ -196,7 +196,9 @@ impl OrderedRows {
                 if self.deleted.contains(key) {
                     return ControlFlow::Continue(());
                 }
-                let value = fresh.next_if(|(over, _)| over.as_slice() == key).map_or(value, |(_, fresh)| &fresh.value);
+                let value = fresh
+                    .next_if(|(over, _)| over.as_slice() == key)
+                    .map_or(value, |(_, fresh)| &fresh.value);
                 result = visit(key, value);
                 if matches!(result, Ok(ControlFlow::Continue(()))) {
                     ControlFlow::Continue(())

@@ -27,7 +27,7 @@ use crate::format::left_or_right_value::LeftOrRightValue;
 use crate::format::list;
 use crate::format::timestamped_key_and_join_side::TimestampedKeyAndJoinSide;
 use crate::serdes::{SerdeError, SerdeRef};
-use crate::types::{Headers, RecordContext, Timestamp};
+use crate::types::{RecordContext, Timestamp};
 
 pub use crate::format::timestamped_key_and_join_side::JoinSide;
 
@@ -62,7 +62,7 @@ pub struct WaitingRow<'a, K, L, R> {
     store: &'a OuterJoinStore<K, L, R>,
 }
 
-impl<K, L, R> WaitingRow<'_, K, L, R> {
+impl<K: 'static, L: 'static, R: 'static> WaitingRow<'_, K, L, R> {
     /// Their key.
     pub fn key(&self) -> Result<K, StateError> {
         self.store.keys.deserialize(Some(self.key)).map_err(|source| self.store.progress.serde_error(source))
@@ -215,7 +215,9 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
         TimestampedKeyAndJoinSide { timestamp, side, key: &[] }.encode(&mut self.row_key);
         match self.keys.serialize(key, &mut self.row_key) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key"))),
+            Ok(false) => {
+                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
+            }
             Err(source) => Err(self.progress.serde_error(source)),
         }
     }
@@ -234,16 +236,17 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
         };
         match written {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.progress.serde_error(SerdeError::new("a null value cannot wait for a partner"))),
+            Ok(false) => {
+                Err(self.progress.serde_error(SerdeError::new("a null value cannot wait for a partner")))
+            }
             Err(source) => Err(self.progress.serde_error(source)),
         }
     }
 }
 
-impl<K, L, R> OuterJoinStore<K, L, R> {
+impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
     fn decode_element(&self, element: &[u8]) -> Result<LeftOrRight<L, R>, StateError> {
-        let element =
-            LeftOrRightValue::decode(element).map_err(|error| self.progress.serde_error(error))?;
+        let element = LeftOrRightValue::decode(element).map_err(|error| self.progress.serde_error(error))?;
         let value = match element.side {
             JoinSide::Left => self.left.deserialize(Some(element.value)).map(LeftOrRight::Left),
             JoinSide::Right => self.right.deserialize(Some(element.value)).map(LeftOrRight::Right),

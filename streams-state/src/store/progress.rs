@@ -22,11 +22,6 @@ impl Progress {
         Self { store, uncommitted: 0, unflushed: 0, offset, flushed_offset: offset, broken: None }
     }
 
-    /// Name of the store.
-    pub(super) fn store(&self) -> &str {
-        &self.store
-    }
-
     /// An update was made that a commit must keep.
     #[inline]
     pub(super) fn updated(&mut self) {

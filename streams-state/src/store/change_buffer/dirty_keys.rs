@@ -66,7 +66,8 @@ impl DirtyKeys {
 
 /// `Arrays.hashCode(byte[])`, spread as `HashMap` does.
 fn bucket_hash(key: &[u8]) -> u32 {
-    let hash = key.iter().fold(1_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(*byte as i8)));
+    let hash =
+        key.iter().fold(1_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(*byte as i8)));
     (hash ^ ((hash as u32) >> 16) as i32) as u32
 }
 
@@ -91,7 +92,10 @@ mod tests {
         }
         assert_eq!((keys.len(), keys.buckets), (13, 32));
         // Hashes 31 to 43: with 32 buckets the first is last.
-        assert_eq!(order(&mut keys).iter().map(|key| key[0]).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0]);
+        assert_eq!(
+            order(&mut keys).iter().map(|key| key[0]).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0]
+        );
         keys.add(&[0]);
         keys.add(&[1]);
         assert_eq!(order(&mut keys), [[1], [0]]);
