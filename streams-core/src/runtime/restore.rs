@@ -260,8 +260,7 @@ impl RecordSink for RestoreIntake<'_> {
         entry.batch += 1;
         entry.position = record.offset + 1;
         if let Some(owned) = self.tasks.get_mut(entry.task)
-            && let Err(error) =
-                owned.task.state_mut().restore(entry.store, record.key, record.value, record.timestamp)
+            && let Err(error) = owned.task.state_mut().restore(entry.store, &record)
         {
             self.failure.get_or_insert(error);
         }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use streams_state::engine::{Engine, EngineProvider, InMemoryProvider};
 use streams_state::error::StateError;
-use streams_state::store::Unflushed;
-use streams_state::types::{TaskId, Timestamp, TopicPartition};
+use streams_state::store::{ChangelogRecord, Unflushed};
+use streams_state::types::{TaskId, TopicPartition};
 
 use super::{LifecycleNode, TaskOptions};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{OutTopic, Outbox, StoreInstance, TaskContext};
+use crate::record::RawRecord;
 use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreId, StoreSpec, Topology};
 
 /// When committed updates go to the engines: as soon as one of the limits is reached, over all stores of the task.
@@ -126,18 +127,18 @@ impl StateManager {
     }
 
     /// Applies a changelog record to store number `store`, while restoring. A record without key is skipped.
-    pub fn restore(
-        &mut self,
-        store: usize,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        timestamp: Timestamp,
-    ) -> Result<(), StateError> {
+    pub fn restore(&mut self, store: usize, record: &RawRecord<'_>) -> Result<(), StateError> {
         let Some(store) = self.stores.get(store) else {
             return Ok(());
         };
-        match key {
-            Some(key) => store.instance.state.borrow_mut().restore(key, value, timestamp),
+        match record.key {
+            Some(key) => store.instance.state.borrow_mut().restore_record(&ChangelogRecord {
+                key,
+                value: record.value,
+                timestamp: record.timestamp,
+                headers: &record.headers,
+                offset: record.offset,
+            }),
             None => {
                 tracing::warn!(store = &*store.name, "a changelog record without key was skipped");
                 Ok(())
@@ -170,6 +171,11 @@ impl StateManager {
             }
         }
         Err(context.wiring_error("the record caches of a task fill each other without end"))
+    }
+
+    /// Asks the stores that log at commits only to do so now: after the caches, before the changelogs are drained.
+    pub fn prepare_commit(&self) -> Result<(), StateError> {
+        self.own().try_for_each(|store| store.instance.state.borrow_mut().prepare_commit())
     }
 
     /// Moves new changelog entries of all stores to the outbox.

@@ -244,6 +244,7 @@ impl StreamTask {
     /// changelog records into the outbox.
     pub fn prepare_commit(&mut self) -> NodeResult {
         self.state.flush_caches(&mut self.context)?;
+        self.state.prepare_commit().map_err(|error| store_error(self.context.task, error))?;
         self.drain_changelogs()
     }
 

@@ -286,8 +286,10 @@ fn restored_rows_are_there_and_wiped_ones_are_not() {
         Toy::default().source("source", &["a"]).store("store", |_| {}).put("put", &["source"], &["store"]);
     let mut task = toy.uninitialized(Arc::new(LogAndFail), None);
     let state = task.state_mut();
-    state.restore(0, Some(b"k"), Some(b"v"), 5).unwrap();
-    state.restore(0, None, Some(b"no key"), 5).unwrap();
+    let record =
+        RawRecord { offset: 0, timestamp: 5, key: Some(b"k"), value: Some(b"v"), headers: Headers::EMPTY };
+    state.restore(0, &record).unwrap();
+    state.restore(0, &RawRecord { key: None, ..record }).unwrap();
     state.restored(0, 2);
     assert_eq!(state.stores()[0].restore_offset(), Some(2));
     assert!(state.unflushed().records > 0);

@@ -13,6 +13,8 @@
 //! | where | layouts |
 //! |---|---|
 //! | window stores | [`window_key`] |
+//! | sessions | [`session_key`] |
+//! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`] |
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |
@@ -33,5 +35,10 @@ pub mod combined_key;
 pub mod murmur3;
 pub mod subscription_response;
 pub mod subscription_wrapper;
+// Sessions: store key, and the two forms of stores that are read by time.
+pub mod session_key;
+// What suppress buffers and grace buffers keep: where a record came from, and its values.
+pub mod buffer_value;
+pub mod record_context;
 
 pub use reader::FormatError;

@@ -57,6 +57,15 @@ impl ChangelogBuffer {
         Ok(present.then_some(value_end - key_end))
     }
 
+    /// Appends an entry whose bytes exist already; `None` is a tombstone.
+    pub(super) fn push_bytes(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        let (value_end, present) = (self.bytes.len(), value.is_some());
+        self.entries.push(Entry { key_end, value_end, present, timestamp });
+    }
+
     /// Gives the entry that was pushed last these headers.
     pub(super) fn last_headers(&mut self, headers: &Headers) {
         if let Some(last) = self.entries.len().checked_sub(1)

@@ -7,6 +7,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
 /// Keys up to this many bytes need no allocation.
 const INLINE_MAX: usize = 22;
@@ -66,6 +67,12 @@ impl PartialEq for KeyBytes {
 }
 
 impl Eq for KeyBytes {}
+
+impl Hash for KeyBytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
 
 impl Ord for KeyBytes {
     fn cmp(&self, other: &Self) -> Ordering {

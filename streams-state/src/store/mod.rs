@@ -1,9 +1,15 @@
 //! Typed stores, and what a task asks of any store.
 
+mod change_buffer;
 mod changelog_buffer;
+mod grace_buffer;
 mod key_bytes;
 mod key_value;
+mod ordered_rows;
+mod outer_join;
+mod progress;
 mod record_cache;
+mod session;
 mod tier;
 mod versioned;
 mod window;
@@ -11,7 +17,11 @@ mod window;
 use crate::error::StateError;
 use crate::types::{Headers, Timestamp};
 
+pub use change_buffer::{BufferedChange, ChangeBuffer, ChangeBufferOptions};
+pub use grace_buffer::{BufferedRecord, GraceBuffer, GraceBufferOptions};
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
+pub use outer_join::{JoinSide, LeftOrRight, OuterJoinOptions, OuterJoinStore, WaitingRow};
+pub use session::{SessionOptions, SessionStore};
 pub use versioned::{VersionedOptions, VersionedPut, VersionedStore};
 pub use window::{KeyedRowVisitor, RowVisitor, WindowOptions, WindowStore, segment_interval};
 
@@ -22,10 +32,25 @@ pub struct ChangelogEntry<'a> {
     pub key: &'a [u8],
     /// Serialized value, without the timestamp prefix.
     pub value: Option<&'a [u8]>,
-    /// Timestamp of the changelog record.
+    /// Timestamp of the changelog record; negative leaves it to the producer's clock.
     pub timestamp: Timestamp,
     /// Headers of the changelog record: those of the value in a store that is aware of headers, else none.
     pub headers: &'a Headers,
+}
+
+/// A changelog record while restoring.
+#[derive(Debug, Clone, Copy)]
+pub struct ChangelogRecord<'a> {
+    /// Serialized key.
+    pub key: &'a [u8],
+    /// Serialized value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Timestamp.
+    pub timestamp: Timestamp,
+    /// Headers.
+    pub headers: &'a Headers,
+    /// Offset in the changelog partition.
+    pub offset: i64,
 }
 
 /// A store that may hold updates back until a flush, for the node that forwards them then.
@@ -74,6 +99,18 @@ pub trait StateStore {
 
     /// Applies one changelog record while restoring. `value` is the changelog value (no timestamp prefix).
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError>;
+
+    /// Applies one changelog record while restoring, for stores that need more of it than
+    /// [`restore`](Self::restore) is given.
+    fn restore_record(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
+        self.restore(record.key, record.value, record.timestamp)
+    }
+
+    /// A commit is about to come, and the caches are empty: for stores that log at commits only, one entry for each
+    /// key that changed. What they log is drained after this.
+    fn prepare_commit(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
 
     /// The changelog offset up to which this store holds everything (next offset to read).
     fn offset(&self) -> Option<i64>;

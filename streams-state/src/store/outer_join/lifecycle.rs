@@ -1,0 +1,80 @@
+//! Steps 5 to 8 of an outer join's store seen from the task: changelog out, commit, flush to the engine, restore.
+
+use super::*;
+
+impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn drain_changelog(
+        &mut self,
+        sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        self.progress.check_broken()?;
+        for entry in self.log.iter() {
+            sink(entry)?;
+        }
+        self.log.clear();
+        Ok(())
+    }
+
+    fn write_cached(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn committed(&mut self, offset: Option<i64>) {
+        self.progress.committed(offset);
+    }
+
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, _timestamp: Timestamp) -> Result<(), StateError> {
+        self.progress.restored();
+        let mut row_key = vec![ROW];
+        row_key.extend_from_slice(key);
+        TimestampedKeyAndJoinSide::decode(key).map_err(|error| self.progress.serde_error(error))?;
+        match value {
+            Some(list) => {
+                list::decode(list, None).map_err(|error| self.progress.serde_error(error))?;
+                self.rows.put(&row_key, list.to_vec());
+            }
+            None => self.rows.remove(&row_key),
+        }
+        self.settle()
+    }
+
+    fn offset(&self) -> Option<i64> {
+        self.progress.offset()
+    }
+
+    fn unflushed(&self) -> Unflushed {
+        Unflushed { records: self.progress.unflushed(), bytes: self.rows.unflushed_bytes() }
+    }
+
+    fn flush(&mut self) -> Result<(), StateError> {
+        self.progress.check_flush(!self.log.is_empty())?;
+        if self.rows.changed() || self.progress.offset_moved() {
+            self.rows.flush(&[], self.progress.offset(), &mut |_, _| Ok(()))?;
+        }
+        self.progress.flushed();
+        self.settle()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.rows.memory_bytes()
+    }
+
+    fn cached_bytes(&self) -> u64 {
+        0
+    }
+
+    fn engine_bytes(&self) -> u64 {
+        self.rows.engine().size_bytes()
+    }
+
+    fn wipe(&mut self) -> Result<(), StateError> {
+        self.rows.wipe()?;
+        self.log.clear();
+        self.progress.wiped();
+        Ok(())
+    }
+}

@@ -1,0 +1,496 @@
+//! Step 5, store: session stores: aggregates by key and session, for a retention in stream time.
+//!
+//! In come aggregates of sessions, out go changelog entries, held-back updates ([`SessionStore::pop_cached`]) and,
+//! long after the commit, a sorted run for the engine. Both ends of a session are inclusive. Stream time is the
+//! largest end of a session that was put; a session that ended at or before stream time - retention is refused and
+//! hidden, whatever the segments.
+//!
+//! ```text
+//! tier:    key -> sessions, in the order of (end, start); all of a key's live sessions, or no slot
+//! engine:  (segment of the end, key) -> sessions; segments are dropped as wholes
+//! ```
+//!
+//! A slot that the engine has, too, may be evicted; it comes back with one lookup for each live segment. What is said
+//! in [`KeyValueStore`](super::KeyValueStore) about undo and failing serdes holds here, too.
+
+mod find;
+mod layout;
+mod lifecycle;
+mod sessions;
+mod time_index;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use self::sessions::Sessions;
+use self::time_index::TimeIndex;
+use super::changelog_buffer::ChangelogBuffer;
+use super::progress::Progress;
+use super::record_cache::{Held, RecordCache};
+use super::tier::{NONE, Tier};
+use super::{CachedStore, CachedUpdate, StateStore, Unflushed};
+use crate::engine::Engine;
+use crate::error::StateError;
+use crate::format::session_key;
+use crate::serdes::{SerdeError, SerdeRef};
+use crate::types::{Change, NO_TIMESTAMP, RecordContext, Timestamp, Window, Windowed};
+
+/// How a session store is made.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Name of the store.
+    pub name: Arc<str>,
+    /// How long a session is kept after its end, ms of stream time.
+    pub retention: i64,
+    /// Length of a segment, ms: what is dropped at once.
+    pub segment_interval: i64,
+    /// Keep an index by time: [`SessionStore::find_sessions_ended`] is read from it then, and looks at all sessions
+    /// of the segments in question without. For emitting on close.
+    pub time_index: bool,
+    /// List sessions as Kafka Streams' in-memory store does: those that end together by key and start backward, and
+    /// not by start and key.
+    pub in_memory_order: bool,
+    /// Hold updates back until a flush; one changelog record and one forward per session then.
+    pub caching: bool,
+    /// Write a changelog.
+    pub logging: bool,
+    /// Bytes that the tier may use before it evicts what the engine has.
+    pub tier_max_bytes: u64,
+}
+
+/// The session of a held-back update, and its aggregate at the last flush.
+struct Flushed<V> {
+    window: Window,
+    value: Option<V>,
+}
+
+/// A store of `V` by `K` and session.
+pub struct SessionStore<K, V> {
+    options: SessionOptions,
+    engine: Box<dyn Engine>,
+    durable: bool,
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    tier: Tier<Sessions<V>>,
+    /// Every live session of the store is in the tier.
+    complete: bool,
+    /// The tier evicts when it needs more than this. Above `tier_max_bytes` while little can be evicted.
+    evict_above: u64,
+    cache: RecordCache<Flushed<V>>,
+    send_old_values: bool,
+    log: ChangelogBuffer,
+    progress: Progress,
+    index: TimeIndex,
+    stream_time: Timestamp,
+    /// Segments that the engine has rows of.
+    segments: BTreeSet<i64>,
+    /// Segments below this one are not in the tier.
+    swept: i64,
+    /// Puts since expired sessions were looked for in the tier.
+    puts: u64,
+    key_bytes: Vec<u8>,
+    value_bytes: Vec<u8>,
+    log_key: Vec<u8>,
+}
+
+impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
+    /// Opens a store over `engine`.
+    pub fn new(
+        options: SessionOptions,
+        engine: Box<dyn Engine>,
+        keys: SerdeRef<K>,
+        values: SerdeRef<V>,
+    ) -> Result<Self, StateError> {
+        let durable = engine.is_durable();
+        let mut store = Self {
+            progress: Progress::new(options.name.clone(), engine.offset()?),
+            evict_above: options.tier_max_bytes,
+            options,
+            engine,
+            durable,
+            keys,
+            values,
+            tier: Tier::new(),
+            complete: true,
+            cache: RecordCache::new(),
+            send_old_values: false,
+            log: ChangelogBuffer::default(),
+            index: TimeIndex::new(durable),
+            stream_time: NO_TIMESTAMP,
+            segments: BTreeSet::new(),
+            swept: i64::MIN,
+            puts: 0,
+            key_bytes: Vec::new(),
+            value_bytes: Vec::new(),
+            log_key: Vec::new(),
+        };
+        store.read_state()?;
+        Ok(store)
+    }
+
+    /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.
+    pub fn send_old_values(&mut self) {
+        self.send_old_values = true;
+    }
+
+    /// Whether updates are held back.
+    pub fn caching(&self) -> bool {
+        self.options.caching
+    }
+
+    /// Number of sessions whose update is held back.
+    pub fn cached_len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Approximate bytes of the updates held back, for the cache limit.
+    pub fn cached_bytes(&self) -> u64 {
+        self.cache.bytes() + self.cache.len() as u64 * self.tier.mean_value_bytes()
+    }
+
+    /// Largest end of a session that was put; -1 before the first.
+    pub fn stream_time(&self) -> Timestamp {
+        self.stream_time
+    }
+
+    /// The aggregate of one session.
+    pub fn fetch_session(&mut self, key: &K, window: Window) -> Result<Option<&V>, StateError> {
+        let live_from = self.live_from();
+        let Some(id) = self.locate(key)? else { return Ok(None) };
+        let session = self.tier.slot(id).row.as_ref().and_then(|(sessions, _)| sessions.get(window));
+        Ok(session
+            .filter(|session| session.window.end >= live_from)
+            .and_then(|session| session.value.as_ref()))
+    }
+
+    /// Sets or (`None`) deletes the aggregate of a session. A value that serializes as null deletes, too. `false`:
+    /// the session is older than the retention; nothing is kept, but the changelog has the record, as in Kafka
+    /// Streams, and a cache forwards it.
+    pub fn put(
+        &mut self,
+        key: &K,
+        window: Window,
+        value: Option<V>,
+        context: &RecordContext,
+    ) -> Result<bool, StateError> {
+        let id = self.locate_or_insert(key)?;
+        self.change(id, window, value, context)?;
+        let live = window.end >= self.live_from();
+        self.sweep();
+        Ok(live)
+    }
+
+    /// Deletes a session and returns its aggregate. The changelog gets a tombstone even if there was none.
+    pub fn remove(
+        &mut self,
+        key: &K,
+        window: Window,
+        context: &RecordContext,
+    ) -> Result<Option<V>, StateError> {
+        let id = self.locate_or_insert(key)?;
+        let before = self.change(id, window, None, context)?;
+        self.sweep();
+        Ok(before)
+    }
+
+    /// Takes the next update that the cache holds back, in order of last update, and logs it. `None`: no more.
+    ///
+    /// Its timestamp is the end of the session. A session that is absent now and was at the last flush is passed
+    /// over.
+    pub fn pop_cached(&mut self) -> Result<Option<CachedUpdate<Windowed<K>, V>>, StateError> {
+        while let Some(held) = self.cache.pop() {
+            let Some((flushed, new)) = self.write_held(&held, true)? else { continue };
+            let key = self.tier.slot(held.slot).key();
+            let key = self.keys.deserialize(Some(key)).map_err(|source| self.progress.serde_error(source))?;
+            let window = flushed.window;
+            let old = flushed.value.filter(|_| self.send_old_values || new.is_none());
+            return Ok(Some(CachedUpdate {
+                key: Windowed { key, window },
+                change: Change::latest(old, new),
+                timestamp: window.end,
+                context: held.context,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// The first end of a session that is not too old.
+    fn live_from(&self) -> Timestamp {
+        self.stream_time.saturating_sub(self.options.retention).saturating_add(1)
+    }
+
+    fn segment(&self, end: Timestamp) -> i64 {
+        end.div_euclid(self.options.segment_interval.max(1))
+    }
+
+    /// Sets the session in the slot, and holds the update back or logs it. Returns the aggregate before.
+    fn change(
+        &mut self,
+        id: u32,
+        window: Window,
+        value: Option<V>,
+        context: &RecordContext,
+    ) -> Result<Option<V>, StateError> {
+        let live_from = self.live_from();
+        self.stream_time = self.stream_time.max(window.end);
+        let value = value.filter(|value| !self.values.is_null(value));
+        match self.options.caching {
+            true => Ok(self.hold(id, window, value, context).filter(|_| window.end >= live_from)),
+            false => self.write(id, window, value, context.timestamp),
+        }
+    }
+
+    /// Sets the session and logs it.
+    fn write(
+        &mut self,
+        id: u32,
+        window: Window,
+        value: Option<V>,
+        timestamp: Timestamp,
+    ) -> Result<Option<V>, StateError> {
+        let len = self.log(id, window, value.as_ref(), timestamp)?;
+        Ok(self.set(id, window, value, len))
+    }
+
+    /// Sets the session if it is not too old. It is in the slot then, or gone.
+    fn set(&mut self, id: u32, window: Window, value: Option<V>, len: usize) -> Option<V> {
+        let live_from = self.live_from();
+        let segment = self.segment(window.end);
+        let slot = self.tier.slot_mut(id);
+        let sessions = &mut slot.row.get_or_insert_with(Default::default).0;
+        sessions.expire(live_from);
+        let present = value.is_some();
+        let before = if window.end >= live_from {
+            if self.options.time_index {
+                self.index.set(slot.key(), window, present);
+            }
+            let slot = self.tier.slot_mut(id);
+            slot.row.as_mut().and_then(|(sessions, _)| {
+                if self.durable {
+                    sessions.touch(segment);
+                }
+                sessions.set(window, value, len)
+            })
+        } else {
+            None
+        };
+        self.resized(id);
+        before
+    }
+
+    /// Sets the session for the cache to hold back.
+    fn hold(&mut self, id: u32, window: Window, value: Option<V>, context: &RecordContext) -> Option<V> {
+        let live_from = self.live_from();
+        let slot = self.tier.slot_mut(id);
+        if self.options.time_index && window.end >= live_from {
+            self.index.set(slot.key(), window, value.is_some());
+        }
+        let key_len = slot.key().len() + session_key::SUFFIX_LEN;
+        let sessions = &mut slot.row.get_or_insert_with(Default::default).0;
+        sessions.expire(live_from);
+        let (index, before) = sessions.hold(window, value);
+        match sessions.list().get(index).map_or(NONE, |session| session.cached) {
+            NONE => {
+                let flushed = Flushed { window, value: before.clone().filter(|_| window.end >= live_from) };
+                let entry = self.cache.add(id, key_len, Some(flushed), context);
+                sessions.cached(index, entry);
+                slot.cached = 0;
+            }
+            entry => self.cache.again(entry, context),
+        }
+        self.resized(id);
+        before
+    }
+
+    /// Logs what the cache held back. Returns what was there at the last flush and is now; `None` if neither is and
+    /// `forwarding` spares it.
+    fn write_held(
+        &mut self,
+        held: &Held<Flushed<V>>,
+        forwarding: bool,
+    ) -> Result<Option<(Flushed<V>, Option<V>)>, StateError> {
+        let Some(Flushed { window, value: before }) = &held.flushed else { return Ok(None) };
+        let flushed = Flushed { window: *window, value: before.clone() };
+        let window = *window;
+        let slot = self.tier.slot_mut(held.slot);
+        let Some((sessions, _)) = &mut slot.row else { return Ok(None) };
+        let Ok(index) = sessions.position(window) else { return Ok(None) };
+        sessions.let_go(index);
+        if sessions.settled() {
+            slot.cached = NONE;
+        }
+        let new = sessions.list().get(index).and_then(|session| session.value.clone());
+        if forwarding && new.is_none() && flushed.value.is_none() {
+            sessions.remove(index);
+            self.resized(held.slot);
+            return Ok(None);
+        }
+        let len = self.log(held.slot, window, new.as_ref(), held.context.timestamp)?;
+        let (segment, live_from, durable) = (self.segment(window.end), self.live_from(), self.durable);
+        if let Some((sessions, _)) = &mut self.tier.slot_mut(held.slot).row {
+            if durable && window.end >= live_from {
+                sessions.touch(segment);
+            }
+            match new {
+                Some(_) if window.end >= live_from => sessions.measured(index, len),
+                Some(_) | None => drop(sessions.remove(index)),
+            }
+        }
+        self.resized(held.slot);
+        Ok(Some((flushed, new)))
+    }
+
+    /// Logs the update of a session. Returns the bytes of its aggregate, as far as they are known. The one place where an
+    /// update is counted.
+    fn log(
+        &mut self,
+        id: u32,
+        window: Window,
+        value: Option<&V>,
+        timestamp: Timestamp,
+    ) -> Result<usize, StateError> {
+        self.progress.updated();
+        if !self.options.logging {
+            return Ok(0);
+        }
+        self.log_key.clear();
+        session_key::encode(self.tier.slot(id).key(), window, &mut self.log_key);
+        let values = &*self.values;
+        let write = |out: &mut Vec<u8>| value.map_or(Ok(false), |value| values.serialize(value, out));
+        match self.log.push(&self.log_key, (timestamp, timestamp), write) {
+            Ok(len) => Ok(len.unwrap_or(0)),
+            Err(source) => Err(self.progress.break_off(source)),
+        }
+    }
+
+    /// The slot has changed.
+    fn resized(&mut self, id: u32) {
+        let len = self.tier.slot(id).row.as_ref().map_or(0, |(sessions, _)| sessions.heap_bytes());
+        self.tier.touch(id, Some(len));
+    }
+
+    /// Takes sessions that are too old out of the tier: not more often than a walk over it costs less than the puts
+    /// since the last one.
+    fn sweep(&mut self) {
+        self.puts += 1;
+        let live = self.segment(self.live_from());
+        if live <= self.swept || self.puts < self.tier.slots() {
+            return;
+        }
+        (self.swept, self.puts) = (live, 0);
+        let live_from = self.live_from();
+        self.index.expire(live_from);
+        for id in 0..self.tier.slots_ever() {
+            let Some((sessions, _)) = &mut self.tier.slot_mut(id).row else { continue };
+            let before = sessions.list().len();
+            sessions.expire(live_from);
+            let now = sessions.list().len();
+            if now != before {
+                let len = sessions.heap_bytes();
+                self.tier.resize(id, len);
+            }
+            if now == 0 {
+                self.tier.forget(id);
+            }
+        }
+    }
+
+    /// The slot of `key`; looks into the engine if the tier does not know. `None`: no session and no slot.
+    fn locate(&mut self, key: &K) -> Result<Option<u32>, StateError> {
+        self.encode_key(key)?;
+        self.locate_bytes()
+    }
+
+    /// The slot of the key in `key_bytes`.
+    fn locate_bytes(&mut self) -> Result<Option<u32>, StateError> {
+        let hash = self.tier.hash(&self.key_bytes);
+        match self.tier.find(hash, &self.key_bytes) {
+            Some(id) => Ok(Some(id)),
+            None if self.complete => Ok(None),
+            None => self.load(hash).map(Some),
+        }
+    }
+
+    /// The slot of `key`, made if there is none.
+    fn locate_or_insert(&mut self, key: &K) -> Result<u32, StateError> {
+        self.encode_key(key)?;
+        self.locate_or_insert_bytes()
+    }
+
+    fn locate_or_insert_bytes(&mut self) -> Result<u32, StateError> {
+        let hash = self.tier.hash(&self.key_bytes);
+        match self.tier.find(hash, &self.key_bytes) {
+            Some(id) => Ok(id),
+            None if self.complete => Ok(self.tier.insert(hash, &self.key_bytes, None, 0)),
+            None => self.load(hash),
+        }
+    }
+
+    /// Takes the live sessions of the key in `key_bytes` from the engine into the tier, or their absence.
+    #[cold]
+    fn load(&mut self, hash: u64) -> Result<u32, StateError> {
+        self.make_room();
+        let live_from = self.live_from();
+        let mut sessions = Sessions::default();
+        let mut row_key = Vec::new();
+        for segment in self.segments.range(self.segment(live_from)..) {
+            row_key.clear();
+            layout::row_key(*segment, &self.key_bytes, &mut row_key);
+            if !self.engine.get(&row_key, &mut self.value_bytes)? {
+                continue;
+            }
+            let read = layout::read_row(&self.value_bytes, &mut |window, bytes| {
+                if window.end >= live_from {
+                    sessions.set(window, Some(self.values.deserialize(Some(bytes))?), bytes.len());
+                }
+                Ok(())
+            });
+            read.map_err(|source| self.progress.serde_error(source))?;
+        }
+        let len = sessions.heap_bytes();
+        let row = (!sessions.list().is_empty()).then_some((sessions, 0));
+        Ok(self.tier.insert(hash, &self.key_bytes, row, len))
+    }
+
+    /// Evicts if loaded rows have filled the tier.
+    fn make_room(&mut self) {
+        if self.tier.memory_bytes() <= self.evict_above {
+            return;
+        }
+        self.evict();
+        let in_use = self.tier.memory_bytes();
+        self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
+    }
+
+    fn evict(&mut self) {
+        if self.tier.evict(self.options.tier_max_bytes / 2) {
+            self.complete = false;
+        }
+    }
+
+    /// Serializes `key` into `key_bytes`.
+    fn encode_key(&mut self, key: &K) -> Result<(), StateError> {
+        self.key_bytes.clear();
+        match self.keys.serialize(key, &mut self.key_bytes) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
+            }
+            Err(source) => Err(self.progress.serde_error(source)),
+        }
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for SessionStore<K, V> {
+    fn caching(&self) -> bool {
+        self.caching()
+    }
+
+    fn send_old_values(&mut self) {
+        self.send_old_values();
+    }
+
+    fn pop_cached(&mut self) -> Result<Option<CachedUpdate<Windowed<K>, V>>, StateError> {
+        self.pop_cached()
+    }
+}

@@ -1,0 +1,175 @@
+//! Visiting sessions: of one key, of all keys that ended in a stretch of time, and all there are.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::ops::{Bound, ControlFlow};
+
+use super::super::key_bytes::KeyBytes;
+use super::sessions::Session;
+use super::time_index::Place;
+use super::*;
+
+impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
+    /// Visits the sessions of `key` that end at `earliest_end` or later and start at `latest_start` or earlier: those
+    /// that a record at `t` belongs to with `t - gap` and `t + gap`. In the order of end and start; with
+    /// [`in_memory_order`](SessionOptions::in_memory_order) those that end together are visited by start backward.
+    pub fn find_sessions(
+        &mut self,
+        key: &K,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+        visit: &mut dyn FnMut(Window, &V),
+    ) -> Result<(), StateError> {
+        let found = self.matching(key, earliest_end, latest_start)?;
+        found.for_each(|(window, value)| visit(window, value));
+        Ok(())
+    }
+
+    /// As [`find_sessions`](Self::find_sessions), in the opposite order.
+    pub fn backward_find_sessions(
+        &mut self,
+        key: &K,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+        visit: &mut dyn FnMut(Window, &V),
+    ) -> Result<(), StateError> {
+        let found: Vec<_> = self.matching(key, earliest_end, latest_start)?.collect();
+        found.into_iter().rev().for_each(|(window, value)| visit(window, value));
+        Ok(())
+    }
+
+    /// Visits all sessions of `key`, in the order of [`find_sessions`](Self::find_sessions).
+    pub fn fetch(&mut self, key: &K, visit: &mut dyn FnMut(Window, &V)) -> Result<(), StateError> {
+        self.find_sessions(key, Timestamp::MIN, Timestamp::MAX, visit)
+    }
+
+    /// Visits the sessions of all keys that ended from `earliest_end` to `latest_end`, both included: by end, start
+    /// and key bytes, or with [`in_memory_order`](SessionOptions::in_memory_order) by end, key bytes and start
+    /// backward.
+    pub fn find_sessions_ended(
+        &mut self,
+        earliest_end: Timestamp,
+        latest_end: Timestamp,
+        visit: &mut dyn FnMut(K, Window, &V),
+    ) -> Result<(), StateError> {
+        let from = earliest_end.max(self.live_from());
+        if from > latest_end {
+            return Ok(());
+        }
+        let mut places = match self.options.time_index {
+            true => self.index.collect(&*self.engine, from, latest_end)?,
+            false => self.search(from, latest_end)?,
+        };
+        if self.options.in_memory_order {
+            let order = |(end, start, key): &Place| (*end, key.clone(), Reverse(*start));
+            places.sort_by_cached_key(order);
+        }
+        for (end, start, key) in places {
+            self.visit_session(key.as_slice(), Window { start, end }, visit)?;
+        }
+        Ok(())
+    }
+
+    /// Visits all sessions, by key bytes, end and start.
+    pub fn for_each(&mut self, visit: &mut dyn FnMut(K, Window, &V)) -> Result<(), StateError> {
+        let mut places = self.search(self.live_from(), Timestamp::MAX)?;
+        places.sort_by(|left, right| (&left.2, left.0, left.1).cmp(&(&right.2, right.0, right.1)));
+        for (end, start, key) in places {
+            self.visit_session(key.as_slice(), Window { start, end }, visit)?;
+        }
+        Ok(())
+    }
+
+    /// Number of sessions: exact while all of them are in the tier, else at least those that are.
+    pub fn approximate_num_entries(&self) -> u64 {
+        let live_from = self.live_from();
+        let live = |session: &&Session<V>| session.value.is_some() && session.window.end >= live_from;
+        let rows = (0..self.tier.slots_ever()).filter_map(|id| self.tier.slot(id).row.as_ref());
+        rows.map(|(sessions, _)| sessions.list().iter().filter(live).count() as u64).sum()
+    }
+
+    fn matching(
+        &mut self,
+        key: &K,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+    ) -> Result<impl Iterator<Item = (Window, &V)>, StateError> {
+        let from = earliest_end.max(self.live_from());
+        let backward = self.options.in_memory_order;
+        let slot = self.locate(key)?.map(|id| self.tier.slot(id));
+        let list = slot.and_then(|slot| slot.row.as_ref()).map_or(&[][..], |(sessions, _)| sessions.list());
+        let list = &list[list.partition_point(|session| session.window.end < from)..];
+        let together = list.chunk_by(|left, right| left.window.end == right.window.end);
+        Ok(together
+            .flat_map(move |group| {
+                (0..group.len())
+                    .map(move |index| &group[if backward { group.len() - 1 - index } else { index }])
+            })
+            .filter(move |session| session.window.start <= latest_start)
+            .filter_map(|session| session.value.as_ref().map(|value| (session.window, value))))
+    }
+
+    fn visit_session(
+        &mut self,
+        key: &[u8],
+        window: Window,
+        visit: &mut dyn FnMut(K, Window, &V),
+    ) -> Result<(), StateError> {
+        self.key_bytes.clear();
+        self.key_bytes.extend_from_slice(key);
+        let Some(id) = self.locate_bytes()? else { return Ok(()) };
+        let session = self.tier.slot(id).row.as_ref().and_then(|(sessions, _)| sessions.get(window));
+        if let Some(value) = session.and_then(|session| session.value.as_ref()) {
+            let key = self.keys.deserialize(Some(key)).map_err(|source| self.progress.serde_error(source))?;
+            visit(key, window, value);
+        }
+        Ok(())
+    }
+
+    /// The sessions that ended from `from` to `to`, in the order of end, start and key, found by looking at all
+    /// sessions of the segments in question.
+    fn search(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Place>, StateError> {
+        let mut places = BTreeSet::new();
+        let mut add = |key: &[u8], window: Window| {
+            if window.end >= from && window.end <= to {
+                places.insert((window.end, window.start, KeyBytes::new(key)));
+            }
+        };
+        for slot in (0..self.tier.slots_ever()).map(|id| self.tier.slot(id)) {
+            let Some((sessions, _)) = &slot.row else { continue };
+            let present = sessions.list().iter().filter(|session| session.value.is_some());
+            present.for_each(|session| add(slot.key(), session.window));
+        }
+        if !self.complete {
+            self.search_engine(self.segment(from), self.segment(to), &mut add)?;
+        }
+        Ok(places.into_iter().collect())
+    }
+
+    /// Visits the sessions of keys that are not in the tier.
+    fn search_engine(
+        &self,
+        from: i64,
+        to: i64,
+        visit: &mut dyn FnMut(&[u8], Window),
+    ) -> Result<(), StateError> {
+        for segment in self.segments.range(from..=to) {
+            let (mut low, mut high) = (Vec::new(), Vec::new());
+            layout::row_key(*segment, &[], &mut low);
+            layout::row_key(segment.saturating_add(1), &[], &mut high);
+            let mut result = Ok(());
+            self.engine.scan(Bound::Included(&low), Bound::Excluded(&high), &mut |row_key, row| {
+                let Some((_, key)) = layout::parse_row_key(row_key) else { return ControlFlow::Continue(()) };
+                if self.tier.peek(key).is_none() {
+                    result = layout::read_row(row, &mut |window, _| {
+                        visit(key, window);
+                        Ok(())
+                    });
+                }
+                if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            result.map_err(|source| self.progress.serde_error(source))?;
+        }
+        Ok(())
+    }
+}

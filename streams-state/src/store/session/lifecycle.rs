@@ -1,0 +1,237 @@
+//! Steps 5 to 8 of a session store seen from the task: changelog out, commit, flush to the engine, restore.
+
+use std::ops::{Bound, ControlFlow, Range};
+
+use super::super::ChangelogEntry;
+use super::*;
+
+impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn drain_changelog(
+        &mut self,
+        sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        self.progress.check_broken()?;
+        for entry in self.log.iter() {
+            sink(entry)?;
+        }
+        self.log.clear();
+        Ok(())
+    }
+
+    fn write_cached(&mut self) -> Result<(), StateError> {
+        while let Some(held) = self.cache.pop() {
+            self.write_held(&held, false)?;
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, offset: Option<i64>) {
+        self.progress.committed(offset);
+    }
+
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, _timestamp: Timestamp) -> Result<(), StateError> {
+        self.progress.restored();
+        let (key, window) = session_key::decode(key).map_err(|error| self.progress.serde_error(error))?;
+        let len = value.map_or(0, <[u8]>::len);
+        let value = value.map(|bytes| self.values.deserialize(Some(bytes))).transpose();
+        let value = value.map_err(|source| self.progress.serde_error(source))?;
+        self.stream_time = self.stream_time.max(window.end);
+        self.key_bytes.clear();
+        self.key_bytes.extend_from_slice(key);
+        let id = self.locate_or_insert_bytes()?;
+        self.set(id, window, value, len);
+        self.sweep();
+        Ok(())
+    }
+
+    fn offset(&self) -> Option<i64> {
+        self.progress.offset()
+    }
+
+    fn unflushed(&self) -> Unflushed {
+        Unflushed { records: self.progress.unflushed(), bytes: self.tier.touched_bytes() }
+    }
+
+    fn flush(&mut self) -> Result<(), StateError> {
+        self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
+        if self.durable && (!self.tier.touched().is_empty() || self.progress.offset_moved()) {
+            self.apply()?;
+        }
+        self.drop_empty();
+        self.progress.flushed();
+        if !self.durable {
+            self.tier.drop_absent();
+            return Ok(());
+        }
+        self.tier.flushed();
+        self.evict_above = self.options.tier_max_bytes;
+        if self.tier.memory_bytes() > self.evict_above {
+            self.evict();
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.tier.memory_bytes() + self.index.memory_bytes()
+    }
+
+    fn cached_bytes(&self) -> u64 {
+        SessionStore::cached_bytes(self)
+    }
+
+    fn engine_bytes(&self) -> u64 {
+        self.engine.size_bytes()
+    }
+
+    fn wipe(&mut self) -> Result<(), StateError> {
+        self.engine.wipe()?;
+        self.tier = Tier::new();
+        self.cache = RecordCache::new();
+        self.log.clear();
+        self.index.clear();
+        self.segments.clear();
+        self.complete = true;
+        self.evict_above = self.options.tier_max_bytes;
+        self.stream_time = NO_TIMESTAMP;
+        (self.swept, self.puts) = (i64::MIN, 0);
+        self.progress.wiped();
+        Ok(())
+    }
+}
+
+/// A row of a run: its key and, unless it is a deletion, its value in one buffer.
+struct RunRow {
+    key: Range<usize>,
+    value: Option<Range<usize>>,
+}
+
+impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
+    /// Gives the touched segments of the touched slots to the engine as one sorted run, and drops old segments.
+    fn apply(&mut self) -> Result<(), StateError> {
+        let live_from = self.live_from();
+        let mut state = self.stream_time.to_be_bytes().to_vec();
+        state.push(u8::from(self.options.time_index));
+        let mut extras = vec![(layout::STATE.to_vec(), Some(state))];
+        self.index.run(live_from, &mut extras);
+        let (bytes, rows) = self.rows_of_run()?;
+        let extras = extras.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+        let rows =
+            rows.iter().map(|row| (&bytes[row.key.clone()], row.value.clone().map(|value| &bytes[value])));
+        self.engine.apply(&mut extras.chain(rows), self.progress.offset())?;
+        self.index.flushed();
+        self.drop_segments(live_from)
+    }
+
+    fn rows_of_run(&mut self) -> Result<(Vec<u8>, Vec<RunRow>), StateError> {
+        let live = self.segment(self.live_from());
+        let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
+        let mut rows = Vec::with_capacity(self.tier.touched().len());
+        for id in self.tier.touched() {
+            let slot = self.tier.slot(*id);
+            let Some((sessions, _)) = &slot.row else { continue };
+            for segment in sessions.dirty().iter().filter(|segment| **segment >= live) {
+                let key = bytes.len();
+                layout::row_key(*segment, slot.key(), &mut bytes);
+                let value = bytes.len();
+                let mut present = false;
+                for session in sessions.list() {
+                    let Some(aggregate) = &session.value else { continue };
+                    if self.segment(session.window.end) == *segment {
+                        let write = |out: &mut Vec<u8>| self.values.serialize(aggregate, out);
+                        let written = layout::write_session(session.window, &mut bytes, write);
+                        present |= written.map_err(|source| self.progress.serde_error(source))?;
+                    }
+                }
+                if present {
+                    self.segments.insert(*segment);
+                }
+                rows.push(RunRow { key: key..value, value: present.then_some(value..bytes.len()) });
+            }
+        }
+        rows.sort_unstable_by(|left, right| bytes[left.key.clone()].cmp(&bytes[right.key.clone()]));
+        Ok((bytes, rows))
+    }
+
+    /// Forgets in the engine what is too old: whole segments, and their index.
+    fn drop_segments(&mut self, live_from: Timestamp) -> Result<(), StateError> {
+        let live = self.segments.split_off(&self.segment(live_from));
+        let old = std::mem::replace(&mut self.segments, live);
+        let (Some(first), Some(last)) = (old.first(), old.last()) else { return Ok(()) };
+        let (mut low, mut high) = (Vec::new(), Vec::new());
+        layout::row_key(*first, &[], &mut low);
+        layout::row_key(last.saturating_add(1), &[], &mut high);
+        self.engine.drop_range(&low, &high)?;
+        if self.options.time_index {
+            self.engine.drop_range(&[layout::INDEX], &layout::index_from(live_from))?;
+        }
+        Ok(())
+    }
+
+    /// The touched slots are as in the engine; those without sessions are absent rows.
+    fn drop_empty(&mut self) {
+        for position in 0..self.tier.touched().len() {
+            let Some(id) = self.tier.touched().get(position).copied() else { break };
+            let row = &mut self.tier.slot_mut(id).row;
+            if let Some((sessions, _)) = row {
+                sessions.flushed();
+                if sessions.list().is_empty() {
+                    *row = None;
+                }
+            }
+        }
+    }
+
+    /// Reads stream time and the segments that there are; makes the index if it is missing.
+    pub(super) fn read_state(&mut self) -> Result<(), StateError> {
+        let mut state = Vec::new();
+        self.engine.get(layout::STATE, &mut state)?;
+        if let Some(stream_time) = state.first_chunk() {
+            self.stream_time = Timestamp::from_be_bytes(*stream_time);
+        }
+        let mut low = vec![layout::ROW];
+        // One step a segment: its first row, then behind its last.
+        loop {
+            let mut found = None;
+            self.engine.scan(
+                Bound::Included(&low),
+                Bound::Excluded(layout::ROWS_END),
+                &mut |row_key, _| {
+                    found = layout::parse_row_key(row_key).map(|(segment, _)| segment);
+                    ControlFlow::Break(())
+                },
+            )?;
+            let Some(segment) = found else { break };
+            self.segments.insert(segment);
+            low.clear();
+            layout::row_key(segment.saturating_add(1), &[], &mut low);
+        }
+        self.complete = self.segments.is_empty();
+        if self.options.time_index && !self.complete && state.get(8) != Some(&1) {
+            self.make_index()?;
+        }
+        Ok(())
+    }
+
+    /// The rows were written without an index: makes it.
+    fn make_index(&mut self) -> Result<(), StateError> {
+        self.engine.drop_range(&[layout::INDEX], &[layout::ROW])?;
+        let (index, mut result) = (&mut self.index, Ok(()));
+        self.engine.scan(
+            Bound::Included(&[layout::ROW]),
+            Bound::Excluded(layout::ROWS_END),
+            &mut |row_key, row| {
+                let Some((_, key)) = layout::parse_row_key(row_key) else { return ControlFlow::Continue(()) };
+                result = layout::read_row(row, &mut |window, _| {
+                    index.set(key, window, true);
+                    Ok(())
+                });
+                if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            },
+        )?;
+        result.map_err(|source| self.progress.serde_error(source))
+    }
+}
