@@ -12,9 +12,9 @@
 //!
 //! | where | layouts |
 //! |---|---|
-//! | window stores | [`window_key`] |
 //! | sessions | [`session_key`] |
 //! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`] |
+//! | window stores | [`window_key`] |
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |

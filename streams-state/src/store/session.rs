@@ -380,19 +380,11 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         (self.swept, self.puts) = (live, 0);
         let live_from = self.live_from();
         self.index.expire(live_from);
-        for id in 0..self.tier.slots_ever() {
-            let Some((sessions, _)) = &mut self.tier.slot_mut(id).row else { continue };
-            let before = sessions.list().len();
+        self.tier.for_each_row(|sessions| {
             sessions.expire(live_from);
-            let now = sessions.list().len();
-            if now != before {
-                let len = sessions.heap_bytes();
-                self.tier.resize(id, len);
-            }
-            if now == 0 {
-                self.tier.forget(id);
-            }
-        }
+            sessions.heap_bytes()
+        });
+        self.tier.forget_if(|sessions| sessions.list().is_empty());
     }
 
     /// The slot of `key`; looks into the engine if the tier does not know. `None`: no session and no slot.

@@ -226,37 +226,38 @@ impl<V> Tier<V> {
         lost_row
     }
 
-    /// Slots with a present row, in no order.
-    pub(super) fn present(&self) -> impl Iterator<Item = &Slot<V>> {
-        self.slots.iter().filter(|slot| slot.row.is_some())
-    }
-
     /// Number of slots.
     pub(super) fn slots(&self) -> u64 {
         self.table.len() as u64
     }
 
-    /// Slots are numbered from 0 to here; free ones among them have no row.
-    pub(super) fn slots_ever(&self) -> u32 {
-        self.slots.len() as u32
-    }
-
-    /// The row needs `len` bytes on the heap now, and the engine need not know.
-    pub(super) fn resize(&mut self, id: u32, len: usize) {
-        let slot = &mut self.slots[id as usize];
-        let before = (slot.run_bytes(), slot.heap_bytes());
-        slot.len = len as u32;
-        if slot.touched {
-            self.touched_bytes = (self.touched_bytes + slot.run_bytes()).saturating_sub(before.0);
+    /// Forgets the clean slots whose row is not worth keeping.
+    pub(super) fn forget_if(&mut self, worthless: impl Fn(&V) -> bool) {
+        for id in 0..self.slots.len() as u32 {
+            let slot = &self.slots[id as usize];
+            let clean = slot.live && !slot.touched && slot.cached == NONE;
+            if clean && slot.row.as_ref().is_some_and(|(value, _)| worthless(value)) {
+                self.remove(id);
+            }
         }
-        self.heap_bytes = self.heap_bytes + slot.heap_bytes() - before.1;
     }
 
-    /// Forgets a slot, unless the engine or the cache waits for it.
-    pub(super) fn forget(&mut self, id: u32) {
-        let slot = &self.slots[id as usize];
-        if slot.live && !slot.touched && slot.cached == NONE {
-            self.remove(id);
+    /// Slots with a present row, in no order.
+    pub(super) fn present(&self) -> impl Iterator<Item = &Slot<V>> {
+        self.slots.iter().filter(|slot| slot.row.is_some())
+    }
+
+    /// Changes values in a way that need not reach the engine. `change` returns the bytes of the serialized value.
+    pub(super) fn for_each_row(&mut self, mut change: impl FnMut(&mut V) -> usize) {
+        for slot in &mut self.slots {
+            let before = (slot.run_bytes(), slot.heap_bytes());
+            if let Some((value, _)) = &mut slot.row {
+                slot.len = change(value) as u32;
+                self.heap_bytes = self.heap_bytes + slot.heap_bytes() - before.1;
+                if slot.touched {
+                    self.touched_bytes = (self.touched_bytes + slot.run_bytes()).saturating_sub(before.0);
+                }
+            }
         }
     }
 

@@ -84,7 +84,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     pub fn approximate_num_entries(&self) -> u64 {
         let live_from = self.live_from();
         let live = |session: &&Session<V>| session.value.is_some() && session.window.end >= live_from;
-        let rows = (0..self.tier.slots_ever()).filter_map(|id| self.tier.slot(id).row.as_ref());
+        let rows = self.tier.present().filter_map(|slot| slot.row.as_ref());
         rows.map(|(sessions, _)| sessions.list().iter().filter(live).count() as u64).sum()
     }
 
@@ -135,7 +135,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
                 places.insert((window.end, window.start, KeyBytes::new(key)));
             }
         };
-        for slot in (0..self.tier.slots_ever()).map(|id| self.tier.slot(id)) {
+        for slot in self.tier.present() {
             let Some((sessions, _)) = &slot.row else { continue };
             let present = sessions.list().iter().filter(|session| session.value.is_some());
             present.for_each(|session| add(slot.key(), session.window));

@@ -174,13 +174,10 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             return;
         }
         self.swept = oldest;
-        for id in 0..self.tier.slots_ever() {
-            if let Some((history, _)) = &mut self.tier.slot_mut(id).row {
-                history.expire(oldest, interval);
-                let len = history.len();
-                self.tier.resize(id, len);
-            }
-        }
+        self.tier.for_each_row(|history| {
+            history.expire(oldest, interval);
+            history.len()
+        });
     }
 
     /// Turns touched histories without any version into absent rows, and the others into what the engine has.
