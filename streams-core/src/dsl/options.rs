@@ -167,7 +167,7 @@ impl<K, V> Joined<K, V> {
     /// orders.pipe_at("usd", 10.0, 5_000);
     /// rates.pipe_at("usd", 2.0, 4_000); // Late, but not too late for the order.
     /// orders.pipe_at("usd", 1.0, 15_000);
-    /// assert_eq!(driver.output(&OUT).read_values(), [20.0]);
+    /// assert_eq!(driver.output(&OUT).read_all(), [("usd".to_owned(), 20.0)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn grace(mut self, grace: std::time::Duration) -> Self {
