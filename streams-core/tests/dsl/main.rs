@@ -9,6 +9,7 @@ mod processors;
 mod routes;
 mod sinks;
 mod sources;
+mod tables;
 mod versioned;
 
 use streams_core::dsl::StreamsBuilder;
