@@ -30,6 +30,7 @@ mod value_transformer;
 // With state.
 mod aggregate;
 mod foreign_key;
+mod grace_join;
 mod stream_table_join;
 mod table_aggregate;
 mod table_filter;
@@ -56,6 +57,7 @@ pub(crate) use foreign_key::{
     AskAgain, ForeignTableJoin, Response, ResponseJoin, ResponseSerde, Subscription, SubscriptionJoin,
     SubscriptionReceive, SubscriptionSend, SubscriptionSerde, SubscriptionStore,
 };
+pub(crate) use grace_join::GraceJoin;
 pub(crate) use map::Map;
 pub(crate) use map_values::MapValues;
 pub(crate) use null_check::NullCheck;

@@ -5,9 +5,9 @@
 //! [`ListSerde`], [`TimeWindowedSerde`], [`SessionWindowedSerde`].
 
 mod auto;
-mod headers_aside;
 mod charset;
 mod fixed;
+mod headers_aside;
 mod list;
 pub mod named;
 mod null_probe;
@@ -19,8 +19,8 @@ use std::sync::Arc;
 use crate::format::FormatError;
 
 pub use auto::Auto;
-pub use headers_aside::HeadersAside;
 pub use charset::Charset;
+pub use headers_aside::HeadersAside;
 pub use list::ListSerde;
 pub use named::{
     BooleanSerde, ByteArraySerde, DoubleSerde, FloatSerde, IntegerSerde, LongSerde, ShortSerde, StringSerde,
