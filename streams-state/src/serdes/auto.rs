@@ -1,16 +1,4 @@
 //! The default serde: Java's layout where Java has the type, JSON through serde elsewhere.
-//!
-//! | type | bytes | Java's serde |
-//! |---|---|---|
-//! | `String` | UTF-8 | `StringSerializer` |
-//! | `Vec<u8>` | as they are | `ByteArraySerializer` |
-//! | `i16`, `i32`, `i64` | big-endian | `Short`-, `Integer`-, `LongSerializer` |
-//! | `f32`, `f64` | big-endian IEEE bits, one NaN for `f64` | `Float`-, `DoubleSerializer` |
-//! | `bool` | one byte, 1 or 0 | `BooleanSerializer` |
-//! | `Uuid` | its text, 36 characters | `UUIDSerializer` |
-//! | `()` | null; anything is accepted and ignored | `VoidSerializer` |
-//! | `Option<U>` of these | null or as `U` | null |
-//! | everything else | JSON | - |
 
 use std::any::{Any, TypeId};
 
@@ -21,7 +9,19 @@ use uuid::Uuid;
 use super::fixed::Fixed;
 use super::{Json, Serde, SerdeError, null_probe};
 
-/// The serde that is used where none is named. See the [module's table](self).
+/// The serde that is used where none is named.
+///
+/// | type | bytes | Java's serde |
+/// |---|---|---|
+/// | `String` | UTF-8 | `StringSerializer` |
+/// | `Vec<u8>` | as they are | `ByteArraySerializer` |
+/// | `i16`, `i32`, `i64` | big-endian | `Short`-, `Integer`-, `LongSerializer` |
+/// | `f32`, `f64` | big-endian IEEE bits, one NaN for `f64` | `Float`-, `DoubleSerializer` |
+/// | `bool` | one byte, 1 or 0 | `BooleanSerializer` |
+/// | `Uuid` | its text, 36 characters | `UUIDSerializer` |
+/// | `()` | null; anything is accepted and ignored | `VoidSerializer` |
+/// | `Option<U>` of these | null or as `U` | null |
+/// | everything else | JSON | - |
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Auto;
 
