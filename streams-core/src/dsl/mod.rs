@@ -7,6 +7,7 @@
 // What users say beside operators.
 mod data;
 mod options;
+mod store_forms;
 mod stores;
 // The graph, its names, and how it grows.
 mod grace_buffer;
@@ -57,6 +58,7 @@ pub use grouped_table::KGroupedTable;
 pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};
 pub use processor_topology::NodeRef;
 pub use session_windowed::SessionWindowedKStream;
+pub use store_forms::WindowRetention;
 pub use stores::{StoreBuilder, Stores};
 pub use stream::KStream;
 pub use suppressed::{BufferConfig, EmitEarly, Strict, Suppressed};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use streams_state::serdes::{HeadersAside, Raw, Serde, SerdeRef};
 use streams_state::store::{KeyValueOptions, KeyValueStore};
-use streams_state::types::ValueAndHeaders;
 
 use crate::operators::SubscriptionStore;
 use crate::processor::StoreInstance;
@@ -50,47 +49,6 @@ impl Stores {
         VS: Serde<V> + Default,
     {
         let factory = key_value_factory(store.key_serde(), store.value_serde(), true);
-        StoreBuilder(GraphStore {
-            spec: store_spec(store.name().into(), StoreKind::TimestampedKeyValue, factory),
-            identity: Arc::new(()),
-            default_place: false,
-        })
-    }
-}
-
-impl Stores {
-    /// A timestamped key-value store that keeps the headers of a record with its value (KIP-1271). In the changelog they
-    /// are the headers of the record; the serde of the store writes the value alone.
-    ///
-    /// ```
-    /// use streams_core::dsl::Stores;
-    /// use streams_core::types::ValueAndHeaders;
-    /// use streams_core::topic::Store;
-    ///
-    /// const SEEN: Store<String, ValueAndHeaders<i64>> = Store::new("seen");
-    /// let store = Stores::timestamped_key_value_with_headers(&SEEN);
-    /// ```
-    pub fn timestamped_key_value_with_headers<K, V, KS, VS>(
-        store: &Store<K, ValueAndHeaders<V>, KS, VS>,
-    ) -> StoreBuilder
-    where
-        K: 'static,
-        V: Clone + 'static,
-        KS: Serde<K> + Default,
-        VS: Serde<V> + Default,
-    {
-        let (keys, values): (SerdeRef<K>, SerdeRef<V>) = (Arc::new(KS::default()), Arc::new(VS::default()));
-        let factory: StoreFactory = Arc::new(move |open: OpenStore| {
-            let options = KeyValueOptions {
-                name: open.name,
-                timestamped: true,
-                caching: open.caching,
-                logging: open.logging,
-                tier_max_bytes: open.tier_max_bytes,
-            };
-            let store = KeyValueStore::with_headers(options, open.engine, keys.clone(), values.clone())?;
-            Ok(StoreInstance::new(store))
-        });
         StoreBuilder(GraphStore {
             spec: store_spec(store.name().into(), StoreKind::TimestampedKeyValue, factory),
             identity: Arc::new(()),
@@ -175,6 +133,7 @@ pub(crate) fn store_spec(name: Arc<str>, kind: StoreKind, factory: StoreFactory)
         source_topic: None,
         global: false,
         processors: Vec::new(),
+        fault: None,
         factory,
     }
 }

@@ -74,12 +74,7 @@ impl<V: 'static> LoggedHeaders<V> {
     }
 
     /// The row of a changelog record.
-    pub(super) fn read(
-        &self,
-        rows: &SerdeRef<V>,
-        value: &[u8],
-        headers: &Headers,
-    ) -> Result<V, SerdeError> {
+    pub(super) fn read(&self, rows: &SerdeRef<V>, value: &[u8], headers: &Headers) -> Result<V, SerdeError> {
         let mut row = self.serde(rows).deserialize(Some(value))?;
         if let Self::Row(aware) = self {
             (aware.set_headers)(&mut row, headers.clone());

@@ -40,7 +40,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn restore_record(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
         self.progress.restored();
-        let (key, window) = session_key::decode(record.key).map_err(|error| self.progress.serde_error(error))?;
+        let (key, window) =
+            session_key::decode(record.key).map_err(|error| self.progress.serde_error(error))?;
         let len = record.value.map_or(0, <[u8]>::len);
         let value = record
             .value

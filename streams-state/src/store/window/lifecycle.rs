@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::*;
 use crate::format::window_key::WindowKey;
-use crate::store::{ChangelogEntry, ChangelogRecord};
 use crate::store::tier::hash;
+use crate::store::{ChangelogEntry, ChangelogRecord};
 use crate::types::{Headers, NO_TIMESTAMP};
 
 impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
