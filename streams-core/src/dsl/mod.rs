@@ -13,6 +13,7 @@ mod stream_joined;
 // The graph, its names, and how it grows.
 mod grace_buffer;
 mod graph;
+mod join_names;
 mod materialize;
 mod names;
 mod upstream;

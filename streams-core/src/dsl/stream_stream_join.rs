@@ -12,8 +12,8 @@ use streams_state::types::NO_TIMESTAMP;
 
 use super::Data;
 use super::graph::{Fork, GraphId, GraphKind, GraphNode, MakeProcessor, Plan, StreamJoinNode};
+use super::join_names::{INNER, JoinKind, JoinNames, LEFT, OUTER};
 use super::join_windows::JoinWindows;
-use super::names;
 use super::stores::{GraphStore, store_spec};
 use super::stream::KStream;
 use super::stream_join::repartition_for_join;
@@ -25,17 +25,6 @@ use crate::operators::{
 };
 use crate::processor::{Child, ErasedPush, StoreInstance, TaskBuilder};
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
-
-/// Whose records without a partner give a result.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct JoinKind {
-    left: bool,
-    right: bool,
-}
-
-const INNER: JoinKind = JoinKind { left: false, right: false };
-const LEFT: JoinKind = JoinKind { left: true, right: false };
-const OUTER: JoinKind = JoinKind { left: true, right: true };
 
 impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// Joins each record with the records of `other` that have its key and are in its window; each pair gives one result.
@@ -211,18 +200,6 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     }
 }
 
-/// Names of a join's nodes and stores, in the order in which Kafka Streams counts.
-struct JoinNames {
-    this_windowed: Arc<str>,
-    other_windowed: Arc<str>,
-    this: Arc<str>,
-    other: Arc<str>,
-    merge: Arc<str>,
-    this_store: Arc<str>,
-    other_store: Arc<str>,
-    waiting_store: Arc<str>,
-}
-
 /// A join before it is in the graph.
 struct JoinParts<K, L, R, J> {
     joined: StreamJoined<K, L, R>,
@@ -241,7 +218,7 @@ where
 {
     /// Adds the windows and the join below both streams.
     fn add(self, left: &Upstream, right: &Upstream, name: &Option<String>) -> (GraphId, Arc<str>) {
-        let names = self.names(left, name);
+        let names = JoinNames::new(&mut left.graph(), self.kind, &self.joined, name);
         let (own_left, own_right) = (self.joined.left_store.is_some(), self.joined.right_store.is_some());
         let this_store = self.window_store::<L>(&names.this_store, &self.joined.left, own_left);
         let other_store = self.window_store::<R>(&names.other_store, &self.joined.right, own_right);
@@ -289,57 +266,6 @@ where
         let mut node = GraphNode::new(merge.clone(), GraphKind::StreamJoin(Box::new(node)), Fork::default());
         node.keeps_null_keys = self.kind != INNER;
         (graph.add(&[left.node, right.node], node), merge)
-    }
-
-    fn names(&self, up: &Upstream, name: &Option<String>) -> JoinNames {
-        let this_suffix = if self.kind.right { "-outer-this-join" } else { "-this-join" };
-        let other_suffix = if self.kind.left { "-outer-other-join" } else { "-other-join" };
-        let mut graph = up.graph();
-        let this_windowed = graph.name_with_suffix_or(name, "-this-windowed", names::WINDOWED);
-        let other_windowed = graph.name_with_suffix_or(name, "-other-windowed", names::WINDOWED);
-        let this =
-            graph.new_processor_name(if self.kind.right { names::OUTER_THIS } else { names::JOIN_THIS });
-        let other =
-            graph.new_processor_name(if self.kind.left { names::OUTER_OTHER } else { names::JOIN_OTHER });
-        let merge = graph.name_with_suffix_or(name, "-merge", names::MERGE);
-        let mut node_name = |generated: &Arc<str>, suffix: &str| -> Arc<str> {
-            match name {
-                Some(name) => {
-                    let name = format!("{name}{suffix}");
-                    graph.check_name(&name);
-                    name.into()
-                }
-                None => generated.clone(),
-            }
-        };
-        let (this_node, other_node) = (node_name(&this, this_suffix), node_name(&other, other_suffix));
-        let store = |own: &Option<String>, generated: &Arc<str>, suffix: &str| -> Arc<str> {
-            match (own, &self.joined.store_name) {
-                (Some(own), _) => own.as_str().into(),
-                (None, Some(base)) => format!("{base}{suffix}-store").into(),
-                (None, None) => format!("{generated}-store").into(),
-            }
-        };
-        // Kafka Streams names the store of waiting records after the number of the left one.
-        let digits = this.rsplit('-').next().unwrap_or_default();
-        let suffix = if self.kind.right { "-outer-shared-join" } else { "-left-shared-join" };
-        let shared: Arc<str> = match &self.joined.left_store {
-            Some(own) => format!("{own}{suffix}").into(),
-            None => format!("{}{digits}", names::OUTER_SHARED).into(),
-        };
-        JoinNames {
-            this_store: store(&self.joined.left_store, &this, this_suffix),
-            other_store: store(&self.joined.right_store, &other, other_suffix),
-            waiting_store: match &self.joined.store_name {
-                Some(base) if self.joined.left_store.is_none() => format!("{base}{suffix}-store").into(),
-                Some(_) | None => format!("{shared}-store").into(),
-            },
-            this_windowed,
-            other_windowed,
-            this: this_node,
-            other: other_node,
-            merge,
-        }
     }
 
     /// Notes the stores whose names hold the counter.
