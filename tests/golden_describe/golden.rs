@@ -62,6 +62,11 @@ impl<'a> Step<'a> {
         self.text(field).unwrap_or_else(|| panic!("`{field}` is not in {}", self.0))
     }
 
+    /// A number, if it is there.
+    pub(crate) fn number(self, field: &str) -> Option<i64> {
+        self.0[field].as_i64()
+    }
+
     /// The operator.
     pub(crate) fn op(self) -> &'a str {
         self.must("op")

@@ -5,8 +5,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use super::graph::{
-    Graph, GraphId, GraphKind, GraphNode, MakeProcessor, MakeSource, Plan, Repartition, SourcePart, TableId,
-    TableJoinNode, TableKind, TableSourceNode,
+    Fork, Graph, GraphId, GraphKind, GraphNode, MakeProcessor, MakeSource, Plan, Repartition, SourcePart,
+    StreamJoinNode, TableId, TableJoinNode, TableKind, TableSourceNode,
 };
 use super::optimize::keeps_null_keys;
 use super::options::TopologyConfig;
@@ -87,6 +87,7 @@ impl Writer<'_> {
                 Ok(Some(written))
             }
             GraphKind::TableJoin(join) => self.table_join(node, join).map(Some),
+            GraphKind::StreamJoin(join) => self.stream_join(node, join).map(Some),
             GraphKind::Repartition(repartition) => {
                 self.repartition(id, node, &parents, repartition).map(Some)
             }
@@ -147,6 +148,7 @@ impl Writer<'_> {
             | GraphKind::TableSource(_)
             | GraphKind::Processor { .. }
             | GraphKind::TableJoin(_)
+            | GraphKind::StreamJoin(_)
             | GraphKind::Sink { .. }
             | GraphKind::StateStore(_) => node.name.clone(),
         }
@@ -189,6 +191,33 @@ impl Writer<'_> {
             self.connect_by_name(node, written, &side.connect)?;
         }
         Ok(merge)
+    }
+
+    fn stream_join(&mut self, node: &GraphNode, join: &StreamJoinNode) -> Result<NodeId, TopologyError> {
+        let below = |windowed: GraphId| self.written.get(&windowed).copied().flatten();
+        let (this_windowed, other_windowed) = (below(join.this_windowed), below(join.other_windowed));
+        let this_windowed: Vec<NodeId> = this_windowed.into_iter().collect();
+        if join.self_join {
+            let factory = processor_factory(&join.make_self, self.plan(node, None));
+            let written =
+                self.topology.add_processor_node(node.name.clone(), &this_windowed, &[], factory)?;
+            self.connect(written, &join.self_store)?;
+            return Ok(written);
+        }
+        let other_windowed: Vec<NodeId> = other_windowed.into_iter().collect();
+        let mut sides = Vec::new();
+        for (name, make, parents, stores) in [
+            (&join.this, &join.make_this, this_windowed, &join.this_stores),
+            (&join.other, &join.make_other, other_windowed, &join.other_stores),
+        ] {
+            let plan = Plan { name: name.clone(), fork: Fork::default(), ..self.plan(node, None) };
+            let factory = processor_factory(make, plan);
+            let side = self.topology.add_processor_node(name.clone(), &parents, &[], factory)?;
+            stores.iter().try_for_each(|store| self.connect(side, store))?;
+            sides.push(side);
+        }
+        let factory = processor_factory(&join.make_merge, self.plan(node, None));
+        self.topology.add_processor_node(node.name.clone(), &sides, &[], factory)
     }
 
     fn repartition(

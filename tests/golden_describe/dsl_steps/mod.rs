@@ -4,6 +4,8 @@
 mod cogroups;
 // Joins of streams with tables.
 mod lookups;
+// Joins of streams with streams.
+mod stream_joins;
 // Steps on streams.
 mod streams;
 // Joins of tables.
@@ -26,6 +28,7 @@ use streams_core::topology::{Topology, TopologyError};
 
 use self::cogroups::{cogroup, on_cogrouped};
 use self::lookups::{join, join_global};
+use self::stream_joins::stream_join;
 use self::streams::{on_stream, split};
 use self::table_joins::join_tables;
 use self::tables::{foreign_key_join, on_grouped, on_grouped_rows, on_grouped_table, on_table};
@@ -46,7 +49,7 @@ enum Item {
 }
 
 /// The two types of values that streams have here.
-trait Values: Data + Clone + Into<Option<i64>> {
+trait Values: Data + Clone + Default + Into<Option<i64>> {
     fn stream(stream: KStream<String, Self>) -> Item;
     fn grouped(grouped: KGroupedStream<String, Self>) -> Item;
     fn table(
@@ -175,6 +178,10 @@ fn run(
         (Some(Item::Rows(one)), Some(Item::Rows(two))) if step.op() == "merge" => {
             Ok(Item::Rows(named(one.clone(), step.text("named")).merge(two.clone())))
         }
+        (Some(Item::Stream(one)), Some(Item::Stream(two))) => stream_join(one.clone(), two.clone(), step),
+        (Some(Item::Stream(one)), Some(Item::Rows(two))) => stream_join(one.clone(), two.clone(), step),
+        (Some(Item::Rows(one)), Some(Item::Stream(two))) => stream_join(one.clone(), two.clone(), step),
+        (Some(Item::Rows(one)), Some(Item::Rows(two))) => stream_join(one.clone(), two.clone(), step),
         (Some(Item::Stream(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
         (Some(Item::Rows(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
         (Some(Item::Table(one)), Some(Item::Table(two))) if step.has("fk") => {
