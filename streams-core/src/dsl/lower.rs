@@ -41,6 +41,9 @@ pub(crate) fn lower(graph: &Graph, config: &TopologyConfig) -> Result<Topology, 
     }
     writer.copartition()?;
     writer.topology.validate()?;
+    if config.dsl_store_headers {
+        writer.topology.keep_headers();
+    }
     Ok(writer.topology)
 }
 
