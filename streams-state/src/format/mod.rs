@@ -15,13 +15,10 @@
 //! | values of rows | [`value_and_timestamp`], [`headers`], [`value_timestamp_headers`], [`aggregation_with_headers`], [`changelog_value`] |
 //! | windows and sessions | [`window_key`], [`session_key`], [`range_bounds`], [`segment_interval`] |
 //! | versioned tables | [`versioned_row`], [`segment_interval`] |
-//! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`], [`grace_buffer_key`] |
-//! | sessions | [`session_key`] |
-//! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`] |
-//! | window stores | [`window_key`] |
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |
+//! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`], [`grace_buffer_key`] |
 //! | interactive queries | [`position`] |
 
 // The cursor and the error that decoders share; varints.
@@ -60,10 +57,5 @@ pub mod record_context;
 pub mod grace_buffer_key;
 // How far a store has come.
 pub mod position;
-// Sessions: store key, and the two forms of stores that are read by time.
-pub mod session_key;
-// What suppress buffers and grace buffers keep: where a record came from, and its values.
-pub mod buffer_value;
-pub mod record_context;
 
 pub use reader::FormatError;
