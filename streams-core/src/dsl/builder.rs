@@ -248,7 +248,7 @@ impl StreamsBuilder {
         let AddedTable { up, store, keys, .. } =
             self.add_table(topic, consumed, materialized.logging(false).caching(false), true);
         let name = store.clone();
-        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(StoreGetter(TableStore::open(builder, node, &name)?)))
         });
         GlobalKTable { up, keys, getter, store }

@@ -17,8 +17,10 @@ mod versioned;
 // What users write: streams and tables.
 mod branched;
 mod builder;
+mod cogrouped;
 mod global_table;
 mod grouped;
+mod grouped_table;
 mod stream;
 mod stream_join;
 mod stream_map;
@@ -26,6 +28,9 @@ mod stream_output;
 mod stream_process;
 mod stream_try;
 mod table;
+mod table_derived;
+mod table_join;
+mod table_transform;
 // What users write: node by node.
 mod processor_topology;
 // From the graph to the arena.
@@ -34,9 +39,11 @@ mod optimize;
 
 pub use branched::BranchedKStream;
 pub use builder::StreamsBuilder;
+pub use cogrouped::CogroupedKStream;
 pub use data::Data;
 pub use global_table::GlobalKTable;
 pub use grouped::KGroupedStream;
+pub use grouped_table::KGroupedTable;
 pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};
 pub use processor_topology::NodeRef;
 pub use stores::{StoreBuilder, Stores};
@@ -45,4 +52,5 @@ pub use table::KTable;
 
 pub use crate::operators::{
     FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, Partitioner, TimestampExtractor,
+    ValueTransformerContext, ValueTransformerWithKey,
 };

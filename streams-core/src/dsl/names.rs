@@ -28,6 +28,15 @@ pub(crate) const LEFT_JOIN: &str = "KSTREAM-LEFTJOIN-";
 pub(crate) const TABLE_SOURCE: &str = "KTABLE-SOURCE-";
 pub(crate) const TABLE_FILTER: &str = "KTABLE-FILTER-";
 pub(crate) const TABLE_MAP_VALUES: &str = "KTABLE-MAPVALUES-";
+pub(crate) const TABLE_TRANSFORM_VALUES: &str = "KTABLE-TRANSFORMVALUES-";
+pub(crate) const TABLE_SELECT: &str = "KTABLE-SELECT-";
+pub(crate) const TABLE_AGGREGATE: &str = "KTABLE-AGGREGATE-";
+pub(crate) const TABLE_REDUCE: &str = "KTABLE-REDUCE-";
+pub(crate) const TABLE_JOIN_THIS: &str = "KTABLE-JOINTHIS-";
+pub(crate) const TABLE_JOIN_OTHER: &str = "KTABLE-JOINOTHER-";
+pub(crate) const TABLE_MERGE: &str = "KTABLE-MERGE-";
+pub(crate) const COGROUP_AGGREGATE: &str = "COGROUPKSTREAM-AGGREGATE-";
+pub(crate) const COGROUP_MERGE: &str = "COGROUPKSTREAM-MERGE-";
 pub(crate) const TO_STREAM: &str = "KTABLE-TOSTREAM-";
 pub(crate) const REPARTITION_SUFFIX: &str = "-repartition";
 

@@ -132,6 +132,19 @@ impl TaskContext {
         }
     }
 
+    /// A table could not be read for `node`. If user code on the way to the row failed, asks the handler; `Ok` means that
+    /// the record is dropped and work goes on.
+    pub fn read_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
+        match cause {
+            TaskErrorCause::Processing(error) => self.processing_failed(node, error),
+            TaskErrorCause::Deserialization { .. }
+            | TaskErrorCause::Timestamp(_)
+            | TaskErrorCause::Serialization { .. }
+            | TaskErrorCause::State(_)
+            | TaskErrorCause::Wiring(_) => Err(self.error(node, cause)),
+        }
+    }
+
     /// A result could not be serialized at `node`: asks the handler. `Ok` means that it is dropped.
     pub fn production_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
         let handler = self.production_handler.clone();

@@ -9,6 +9,7 @@ mod processors;
 mod routes;
 mod sinks;
 mod sources;
+mod tables;
 
 use streams_core::dsl::StreamsBuilder;
 use streams_core::testing::{DriverConfig, TopologyTestDriver};

@@ -309,6 +309,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     }
 
     /// Puts a row beside those that have the same key and start. The engine is not asked.
+    ///
+    /// The sequence goes on after a restart: Kafka Streams counts from 1 again, and so may overwrite a row.
     fn put_duplicate(
         &mut self,
         key: &K,

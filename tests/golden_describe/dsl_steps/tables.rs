@@ -1,6 +1,9 @@
 //! Steps on groups and tables.
 
-use streams_core::dsl::{KGroupedStream, KTable};
+use streams_core::dsl::{
+    KGroupedStream, KGroupedTable, KTable, ValueTransformerContext, ValueTransformerWithKey,
+};
+use streams_core::error::BoxError;
 
 use super::super::golden::{Step, Unsupported};
 use super::{Item, materialized};
@@ -43,12 +46,57 @@ pub(super) fn on_grouped_rows(
     }))
 }
 
+pub(super) fn on_grouped_table(
+    mut grouped: KGroupedTable<String, i64>,
+    step: Step<'_>,
+) -> Result<Item, Unsupported> {
+    if let Some(name) = step.text("named") {
+        grouped = grouped.named(name);
+    }
+    let kept = materialized(step)?;
+    Ok(Item::Table(match (step.op(), kept) {
+        ("count", None) => grouped.count(),
+        ("count", Some(kept)) => grouped.count_with(kept),
+        ("reduce", None) => grouped.reduce(|one, _| one, |one, _| one),
+        ("reduce", Some(kept)) => grouped.reduce_with(|one, _| one, |one, _| one, kept),
+        ("aggregate", None) => grouped.aggregate(|| 0, |_, _, _: &mut i64| {}, |_, _, _| {}),
+        ("aggregate", Some(kept)) => grouped.aggregate_with(|| 0, |_, _, _| {}, |_, _, _| {}, kept),
+        _ => return step.unsupported(),
+    }))
+}
+
+/// Keeps the value.
+struct Keep;
+
+impl ValueTransformerWithKey<String, i64, i64> for Keep {
+    fn transform(
+        &mut self,
+        _context: &mut ValueTransformerContext<'_, '_>,
+        _key: &String,
+        value: Option<&i64>,
+    ) -> Result<Option<i64>, BoxError> {
+        Ok(value.copied())
+    }
+}
+
 pub(super) fn on_table(mut table: KTable<String, i64>, step: Step<'_>) -> Result<Item, Unsupported> {
+    if step.op() == "groupBy" {
+        let table = match step.text("grouped") {
+            Some(name) => table.named(name),
+            None => table,
+        };
+        return Ok(Item::GroupedTable(table.group_by(|key, value| (key.clone(), *value))));
+    }
     if let Some(name) = step.text("named") {
         table = table.named(name);
     }
     let kept = materialized(step)?;
     Ok(match (step.op(), kept) {
+        // Kafka Streams ignores the stores that a supplier of transformers brings.
+        ("transformValues", None) => Item::Table(table.transform_values(|| Keep, &step.list("stores"))),
+        ("transformValues", Some(kept)) => {
+            Item::Table(table.transform_values_with(|| Keep, &step.list("stores"), kept))
+        }
         ("filter", None) => Item::Table(table.filter(|_, _| true)),
         ("filter", Some(kept)) => Item::Table(table.filter_with(|_, _| true, kept)),
         ("filterNot", None) => Item::Table(table.filter_not(|_, _| true)),

@@ -5,6 +5,8 @@
 mod lookups;
 // Calls on streams.
 mod streams;
+// Joins of tables.
+mod table_joins;
 // Calls on tables.
 mod tables;
 
@@ -13,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kstreams::dsl::{
-    Consumed, Data, GlobalKTable, KGroupedStream, KStream, KTable, Materialized, StoreBuilder, Stores,
-    StreamsBuilder, TopologyConfig,
+    CogroupedKStream, Consumed, Data, GlobalKTable, KGroupedStream, KGroupedTable, KStream, KTable,
+    Materialized, StoreBuilder, Stores, StreamsBuilder, TopologyConfig,
 };
 use kstreams::topic::{Store, Topic};
 use kstreams::topology::{Topology, TopologyError};
@@ -53,6 +55,8 @@ enum Variable {
     Table(Table),
     Global(GlobalKTable<Text, String>),
     Grouped(KGroupedStream<Text, Text>),
+    GroupedTable(KGroupedTable<Text, String>),
+    Cogrouped(CogroupedKStream<Text, String>),
 }
 
 /// The operators and options of `steps` that our DSL does not have.
@@ -79,6 +83,11 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
         "process",
         "processValues",
         "toTable",
+        "tableGroupBy",
+        "tableTransformValues",
+        "tableTableJoin",
+        "cogroup",
+        "cogroupAdd",
         "groupByKey",
         "groupBy",
         "count",
@@ -217,7 +226,11 @@ impl Calls {
             }
             "process" | "processValues" => Some(self.process(step)),
             "toTable" | "groupByKey" | "groupBy" => Some(self.regroup(step)),
+            "tableGroupBy" => Some(self.regroup_table(step)),
+            "cogroup" | "cogroupAdd" => Some(self.cogroup(step)),
             "count" | "reduce" | "aggregate" => Some(Variable::Table(self.aggregation(step))),
+            "tableTransformValues" => Some(Variable::Table(self.transform_values(step))),
+            "tableTableJoin" => Some(Variable::Table(self.join_tables(step))),
             "tableFilter" | "tableFilterNot" | "tableMapValues" | "toStream" => Some(self.on_table(step)),
             "streamTableJoin" => Some(Variable::Stream(self.table_join(step))),
             "streamGlobalJoin" => Some(Variable::Stream(self.global_join(step))),

@@ -154,7 +154,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let rows = self.segments.iter().map(Segment::rows).sum();
         match self.segments.iter().all(|segment| segment.complete) {
             true => rows,
-            false => self.engine.approximate_entries().max(rows),
+            // In order of time each row has a second entry.
+            false => (self.engine.approximate_entries() >> u32::from(self.options.ordered_by_time)).max(rows),
         }
     }
 
