@@ -10,6 +10,7 @@ use kstreams::topic::Store;
 use kstreams::topology::Topology;
 use kstreams::types::{Header, Headers};
 use serde_json::{Value, json};
+use streams_state::store::GraceBuffer;
 
 use crate::base64;
 use crate::case::{Case, Input};
@@ -175,6 +176,11 @@ fn stores(driver: &TopologyTestDriver) -> BTreeMap<String, Value> {
     for name in driver.store_names() {
         if let Some(rows) = versions(driver, &name) {
             stores.insert(name.to_string(), json!({ "type": "versioned", "rows": rows }));
+            continue;
+        }
+        if let Some(buffer) = driver.find_store_as::<GraceBuffer<Text, Text>>(&name) {
+            let records = buffer.borrow().num_records();
+            stores.insert(name.to_string(), json!({ "type": "buffer", "records": records }));
             continue;
         }
         let rows: Vec<Value> = if let Some(store) = driver.find_store(&Store::<String, String>::named(&*name))

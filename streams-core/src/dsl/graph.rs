@@ -12,7 +12,7 @@ use super::stores::GraphStore;
 use crate::error::NodeResult;
 use crate::processor::{Child, CopyRecord, ErasedPush, Outputs, SourceNode, TaskBuilder};
 use crate::record::Record;
-use crate::topology::{OffsetReset, SinkTopic};
+use crate::topology::{OffsetReset, SinkTopic, StoreKind};
 
 /// The graph that all streams and tables of a builder share.
 pub(crate) type GraphRef = Rc<RefCell<Graph>>;
@@ -422,6 +422,12 @@ impl Graph {
         state.send_old = granted;
         state.materialized |= granted && matches!(state.kind, TableKind::Source);
         granted
+    }
+
+    /// The kind of the table store `name`.
+    pub(crate) fn table_store_kind(&self, name: &str) -> Option<StoreKind> {
+        let mut stores = self.tables.iter().filter_map(|table| table.store.as_ref());
+        stores.find(|store| &*store.spec.name == name).map(|store| store.spec.kind)
     }
 
     /// Whether what comes out of `node` is a versioned table: because its store is, or because all tables above are.

@@ -9,6 +9,7 @@ mod data;
 mod options;
 mod stores;
 // The graph, its names, and how it grows.
+mod grace_buffer;
 mod graph;
 mod materialize;
 mod names;

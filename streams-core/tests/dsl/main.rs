@@ -10,6 +10,7 @@ mod routes;
 mod sinks;
 mod sources;
 mod tables;
+mod versioned;
 
 use streams_core::dsl::StreamsBuilder;
 use streams_core::testing::{DriverConfig, TopologyTestDriver};

@@ -15,6 +15,7 @@
 //! | values of rows | [`value_and_timestamp`], [`headers`], [`value_timestamp_headers`], [`aggregation_with_headers`], [`changelog_value`] |
 //! | windows and sessions | [`window_key`], [`session_key`], [`range_bounds`], [`segment_interval`] |
 //! | versioned tables | [`versioned_row`], [`segment_interval`] |
+//! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`], [`grace_buffer_key`] |
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |

@@ -204,8 +204,11 @@ fn named<V: 'static>(stream: KStream<String, V>, name: Option<&str>) -> KStream<
 }
 
 fn materialized(step: Step<'_>) -> Result<Option<Materialized<String, i64>>, Unsupported> {
-    step.without(&["retention", "wsize", "wret"])?;
     let supplier = step.text("supplier");
+    step.without(&["retention", "wsize"])?;
+    if supplier != Some("versioned") {
+        step.without(&["wret"])?;
+    }
     let mut materialized = match (step.text("store"), step.has("mat") || supplier.is_some()) {
         (Some(store), _) => Materialized::from(&Store::<String, i64>::named(store)),
         (None, true) => Materialized::unnamed(),
@@ -214,6 +217,7 @@ fn materialized(step: Step<'_>) -> Result<Option<Materialized<String, i64>>, Uns
     match supplier {
         None | Some("kv_rocks") => {}
         Some("kv_mem") => materialized = materialized.in_memory(),
+        Some("versioned") => materialized = materialized.versioned(step.millis("wret")),
         Some(other) => return Err(Unsupported(format!("store {other}"))),
     }
     if step.text("storetype") == Some("in_memory") {

@@ -106,9 +106,6 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
         if !OPERATORS.contains(&op) {
             found.insert(op.to_owned());
         }
-        if op == "streamTableJoin" && step.number("grace").is_some() {
-            found.insert("streamTableJoin with grace".to_owned());
-        }
     }
     found.into_iter().collect()
 }
