@@ -150,6 +150,8 @@ pub(crate) enum GraphKind {
     Root,
     /// Reads topics. Several sources of the same topics are merged into several parts.
     Source { topics: Vec<Arc<str>>, reset: Option<OffsetReset>, parts: Vec<SourcePart> },
+    /// Reads an internal topic that another sub-topology writes, without a filter for null keys: foreign-key joins.
+    InternalSource { topic: Arc<str>, make: MakeSource },
     /// A table of a topic.
     TableSource(TableSourceNode),
     /// Any operator.

@@ -67,6 +67,12 @@ impl Writer<'_> {
                 let topics = external_topics(topics);
                 self.topology.add_source_node(node.name.clone(), topics, *reset, factory).map(Some)
             }
+            GraphKind::InternalSource { topic, make } => {
+                self.topology.add_repartition_topic(InternalTopic { name: topic.clone(), partitions: None });
+                let topics = vec![SourceTopic { name: topic.clone(), internal: true }];
+                let factory = source_factory(make, self.plan(node, None));
+                self.topology.add_source_node(node.name.clone(), topics, None, factory).map(Some)
+            }
             GraphKind::TableSource(source) => self.table_source(node, source).map(Some),
             GraphKind::Processor { make, table, stores, connect } => {
                 let factory = processor_factory(make, self.plan(node, *table));
@@ -137,6 +143,7 @@ impl Writer<'_> {
             },
             GraphKind::Root
             | GraphKind::Source { .. }
+            | GraphKind::InternalSource { .. }
             | GraphKind::TableSource(_)
             | GraphKind::Processor { .. }
             | GraphKind::TableJoin(_)

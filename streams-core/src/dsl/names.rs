@@ -38,6 +38,17 @@ pub(crate) const TABLE_MERGE: &str = "KTABLE-MERGE-";
 pub(crate) const COGROUP_AGGREGATE: &str = "COGROUPKSTREAM-AGGREGATE-";
 pub(crate) const COGROUP_MERGE: &str = "COGROUPKSTREAM-MERGE-";
 pub(crate) const TO_STREAM: &str = "KTABLE-TOSTREAM-";
+/// What the parts of a foreign-key join are called.
+pub(crate) mod foreign_key {
+    pub(crate) const SINK: &str = "KTABLE-SINK-";
+    pub(crate) const SOURCE: &str = "KTABLE-SOURCE-";
+    pub(crate) const REGISTRATION: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION-";
+    pub(crate) const STORE: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-STATE-STORE-";
+    pub(crate) const PROCESSOR: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-PROCESSOR-";
+    pub(crate) const RESPONSE: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-RESPONSE-";
+    pub(crate) const RESOLVER: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-RESPONSE-RESOLVER-PROCESSOR-";
+    pub(crate) const OUTPUT: &str = "KTABLE-FK-JOIN-OUTPUT-";
+}
 pub(crate) const REPARTITION_SUFFIX: &str = "-repartition";
 
 /// The three nodes and the topic of a repartition.

@@ -29,6 +29,7 @@ mod process;
 mod value_transformer;
 // With state.
 mod aggregate;
+mod foreign_key;
 mod grace_join;
 mod stream_table_join;
 mod table_aggregate;
@@ -52,6 +53,10 @@ pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
 pub(crate) use flat_map::FlatMap;
 pub(crate) use flat_map_values::FlatMapValues;
 pub(crate) use for_each::ForEach;
+pub(crate) use foreign_key::{
+    AskAgain, ForeignTableJoin, Response, ResponseJoin, ResponseSerde, Subscription, SubscriptionJoin,
+    SubscriptionReceive, SubscriptionSend, SubscriptionSerde, SubscriptionStore,
+};
 pub(crate) use grace_join::GraceJoin;
 pub(crate) use map::Map;
 pub(crate) use map_values::MapValues;

@@ -23,6 +23,10 @@ pub enum DropReason {
     Handled,
     /// A partitioner chose no partition.
     NoPartition,
+    /// A row of a table has no foreign key, where a join needs one.
+    NullForeignKey,
+    /// An answer in a foreign-key join was made for a value that the row no longer has.
+    StaleAnswer,
     /// The record came too late for its window or table version.
     Late,
 }

@@ -3,10 +3,13 @@
 mod builder;
 mod copartition;
 mod describe;
+mod drawing;
 mod error;
 mod internal_topic;
 mod java_order;
 mod plan;
+mod plan_diff;
+mod snapshot;
 mod spec;
 mod subtopology;
 #[cfg(test)]
@@ -21,6 +24,8 @@ pub use internal_topic::{
 };
 pub(crate) use java_order::HashOrder;
 pub use plan::{TopicCounts, TopicPlan};
+pub use plan_diff::{PlanChange, PlanDiff, Severity};
+pub use snapshot::{StoreSnapshot, SubtopologySnapshot, TopologySnapshot};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,
     SourceFactory, SourceTopic, StoreFactory, StoreId, StoreKind, StoreSpec, TopicKind, Topology,

@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod faults;
+mod foreign_keys;
 mod processors;
 mod routes;
 mod sinks;

@@ -7,6 +7,7 @@
 mod auto;
 mod charset;
 mod fixed;
+mod headers_aside;
 mod list;
 pub mod named;
 mod null_probe;
@@ -19,6 +20,7 @@ use crate::format::FormatError;
 
 pub use auto::Auto;
 pub use charset::Charset;
+pub use headers_aside::HeadersAside;
 pub use list::ListSerde;
 pub use named::{
     BooleanSerde, ByteArraySerde, DoubleSerde, FloatSerde, IntegerSerde, LongSerde, ShortSerde, StringSerde,

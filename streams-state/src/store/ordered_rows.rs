@@ -173,7 +173,7 @@ impl OrderedRows {
     ) -> Result<(), StateError> {
         let mut clean = self.clean.iter().peekable();
         let mut fresh = self.fresh.iter().peekable();
-        while let Some((key, value)) = clean.next() {
+        for (key, value) in clean {
             while let Some((key, fresh)) = fresh.next_if(|(over, _)| *over < key) {
                 if visit(key.as_slice(), &fresh.value)?.is_break() {
                     return Ok(());

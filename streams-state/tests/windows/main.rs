@@ -132,7 +132,7 @@ fn check(options: Options, ops: &[Op], opener: Opener) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn over_an_engine_that_keeps_its_rows(options in options(), ops in proptest::collection::vec(op(), 1..120)) {
@@ -192,7 +192,7 @@ fn expired_segments_go_from_rocksdb() {
 
 #[cfg(feature = "rocksdb")]
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
 
     #[test]
     fn over_rocksdb(options in options(), ops in proptest::collection::vec(op(), 1..120)) {

@@ -28,7 +28,7 @@ use self::cogroups::{cogroup, on_cogrouped};
 use self::lookups::{join, join_global};
 use self::streams::{on_stream, split};
 use self::table_joins::join_tables;
-use self::tables::{on_grouped, on_grouped_rows, on_grouped_table, on_table};
+use self::tables::{foreign_key_join, on_grouped, on_grouped_rows, on_grouped_table, on_table};
 use super::golden::{Step, Unsupported, store_builder};
 
 /// What a step gives.
@@ -181,6 +181,9 @@ fn run(
         }
         (Some(Item::Stream(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
         (Some(Item::Rows(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
+        (Some(Item::Table(one)), Some(Item::Table(two))) if step.has("fk") => {
+            foreign_key_join(one.clone(), two, step)
+        }
         (Some(Item::Table(one)), Some(Item::Table(two))) => join_tables(one.clone(), two, step),
         (Some(Item::Stream(stream)), Some(Item::Global(table))) => join_global(stream.clone(), table, step),
         (Some(Item::Rows(stream)), Some(Item::Global(table))) => join_global(stream.clone(), table, step),

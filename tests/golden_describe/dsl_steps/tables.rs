@@ -1,7 +1,8 @@
 //! Steps on groups and tables.
 
 use streams_core::dsl::{
-    KGroupedStream, KGroupedTable, KTable, ValueTransformerContext, ValueTransformerWithKey,
+    KGroupedStream, KGroupedTable, KTable, Materialized, TableJoined, ValueTransformerContext,
+    ValueTransformerWithKey,
 };
 use streams_core::error::BoxError;
 
@@ -107,4 +108,23 @@ pub(super) fn on_table(mut table: KTable<String, i64>, step: Step<'_>) -> Result
         ("toStream", _) => Item::Rows(table.to_stream()),
         _ => return Err(Unsupported(format!("{} of a table", step.op()))),
     })
+}
+
+pub(super) fn foreign_key_join(
+    mut table: KTable<String, i64>,
+    other: &KTable<String, i64>,
+    step: Step<'_>,
+) -> Result<Item, Unsupported> {
+    if let Some(name) = step.text("joined") {
+        table = table.named(name);
+    }
+    let foreign_key = |key: &String, _: &i64| key.clone();
+    let kept = materialized(step)?.unwrap_or_else(Materialized::unnamed);
+    Ok(Item::Table(match step.op() {
+        "join" => table.join_foreign_key_with(other, foreign_key, |l, _| *l, TableJoined::new(), kept),
+        "leftJoin" => {
+            table.left_join_foreign_key_with(other, foreign_key, |l, _| *l, TableJoined::new(), kept)
+        }
+        _ => return step.unsupported(),
+    }))
 }

@@ -1,6 +1,8 @@
 //! A case's steps as calls of our DSL. Comes in: steps. Goes out: a topology, or what the DSL lacks, or why it refused.
 //! Streams are `Text` by `Text`; tables hold `String` rows by `Text` keys, as a null row is a missing row.
 
+// Foreign-key joins of tables.
+mod foreign_keys;
 // Joins of a stream with a table.
 mod lookups;
 // Calls on streams.
@@ -99,6 +101,7 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
         "toStream",
         "streamTableJoin",
         "streamGlobalJoin",
+        "foreignKeyJoin",
     ];
     let mut found = BTreeSet::new();
     for step in steps {
@@ -229,6 +232,7 @@ impl Calls {
             "tableTransformValues" => Some(Variable::Table(self.transform_values(step))),
             "tableTableJoin" => Some(Variable::Table(self.join_tables(step))),
             "tableFilter" | "tableFilterNot" | "tableMapValues" | "toStream" => Some(self.on_table(step)),
+            "foreignKeyJoin" => Some(Variable::Table(self.foreign_key_join(step))),
             "streamTableJoin" => Some(Variable::Stream(self.table_join(step))),
             "streamGlobalJoin" => Some(Variable::Stream(self.global_join(step))),
             _ => Some(Variable::Stream(self.on_stream(step))),

@@ -3,5 +3,6 @@
 
 mod bad_input;
 mod exactly_once;
+mod foreign_keys;
 mod rebalance;
 mod world;
