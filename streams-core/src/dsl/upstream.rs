@@ -184,6 +184,7 @@ where
             keys: keys.clone(),
             values: values.clone(),
             partitioner: partitioner.clone(),
+            by_base_key: !internal,
         })))
     })
 }

@@ -38,7 +38,8 @@ pub type SessionWindowed<K> = SessionWindowedSerde<SerdeRef<K>>;
 /// assert_eq!(read, key);
 /// # Ok::<(), streams_state::serdes::SerdeError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+/// `default()` is [`write_only`](Self::write_only).
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TimeWindowedSerde<S> {
     inner: S,
     window_size: Option<i64>,

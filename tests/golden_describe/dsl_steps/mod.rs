@@ -171,7 +171,11 @@ pub(crate) fn topology_config(config: &Value) -> Result<Result<TopologyConfig, T
         let value = value.as_str().unwrap();
         match key.as_str() {
             "topology.optimization" => match TopologyConfig::optimized(value) {
-                Ok(optimized) => built = optimized,
+                Ok(optimized) => {
+                    let ensure_explicit_naming = built.ensure_explicit_naming;
+                    let dsl_stores_in_memory = built.dsl_stores_in_memory;
+                    built = TopologyConfig { ensure_explicit_naming, dsl_stores_in_memory, ..optimized };
+                }
                 Err(fault) => return Ok(Err(TopologyError::new(fault))),
             },
             "ensure.explicit.internal.resource.naming" => built.ensure_explicit_naming = value == "true",
