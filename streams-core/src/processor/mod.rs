@@ -1,6 +1,7 @@
 //! What a node is: it takes a typed record and pushes typed records to its children.
 
 mod context;
+mod drops;
 mod outbox;
 mod outputs;
 mod punctuation;
@@ -8,7 +9,8 @@ mod time_heap;
 mod user;
 mod wiring;
 
-pub use context::{DropReason, PartitionCounts, TaskContext};
+pub use context::{PartitionCounts, TaskContext};
+pub use drops::{DropCounts, DropReason, Drops};
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub use punctuation::{Punctuation, PunctuationType, Punctuations};
