@@ -6,7 +6,7 @@ use std::sync::Arc;
 use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
 
-use super::{DropReason, Drops, Outbox, Punctuations};
+use super::{DropReason, Drops, Outbox, ProcessorMetadata, Punctuations};
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
 
@@ -33,6 +33,8 @@ pub struct TaskContext {
     pub punctuations: Punctuations,
     /// Slot of the lifecycle node in work; schedules made now belong to it.
     pub node_slot: usize,
+    /// Kept by operators beside committed offsets.
+    pub processor_metadata: ProcessorMetadata,
     /// Records dropped so far.
     pub drops: Drops,
     /// A processor asked for a commit.
@@ -65,6 +67,7 @@ impl TaskContext {
             punctuations: Punctuations::default(),
             node_slot: 0,
             drops: Drops::default(),
+            processor_metadata: ProcessorMetadata::default(),
             commit_requested: false,
             partition_counts,
             processing_handler: Arc::new(LogAndFail),

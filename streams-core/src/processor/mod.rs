@@ -2,6 +2,7 @@
 
 mod context;
 mod drops;
+mod metadata;
 mod outbox;
 mod outputs;
 mod punctuation;
@@ -11,6 +12,7 @@ mod wiring;
 
 pub use context::{PartitionCounts, TaskContext};
 pub use drops::{DropCounts, DropReason, Drops};
+pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub use punctuation::{Punctuation, PunctuationType, Punctuations};

@@ -25,8 +25,9 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod toy;
 
+pub use crate::processor::ProcessorMetadata;
 pub use chain::{Chain, LifecycleNode, SourceEnd, topic_name};
-pub use offset_metadata::{OffsetMetadata, ProcessorMetadata};
+pub use offset_metadata::OffsetMetadata;
 pub use options::TaskOptions;
 pub use partition_group::{PartitionGroup, Turn};
 pub use record_queue::RecordQueue;

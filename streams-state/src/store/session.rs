@@ -3,7 +3,9 @@
 //! In come aggregates of sessions, out go changelog entries, held-back updates ([`SessionStore::pop_cached`]) and,
 //! long after the commit, a sorted run for the engine. Both ends of a session are inclusive. Stream time is the
 //! largest end of a session that was put; a session that ended at or before stream time - retention is refused and
-//! hidden, whatever the segments.
+//! hidden, whatever the segments. With a cache, updates move stream time when they are flushed, and sessions that are too old are
+//! still shown, and updated, while they fit into [`OUTDATED_BYTES`]: Kafka Streams' cache does not look at the time of what it
+//! holds.
 //!
 //! ```text
 //! tier:    key -> sessions, in the order of (end, start); all of a key's live sessions, or no slot
@@ -34,6 +36,9 @@ use crate::error::StateError;
 use crate::format::session_key;
 use crate::serdes::{SerdeError, SerdeRef};
 use crate::types::{Change, NO_TIMESTAMP, RecordContext, Timestamp, Window, Windowed};
+
+/// Bytes that a tier with a cache may use before sessions older than the retention are looked for in it.
+const OUTDATED_BYTES: u64 = 1 << 20;
 
 /// How a session store is made.
 #[derive(Debug, Clone)]
@@ -82,6 +87,8 @@ pub struct SessionStore<K, V> {
     progress: Progress,
     index: TimeIndex,
     stream_time: Timestamp,
+    /// Flushed updates that came too late, not yet asked for.
+    refused: u64,
     /// Segments that the engine has rows of.
     segments: BTreeSet<i64>,
     /// Segments below this one are not in the tier.
@@ -117,6 +124,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             log: ChangelogBuffer::default(),
             index: TimeIndex::new(durable),
             stream_time: NO_TIMESTAMP,
+            refused: 0,
             segments: BTreeSet::new(),
             swept: i64::MIN,
             puts: 0,
@@ -155,7 +163,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// The aggregate of one session.
     pub fn fetch_session(&mut self, key: &K, window: Window) -> Result<Option<&V>, StateError> {
-        let live_from = self.live_from();
+        let live_from = self.shown_from();
         let Some(id) = self.locate(key)? else { return Ok(None) };
         let session = self.tier.slot(id).row.as_ref().and_then(|(sessions, _)| sessions.get(window));
         Ok(session
@@ -164,8 +172,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     }
 
     /// Sets or (`None`) deletes the aggregate of a session. A value that serializes as null deletes, too. `false`:
-    /// the session is older than the retention; nothing is kept, but the changelog has the record, as in Kafka
-    /// Streams, and a cache forwards it.
+    /// the session is so old that Kafka Streams' store would count it as dropped. What is older than the retention is not
+    /// kept, but the changelog has the record, as in Kafka Streams.
     pub fn put(
         &mut self,
         key: &K,
@@ -175,9 +183,9 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     ) -> Result<bool, StateError> {
         let id = self.locate_or_insert(key)?;
         self.change(id, window, value, context)?;
-        let live = window.end >= self.live_from();
+        let accepted = self.options.caching || !self.refuses(window.end);
         self.sweep();
-        Ok(live)
+        Ok(accepted)
     }
 
     /// Deletes a session and returns its aggregate. The changelog gets a tombstone even if there was none.
@@ -219,6 +227,28 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         self.stream_time.saturating_sub(self.options.retention).saturating_add(1)
     }
 
+    /// The first end of a session that reads show. A cache shows what it has, whatever its time.
+    fn shown_from(&self) -> Timestamp {
+        if self.options.caching { Timestamp::MIN } else { self.live_from() }
+    }
+
+    /// The first end of a session that is kept. Kafka Streams' store on disk in the order of time, that for emission on close, lists
+    /// by time all that its segments have, though reads of a key show only what is live.
+    fn kept_from(&self) -> Timestamp {
+        match self.options.time_index && !self.options.in_memory_order {
+            true => self.segment(self.live_from() - 1).saturating_mul(self.options.segment_interval.max(1)),
+            false => self.live_from(),
+        }
+    }
+
+    /// Whether Kafka Streams' store counts a session that ended at `end` as dropped: exactly in memory, by segment on disk.
+    fn refuses(&self, end: Timestamp) -> bool {
+        match self.options.in_memory_order {
+            true => end < self.live_from(),
+            false => self.segment(end) < self.segment(self.live_from() - 1),
+        }
+    }
+
     fn segment(&self, end: Timestamp) -> i64 {
         end.div_euclid(self.options.segment_interval.max(1))
     }
@@ -231,13 +261,12 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         value: Option<V>,
         context: &RecordContext,
     ) -> Result<Option<V>, StateError> {
-        let live_from = self.live_from();
-        self.stream_time = self.stream_time.max(window.end);
         let value = value.filter(|value| !self.values.is_null(value));
-        match self.options.caching {
-            true => Ok(self.hold(id, window, value, context).filter(|_| window.end >= live_from)),
-            false => self.write(id, window, value, context.timestamp),
+        if self.options.caching {
+            return Ok(self.hold(id, window, value, context));
         }
+        self.stream_time = self.stream_time.max(window.end);
+        self.write(id, window, value, context.timestamp)
     }
 
     /// Sets the session and logs it.
@@ -254,13 +283,13 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Sets the session if it is not too old. It is in the slot then, or gone.
     fn set(&mut self, id: u32, window: Window, value: Option<V>, len: usize) -> Option<V> {
-        let live_from = self.live_from();
+        let kept_from = self.kept_from();
         let segment = self.segment(window.end);
         let slot = self.tier.slot_mut(id);
         let sessions = &mut slot.row.get_or_insert_with(Default::default).0;
-        sessions.expire(live_from);
+        sessions.expire(kept_from);
         let present = value.is_some();
-        let before = if window.end >= live_from {
+        let before = if window.end >= kept_from {
             if self.options.time_index {
                 self.index.set(slot.key(), window, present);
             }
@@ -280,18 +309,16 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Sets the session for the cache to hold back.
     fn hold(&mut self, id: u32, window: Window, value: Option<V>, context: &RecordContext) -> Option<V> {
-        let live_from = self.live_from();
         let slot = self.tier.slot_mut(id);
-        if self.options.time_index && window.end >= live_from {
+        if self.options.time_index {
             self.index.set(slot.key(), window, value.is_some());
         }
         let key_len = slot.key().len() + session_key::SUFFIX_LEN;
         let sessions = &mut slot.row.get_or_insert_with(Default::default).0;
-        sessions.expire(live_from);
         let (index, before) = sessions.hold(window, value);
         match sessions.list().get(index).map_or(NONE, |session| session.cached) {
             NONE => {
-                let flushed = Flushed { window, value: before.clone().filter(|_| window.end >= live_from) };
+                let flushed = Flushed { window, value: before.clone() };
                 let entry = self.cache.add(id, key_len, Some(flushed), context);
                 sessions.cached(index, entry);
                 slot.cached = 0;
@@ -310,8 +337,9 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         forwarding: bool,
     ) -> Result<Option<(Flushed<V>, Option<V>)>, StateError> {
         let Some(Flushed { window, value: before }) = &held.flushed else { return Ok(None) };
-        let flushed = Flushed { window: *window, value: before.clone() };
         let window = *window;
+        // What the store below the cache would not show any more was not there.
+        let flushed = Flushed { window, value: before.clone().filter(|_| window.end >= self.live_from()) };
         let slot = self.tier.slot_mut(held.slot);
         let Some((sessions, _)) = &mut slot.row else { return Ok(None) };
         let Ok(index) = sessions.position(window) else { return Ok(None) };
@@ -325,6 +353,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             self.resized(held.slot);
             return Ok(None);
         }
+        self.stream_time = self.stream_time.max(window.end);
+        self.refused += u64::from(self.refuses(window.end));
         let len = self.log(held.slot, window, new.as_ref(), held.context.timestamp)?;
         let (segment, live_from, durable) = (self.segment(window.end), self.live_from(), self.durable);
         if let Some((sessions, _)) = &mut self.tier.slot_mut(held.slot).row {
@@ -332,8 +362,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
                 sessions.touch(segment);
             }
             match new {
-                Some(_) if window.end >= live_from => sessions.measured(index, len),
-                Some(_) | None => drop(sessions.remove(index)),
+                Some(_) => sessions.measured(index, len),
+                None => drop(sessions.remove(index)),
             }
         }
         self.resized(held.slot);
@@ -373,12 +403,15 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// since the last one.
     fn sweep(&mut self) {
         self.puts += 1;
-        let live = self.segment(self.live_from());
+        let live = self.segment(self.kept_from());
         if live <= self.swept || self.puts < self.tier.slots() {
             return;
         }
+        if self.options.caching && self.tier.memory_bytes() <= OUTDATED_BYTES {
+            return;
+        }
         (self.swept, self.puts) = (live, 0);
-        let live_from = self.live_from();
+        let live_from = self.kept_from();
         self.index.expire(live_from);
         self.tier.for_each_row(|sessions| {
             sessions.expire(live_from);
@@ -422,7 +455,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     #[cold]
     fn load(&mut self, hash: u64) -> Result<u32, StateError> {
         self.make_room();
-        let live_from = self.live_from();
+        let live_from = self.kept_from();
         let mut sessions = Sessions::default();
         let mut row_key = Vec::new();
         for segment in self.segments.range(self.segment(live_from)..) {
@@ -476,6 +509,10 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for SessionStore<K, V> {
     fn caching(&self) -> bool {
         self.caching()
+    }
+
+    fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     fn send_old_values(&mut self) {

@@ -112,7 +112,7 @@ struct RunRow {
 impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// Gives the touched segments of the touched slots to the engine as one sorted run, and drops old segments.
     fn apply(&mut self) -> Result<(), StateError> {
-        let live_from = self.live_from();
+        let live_from = self.kept_from();
         let mut state = self.stream_time.to_be_bytes().to_vec();
         state.push(u8::from(self.options.time_index));
         let mut extras = vec![(layout::STATE.to_vec(), Some(state))];
@@ -127,7 +127,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     }
 
     fn rows_of_run(&mut self) -> Result<(Vec<u8>, Vec<RunRow>), StateError> {
-        let live = self.segment(self.live_from());
+        let live = self.segment(self.kept_from());
         let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
         let mut rows = Vec::with_capacity(self.tier.touched().len());
         for id in self.tier.touched() {
