@@ -22,6 +22,9 @@ pub(crate) struct WindowPlan {
 }
 
 /// Serde of the keys of windows of `size` ms.
+/// Bytes of expired rows that a cached store may still show, as Kafka Streams' record cache does.
+const EXPIRED_MAX_BYTES: u64 = 1 << 20;
+
 pub(crate) fn window_serde<K: 'static>(keys: SerdeRef<K>, size: Timestamp) -> SerdeRef<Windowed<K>> {
     Arc::new(TimeWindowed::new(keys, size))
 }
@@ -95,6 +98,7 @@ pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
             caching: open.caching,
             logging: open.logging,
             tier_max_bytes: open.tier_max_bytes,
+            expired_max_bytes: EXPIRED_MAX_BYTES,
         };
         Ok(StoreInstance::new(SessionStore::new(options, open.engine, keys.clone(), values.clone())?))
     });

@@ -2,10 +2,11 @@
 //!
 //! In come aggregates of sessions, out go changelog entries, held-back updates ([`SessionStore::pop_cached`]) and,
 //! long after the commit, a sorted run for the engine. Both ends of a session are inclusive. Stream time is the
-//! largest end of a session that was put; a session that ended at or before stream time - retention is refused and
-//! hidden, whatever the segments. With a cache, updates move stream time when they are flushed, and sessions that are too old are
-//! still shown, and updated, while they fit into [`OUTDATED_BYTES`]: Kafka Streams' cache does not look at the time of what it
-//! holds.
+//! largest end of a session that was put. A session that ended at or before stream time - retention is hidden from
+//! reading by key; it is kept, and read by time, until its segment has passed, as in Kafka Streams (its emission on
+//! close relies on it), or with `in_memory_order` gone at once. What is not kept is refused. With a cache, updates move
+//! stream time when they are flushed, and sessions that are too old are still shown, and updated, while there is room
+//! ([`SessionOptions::expired_max_bytes`]): Kafka Streams' cache does not look at the time of what it holds.
 //!
 //! ```text
 //! tier:    key -> sessions, in the order of (end, start); all of a key's live sessions, or no slot
@@ -19,6 +20,7 @@ mod find;
 mod layout;
 mod lifecycle;
 mod sessions;
+mod slots;
 mod time_index;
 
 use std::collections::BTreeSet;
@@ -37,9 +39,6 @@ use crate::format::session_key;
 use crate::serdes::{SerdeError, SerdeRef};
 use crate::types::{Change, NO_TIMESTAMP, RecordContext, Timestamp, Window, Windowed};
 
-/// Bytes that a tier with a cache may use before sessions older than the retention are looked for in it.
-const OUTDATED_BYTES: u64 = 1 << 20;
-
 /// How a session store is made.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
@@ -52,8 +51,8 @@ pub struct SessionOptions {
     /// Keep an index by time: [`SessionStore::find_sessions_ended`] is read from it then, and looks at all sessions
     /// of the segments in question without. For emitting on close.
     pub time_index: bool,
-    /// List sessions as Kafka Streams' in-memory store does: those that end together by key and start backward, and
-    /// not by start and key.
+    /// Behave as Kafka Streams' in-memory store where that is visible: sessions that end together are listed by key
+    /// and start backward, not by start and key, and what is older than the retention is gone at once.
     pub in_memory_order: bool,
     /// Hold updates back until a flush; one changelog record and one forward per session then.
     pub caching: bool,
@@ -61,6 +60,9 @@ pub struct SessionOptions {
     pub logging: bool,
     /// Bytes that the tier may use before it evicts what the engine has.
     pub tier_max_bytes: u64,
+    /// With caching: bytes that the tier may use before it is searched for sessions that are too old. Kafka Streams' record
+    /// cache knows no retention: it shows what was written since the store was opened until it needs the room.
+    pub expired_max_bytes: u64,
 }
 
 /// The session of a held-back update, and its aggregate at the last flush.
@@ -86,6 +88,7 @@ pub struct SessionStore<K, V> {
     log: ChangelogBuffer,
     progress: Progress,
     index: TimeIndex,
+    /// Largest end of a session that was put; with a cache, that was flushed.
     stream_time: Timestamp,
     /// Flushed updates that came too late, not yet asked for.
     refused: u64,
@@ -172,8 +175,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     }
 
     /// Sets or (`None`) deletes the aggregate of a session. A value that serializes as null deletes, too. `false`:
-    /// the session is so old that Kafka Streams' store would count it as dropped. What is older than the retention is not
-    /// kept, but the changelog has the record, as in Kafka Streams.
+    /// the session is too old to be kept; but the changelog has the record, as in Kafka Streams. A cache takes it, and counts it when it is
+    /// flushed ([`CachedStore::take_refused`]).
     pub fn put(
         &mut self,
         key: &K,
@@ -183,9 +186,9 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     ) -> Result<bool, StateError> {
         let id = self.locate_or_insert(key)?;
         self.change(id, window, value, context)?;
-        let accepted = self.options.caching || !self.refuses(window.end);
+        let kept = self.options.caching || window.end >= self.kept_from();
         self.sweep();
-        Ok(accepted)
+        Ok(kept)
     }
 
     /// Deletes a session and returns its aggregate. The changelog gets a tombstone even if there was none.
@@ -222,31 +225,24 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         Ok(None)
     }
 
-    /// The first end of a session that is not too old.
+    /// The first end of a session that is read by key.
     fn live_from(&self) -> Timestamp {
         self.stream_time.saturating_sub(self.options.retention).saturating_add(1)
     }
 
-    /// The first end of a session that reads show. A cache shows what it has, whatever its time.
+    /// The first end of a session that reads by key show. A cache shows what it has, whatever its time.
     fn shown_from(&self) -> Timestamp {
         if self.options.caching { Timestamp::MIN } else { self.live_from() }
     }
 
-    /// The first end of a session that is kept. Kafka Streams' store on disk in the order of time, that for emission on close, lists
-    /// by time all that its segments have, though reads of a key show only what is live.
+    /// The first end of a session that is kept.
     fn kept_from(&self) -> Timestamp {
-        match self.options.time_index && !self.options.in_memory_order {
-            true => self.segment(self.live_from() - 1).saturating_mul(self.options.segment_interval.max(1)),
-            false => self.live_from(),
+        if self.options.in_memory_order {
+            return self.live_from();
         }
-    }
-
-    /// Whether Kafka Streams' store counts a session that ended at `end` as dropped: exactly in memory, by segment on disk.
-    fn refuses(&self, end: Timestamp) -> bool {
-        match self.options.in_memory_order {
-            true => end < self.live_from(),
-            false => self.segment(end) < self.segment(self.live_from() - 1),
-        }
+        let interval = self.options.segment_interval.max(1);
+        let oldest = self.stream_time.saturating_sub(self.options.retention);
+        oldest.div_euclid(interval).saturating_mul(interval)
     }
 
     fn segment(&self, end: Timestamp) -> i64 {
@@ -266,7 +262,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             return Ok(self.hold(id, window, value, context));
         }
         self.stream_time = self.stream_time.max(window.end);
-        self.write(id, window, value, context.timestamp)
+        let before = self.write(id, window, value, context.timestamp)?;
+        Ok(before.filter(|_| window.end >= self.live_from()))
     }
 
     /// Sets the session and logs it.
@@ -340,6 +337,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let window = *window;
         // What the store below the cache would not show any more was not there.
         let flushed = Flushed { window, value: before.clone().filter(|_| window.end >= self.live_from()) };
+        let touches = self.durable && window.end >= self.kept_from();
+        let segment = self.segment(window.end);
         let slot = self.tier.slot_mut(held.slot);
         let Some((sessions, _)) = &mut slot.row else { return Ok(None) };
         let Ok(index) = sessions.position(window) else { return Ok(None) };
@@ -350,15 +349,17 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let new = sessions.list().get(index).and_then(|session| session.value.clone());
         if forwarding && new.is_none() && flushed.value.is_none() {
             sessions.remove(index);
+            if touches {
+                sessions.touch(segment);
+            }
             self.resized(held.slot);
             return Ok(None);
         }
         self.stream_time = self.stream_time.max(window.end);
-        self.refused += u64::from(self.refuses(window.end));
+        self.refused += u64::from(window.end < self.kept_from());
         let len = self.log(held.slot, window, new.as_ref(), held.context.timestamp)?;
-        let (segment, live_from, durable) = (self.segment(window.end), self.live_from(), self.durable);
         if let Some((sessions, _)) = &mut self.tier.slot_mut(held.slot).row {
-            if durable && window.end >= live_from {
+            if touches {
                 sessions.touch(segment);
             }
             match new {
@@ -390,118 +391,6 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         match self.log.push(&self.log_key, (timestamp, timestamp), write) {
             Ok(len) => Ok(len.unwrap_or(0)),
             Err(source) => Err(self.progress.break_off(source)),
-        }
-    }
-
-    /// The slot has changed.
-    fn resized(&mut self, id: u32) {
-        let len = self.tier.slot(id).row.as_ref().map_or(0, |(sessions, _)| sessions.heap_bytes());
-        self.tier.touch(id, Some(len));
-    }
-
-    /// Takes sessions that are too old out of the tier: not more often than a walk over it costs less than the puts
-    /// since the last one.
-    fn sweep(&mut self) {
-        self.puts += 1;
-        let live = self.segment(self.kept_from());
-        if live <= self.swept || self.puts < self.tier.slots() {
-            return;
-        }
-        if self.options.caching && self.tier.memory_bytes() <= OUTDATED_BYTES {
-            return;
-        }
-        (self.swept, self.puts) = (live, 0);
-        let live_from = self.kept_from();
-        self.index.expire(live_from);
-        self.tier.for_each_row(|sessions| {
-            sessions.expire(live_from);
-            sessions.heap_bytes()
-        });
-        self.tier.forget_if(|sessions| sessions.list().is_empty());
-    }
-
-    /// The slot of `key`; looks into the engine if the tier does not know. `None`: no session and no slot.
-    fn locate(&mut self, key: &K) -> Result<Option<u32>, StateError> {
-        self.encode_key(key)?;
-        self.locate_bytes()
-    }
-
-    /// The slot of the key in `key_bytes`.
-    fn locate_bytes(&mut self) -> Result<Option<u32>, StateError> {
-        let hash = self.tier.hash(&self.key_bytes);
-        match self.tier.find(hash, &self.key_bytes) {
-            Some(id) => Ok(Some(id)),
-            None if self.complete => Ok(None),
-            None => self.load(hash).map(Some),
-        }
-    }
-
-    /// The slot of `key`, made if there is none.
-    fn locate_or_insert(&mut self, key: &K) -> Result<u32, StateError> {
-        self.encode_key(key)?;
-        self.locate_or_insert_bytes()
-    }
-
-    fn locate_or_insert_bytes(&mut self) -> Result<u32, StateError> {
-        let hash = self.tier.hash(&self.key_bytes);
-        match self.tier.find(hash, &self.key_bytes) {
-            Some(id) => Ok(id),
-            None if self.complete => Ok(self.tier.insert(hash, &self.key_bytes, None, 0)),
-            None => self.load(hash),
-        }
-    }
-
-    /// Takes the live sessions of the key in `key_bytes` from the engine into the tier, or their absence.
-    #[cold]
-    fn load(&mut self, hash: u64) -> Result<u32, StateError> {
-        self.make_room();
-        let live_from = self.kept_from();
-        let mut sessions = Sessions::default();
-        let mut row_key = Vec::new();
-        for segment in self.segments.range(self.segment(live_from)..) {
-            row_key.clear();
-            layout::row_key(*segment, &self.key_bytes, &mut row_key);
-            if !self.engine.get(&row_key, &mut self.value_bytes)? {
-                continue;
-            }
-            let read = layout::read_row(&self.value_bytes, &mut |window, bytes| {
-                if window.end >= live_from {
-                    sessions.set(window, Some(self.values.deserialize(Some(bytes))?), bytes.len());
-                }
-                Ok(())
-            });
-            read.map_err(|source| self.progress.serde_error(source))?;
-        }
-        let len = sessions.heap_bytes();
-        let row = (!sessions.list().is_empty()).then_some((sessions, 0));
-        Ok(self.tier.insert(hash, &self.key_bytes, row, len))
-    }
-
-    /// Evicts if loaded rows have filled the tier.
-    fn make_room(&mut self) {
-        if self.tier.memory_bytes() <= self.evict_above {
-            return;
-        }
-        self.evict();
-        let in_use = self.tier.memory_bytes();
-        self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
-    }
-
-    fn evict(&mut self) {
-        if self.tier.evict(self.options.tier_max_bytes / 2) {
-            self.complete = false;
-        }
-    }
-
-    /// Serializes `key` into `key_bytes`.
-    fn encode_key(&mut self, key: &K) -> Result<(), StateError> {
-        self.key_bytes.clear();
-        match self.keys.serialize(key, &mut self.key_bytes) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
-            }
-            Err(source) => Err(self.progress.serde_error(source)),
         }
     }
 }

@@ -45,7 +45,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Visits the sessions of all keys that ended from `earliest_end` to `latest_end`, both included: by end, start
     /// and key bytes, or with [`in_memory_order`](SessionOptions::in_memory_order) by end, key bytes and start
-    /// backward.
+    /// backward. Without that order sessions are found that are hidden from reading by key already, until their segment
+    /// has passed.
     pub fn find_sessions_ended(
         &mut self,
         earliest_end: Timestamp,
