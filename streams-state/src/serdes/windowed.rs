@@ -89,13 +89,6 @@ impl<S> TimeWindowedSerde<S> {
     }
 }
 
-/// For writing only: a topic that windowed keys are written to need not say how long the windows are.
-impl<S: Default> Default for TimeWindowedSerde<S> {
-    fn default() -> Self {
-        Self::write_only(S::default())
-    }
-}
-
 /// [`TimeWindowedSerde`] for windows of `SIZE_MS` ms, as part of the type: for topics that are read, too.
 ///
 /// ```
