@@ -122,6 +122,10 @@ pub(crate) fn store_builder(step: Step<'_>) -> Result<streams_core::dsl::StoreBu
     let mut builder = match step.must("kind") {
         "kv_rocks" => Stores::key_value(&store),
         "kv_ts" => Stores::timestamped_key_value(&store),
+        "kv_headers" => Stores::timestamped_key_value_with_headers(&streams_core::topic::Store::<
+            String,
+            streams_core::types::ValueAndHeaders<i64>,
+        >::named(step.must("store"))),
         "kv_mem" => Stores::key_value(&store).in_memory(),
         "versioned" => Stores::versioned(&store, step.millis("wret")),
         other => return Err(Unsupported(format!("store {other}"))),

@@ -8,6 +8,7 @@
 mod data;
 mod join_windows;
 mod options;
+mod store_forms;
 mod stores;
 mod stream_joined;
 // The graph, its names, and how it grows.
@@ -62,6 +63,7 @@ pub use join_windows::JoinWindows;
 pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};
 pub use processor_topology::NodeRef;
 pub use session_windowed::SessionWindowedKStream;
+pub use store_forms::WindowRetention;
 pub use stores::{StoreBuilder, Stores};
 pub use stream::KStream;
 pub use stream_joined::StreamJoined;
