@@ -86,7 +86,7 @@ impl StreamsBuilder {
         let mut graph = self.graph.borrow_mut();
         let name = graph.name_or(&consumed.name, names::SOURCE);
         let Some(first) = topics.first() else {
-            graph.faults.push(format!("source `{name}` has no topics"));
+            graph.faults.push(format!("source `{name}` has no topic; name at least one"));
             drop(graph);
             return self.stream_with(&[&Topic::<K, V, KS, VS>::new("-")], Consumed::new());
         };
@@ -226,8 +226,10 @@ impl StreamsBuilder {
     {
         let materialized = materialized.into();
         if materialized.name.is_none() {
-            let fault =
-                format!("the global table of `{}` needs a store name in its Materialized", topic.name());
+            let fault = format!(
+                "the global table of `{}` needs a store name in its Materialized; make it from a `Store`",
+                topic.name()
+            );
             self.graph.borrow_mut().faults.push(fault);
         }
         self.global_table_of(topic, consumed, materialized)
@@ -276,7 +278,10 @@ impl StreamsBuilder {
         store.spec.global = global;
         let versioned = store.is_versioned();
         if versioned && global {
-            graph.faults.push(format!("the global table of `{}` cannot be versioned", topic.name()));
+            graph.faults.push(format!(
+                "the global table of `{}` cannot be versioned; leave out `versioned`, or read the topic with `table`",
+                topic.name()
+            ));
         }
         let store_name = store.spec.name.clone();
         let source_name = graph.name_with_suffix_or(&consumed.name, "-source", names::SOURCE);
@@ -339,14 +344,17 @@ impl StreamsBuilder {
     pub fn build_with(&self, config: &TopologyConfig) -> Result<Topology, TopologyError> {
         let mut graph = self.graph.borrow().clone();
         optimize::optimize(&mut graph, config);
+        let mut faults = std::mem::take(&mut graph.faults);
         if config.ensure_explicit_naming {
-            let faults = graph.unnamed.faults();
-            graph.faults.extend(faults);
+            faults.extend(graph.unnamed.faults());
+        } else {
+            graph.unnamed.warn();
         }
-        if !graph.faults.is_empty() {
-            return Err(TopologyError { faults: graph.faults });
+        if graph.mixed {
+            // Ids of two builders stand in it: looking further would find faults that are none.
+            return Err(TopologyError { faults });
         }
-        lower::lower(&graph, config)
+        lower::lower(&graph, config, faults)
     }
 }
 

@@ -283,6 +283,10 @@ pub(crate) struct Graph {
     /// Next number for generated names.
     pub(crate) index: u32,
     pub(crate) faults: Vec<String>,
+    /// Names that are among the faults already: what is named after them is not reported again.
+    pub(crate) refused_names: Vec<String>,
+    /// Streams or tables of another builder came in: noted as a fault, but their ids mean nothing here.
+    pub(crate) mixed: bool,
     pub(crate) unnamed: Unnamed,
     /// Nodes that change keys, with the repartitions below that could move up to them.
     pub(crate) key_changers: Vec<(GraphId, Vec<GraphId>)>,
@@ -301,6 +305,8 @@ impl Graph {
             copartition: Vec::new(),
             index: 0,
             faults: Vec::new(),
+            refused_names: Vec::new(),
+            mixed: false,
             unnamed: Unnamed::default(),
             key_changers: Vec::new(),
             merge_nodes: Vec::new(),

@@ -5,8 +5,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use super::graph::{
-    Fork, Graph, GraphId, GraphKind, GraphNode, MakeProcessor, MakeSource, Plan, Repartition, SourcePart,
-    StreamJoinNode, TableId, TableJoinNode, TableKind, TableSourceNode,
+    Fork, Graph, GraphId, GraphKind, GraphNode, MakeProcessor, MakeSink, MakeSource, Plan, Repartition,
+    SourcePart, StreamJoinNode, TableId, TableJoinNode, TableKind, TableSourceNode,
 };
 use super::optimize::keeps_null_keys;
 use super::options::TopologyConfig;
@@ -14,17 +14,22 @@ use super::stores::GraphStore;
 use crate::operators::CompositeSource;
 use crate::processor::Child;
 use crate::topology::{
-    InternalTopic, NodeId, ProcessorFactory, SinkFactory, SinkTopic, SourceFactory, SourceTopic, StoreId,
-    StoreSpec, Topology, TopologyError,
+    InternalTopic, NodeId, NodeKind, OffsetReset, ProcessorFactory, SinkFactory, SinkTopic, SourceFactory,
+    SourceTopic, StoreId, StoreSpec, Topology, TopologyError,
 };
 
-/// Writes the graph into an arena.
-pub(crate) fn lower(graph: &Graph, config: &TopologyConfig) -> Result<Topology, TopologyError> {
+/// Writes the graph into an arena. `known` are the faults found before; those found here are added, and any is an error.
+pub(crate) fn lower(
+    graph: &Graph,
+    config: &TopologyConfig,
+    known: Vec<String>,
+) -> Result<Topology, TopologyError> {
     let mut writer = Writer {
         graph,
         config,
         keeps_null_keys: keeps_null_keys(graph),
         topology: Topology::new(),
+        faults: known,
         written: HashMap::new(),
         stores: HashMap::new(),
     };
@@ -35,16 +40,17 @@ pub(crate) fn lower(graph: &Graph, config: &TopologyConfig) -> Result<Topology, 
         if !parents_written || writer.written.contains_key(&id) {
             continue;
         }
-        let last = writer.write(id, node)?;
+        let last = writer.write(id, node);
         writer.written.insert(id, last);
         queue.extend(node.children.iter().map(|child| Reverse((graph.node(*child).priority, *child))));
     }
-    writer.copartition()?;
-    writer.topology.validate()?;
+    writer.copartition();
     if config.dsl_store_headers {
         writer.topology.keep_headers();
     }
-    Ok(writer.topology)
+    let Writer { topology, mut faults, .. } = writer;
+    topology.find_faults(&graph.refused_names, &mut faults);
+    if faults.is_empty() { Ok(topology) } else { Err(TopologyError { faults }) }
 }
 
 struct Writer<'a> {
@@ -52,54 +58,81 @@ struct Writer<'a> {
     config: &'a TopologyConfig,
     keeps_null_keys: Vec<bool>,
     topology: Topology,
+    faults: Vec<String>,
     /// The arena node whose children are those of the graph node; none for the root and for free stores.
     written: HashMap<GraphId, Option<NodeId>>,
-    /// Which store a name stands for.
-    stores: HashMap<Arc<str>, Arc<()>>,
+    /// Which stores a name stands for: more than one is a fault.
+    stores: HashMap<Arc<str>, Vec<(Arc<()>, StoreId)>>,
 }
 
 impl Writer<'_> {
-    fn write(&mut self, id: GraphId, node: &GraphNode) -> Result<Option<NodeId>, TopologyError> {
+    /// Writes a node. What is wrong with it is noted, and it is written all the same, so that what hangs below is looked
+    /// at, too.
+    fn write(&mut self, id: GraphId, node: &GraphNode) -> Option<NodeId> {
         let parents: Vec<NodeId> =
             node.parents.iter().filter_map(|parent| self.written.get(parent).copied().flatten()).collect();
         match &node.kind {
-            GraphKind::Root => Ok(None),
-            GraphKind::StateStore(store) => self.store(store).map(|_| None),
+            GraphKind::Root => None,
+            GraphKind::StateStore(store) => {
+                self.store(store);
+                None
+            }
             GraphKind::Source { topics, reset, parts } => {
                 let factory = self.source_factory(node, parts);
-                let topics = external_topics(topics);
-                self.topology.add_source_node(node.name.clone(), topics, *reset, factory).map(Some)
+                Some(self.source(&node.name, external_topics(topics), *reset, factory))
             }
             GraphKind::InternalSource { topic, make } => {
                 self.topology.add_repartition_topic(InternalTopic { name: topic.clone(), partitions: None });
                 let topics = vec![SourceTopic { name: topic.clone(), internal: true }];
                 let factory = source_factory(make, self.plan(node, None));
-                self.topology.add_source_node(node.name.clone(), topics, None, factory).map(Some)
+                Some(self.source(&node.name, topics, None, factory))
             }
-            GraphKind::TableSource(source) => self.table_source(node, source).map(Some),
+            GraphKind::TableSource(source) => Some(self.table_source(node, source)),
             GraphKind::Processor { make, table, stores, connect } => {
-                let factory = processor_factory(make, self.plan(node, *table));
-                let written = self.topology.add_processor_node(node.name.clone(), &parents, &[], factory)?;
-                if let Some(store) = table.and_then(|table| self.table_store(table)) {
-                    self.connect(written, &store)?;
+                let written =
+                    self.processor(&node.name, &parents, processor_factory(make, self.plan(node, *table)));
+                let own = table.and_then(|table| self.table_store(table));
+                for store in own.iter().chain(stores) {
+                    self.connect(written, store);
                 }
-                for store in stores {
-                    self.connect(written, store)?;
-                }
-                self.connect_by_name(node, written, connect)?;
-                Ok(Some(written))
+                self.connect_by_name(node, written, connect);
+                Some(written)
             }
-            GraphKind::TableJoin(join) => self.table_join(node, join).map(Some),
-            GraphKind::StreamJoin(join) => self.stream_join(node, join).map(Some),
-            GraphKind::Repartition(repartition) => {
-                self.repartition(id, node, &parents, repartition).map(Some)
-            }
+            GraphKind::TableJoin(join) => Some(self.table_join(node, join)),
+            GraphKind::StreamJoin(join) => Some(self.stream_join(node, join)),
+            GraphKind::Repartition(repartition) => Some(self.repartition(id, node, &parents, repartition)),
             GraphKind::Sink { topic, make } => {
-                let (make, plan) = (make.clone(), self.plan(node, None));
-                let factory: SinkFactory = Arc::new(move |builder| make(builder, &plan));
-                self.topology.add_sink_node(node.name.clone(), &parents, topic.clone(), factory).map(Some)
+                Some(self.sink(&node.name, &parents, topic.clone(), make, self.plan(node, None)))
             }
         }
+    }
+
+    fn source(
+        &mut self,
+        name: &Arc<str>,
+        topics: Vec<SourceTopic>,
+        offset_reset: Option<OffsetReset>,
+        factory: SourceFactory,
+    ) -> NodeId {
+        self.topology.push_node(name.clone(), &[], NodeKind::Source { topics, offset_reset, factory })
+    }
+
+    fn processor(&mut self, name: &Arc<str>, parents: &[NodeId], factory: ProcessorFactory) -> NodeId {
+        let kind = NodeKind::Processor { stores: Vec::new(), factory };
+        self.topology.push_node(name.clone(), parents, kind)
+    }
+
+    fn sink(
+        &mut self,
+        name: &Arc<str>,
+        parents: &[NodeId],
+        topic: SinkTopic,
+        make: &MakeSink,
+        plan: Plan,
+    ) -> NodeId {
+        let make = make.clone();
+        let factory: SinkFactory = Arc::new(move |builder| make(builder, &plan));
+        self.topology.push_node(name.clone(), parents, NodeKind::Sink { topic, factory })
     }
 
     fn plan(&self, node: &GraphNode, table: Option<TableId>) -> Plan {
@@ -157,55 +190,53 @@ impl Writer<'_> {
         }
     }
 
-    fn table_source(&mut self, node: &GraphNode, source: &TableSourceNode) -> Result<NodeId, TopologyError> {
+    fn table_source(&mut self, node: &GraphNode, source: &TableSourceNode) -> NodeId {
         let topics = external_topics(std::slice::from_ref(&source.topic));
         let reset = if source.global { None } else { source.reset };
         let mut plan = self.plan(node, None);
         plan.name = source.source_name.clone();
         let factory = source_factory(&source.make_source, plan);
-        let parent = self.topology.add_source_node(source.source_name.clone(), topics, reset, factory)?;
+        let parent = self.source(&source.source_name, topics, reset, factory);
         let factory = processor_factory(&source.make, self.plan(node, Some(source.table)));
-        let written = self.topology.add_processor_node(node.name.clone(), &[parent], &[], factory)?;
+        let written = self.processor(&node.name, &[parent], factory);
         if let Some(mut store) = self.table_store(source.table) {
             if source.reuse_topic || source.global {
                 store.spec.logging = false;
                 store.spec.source_topic = Some(source.topic.clone());
             }
-            self.connect(written, &store)?;
+            self.connect(written, &store);
         }
-        Ok(written)
+        written
     }
 
-    fn table_join(&mut self, node: &GraphNode, join: &TableJoinNode) -> Result<NodeId, TopologyError> {
+    fn table_join(&mut self, node: &GraphNode, join: &TableJoinNode) -> NodeId {
         let plan = self.plan(node, Some(join.table));
         let mut sides = Vec::new();
         for side in &join.sides {
             let parent = self.written.get(&side.parent).copied().flatten();
             let factory = processor_factory(&side.make, Plan { name: side.name.clone(), ..plan.clone() });
             let parents: Vec<NodeId> = parent.into_iter().collect();
-            sides.push(self.topology.add_processor_node(side.name.clone(), &parents, &[], factory)?);
+            sides.push(self.processor(&side.name, &parents, factory));
         }
-        let factory = processor_factory(&join.merge, plan);
-        let merge = self.topology.add_processor_node(node.name.clone(), &sides, &[], factory)?;
+        let merge = self.processor(&node.name, &sides, processor_factory(&join.merge, plan));
         if let Some(store) = self.table_store(join.table) {
-            self.connect(merge, &store)?;
+            self.connect(merge, &store);
         }
         for (side, written) in join.sides.iter().zip(sides) {
-            self.connect_by_name(node, written, &side.connect)?;
+            self.connect_by_name(node, written, &side.connect);
         }
-        Ok(merge)
+        merge
     }
 
-    fn stream_join(&mut self, node: &GraphNode, join: &StreamJoinNode) -> Result<NodeId, TopologyError> {
+    fn stream_join(&mut self, node: &GraphNode, join: &StreamJoinNode) -> NodeId {
         let below = |windowed: GraphId| self.written.get(&windowed).copied().flatten();
         let (this_windowed, other_windowed) = (below(join.this_windowed), below(join.other_windowed));
         let this_windowed: Vec<NodeId> = this_windowed.into_iter().collect();
         if join.self_join {
             let factory = processor_factory(&join.make_self, self.plan(node, None));
-            let written =
-                self.topology.add_processor_node(node.name.clone(), &this_windowed, &[], factory)?;
-            self.connect(written, &join.self_store)?;
-            return Ok(written);
+            let written = self.processor(&node.name, &this_windowed, factory);
+            self.connect(written, &join.self_store);
+            return written;
         }
         let other_windowed: Vec<NodeId> = other_windowed.into_iter().collect();
         let mut sides = Vec::new();
@@ -214,13 +245,11 @@ impl Writer<'_> {
             (&join.other, &join.make_other, other_windowed, &join.other_stores),
         ] {
             let plan = Plan { name: name.clone(), fork: Fork::default(), ..self.plan(node, None) };
-            let factory = processor_factory(make, plan);
-            let side = self.topology.add_processor_node(name.clone(), &parents, &[], factory)?;
-            stores.iter().try_for_each(|store| self.connect(side, store))?;
+            let side = self.processor(name, &parents, processor_factory(make, plan));
+            stores.iter().for_each(|store| self.connect(side, store));
             sides.push(side);
         }
-        let factory = processor_factory(&join.make_merge, self.plan(node, None));
-        self.topology.add_processor_node(node.name.clone(), &sides, &[], factory)
+        self.processor(&node.name, &sides, processor_factory(&join.make_merge, self.plan(node, None)))
     }
 
     fn repartition(
@@ -229,13 +258,16 @@ impl Writer<'_> {
         node: &GraphNode,
         parents: &[NodeId],
         repartition: &Repartition,
-    ) -> Result<NodeId, TopologyError> {
+    ) -> NodeId {
         let Repartition { names, partitions, makers, .. } = repartition;
-        if self.topology.find_node(&names.sink).is_some() {
-            return Err(TopologyError::new(format!(
+        if self.topology.repartition_topics.contains_key(&names.topic)
+            && let Some(first) = self.topology.find_node(&names.source)
+        {
+            self.faults.push(format!(
                 "two repartitions are called `{}`; give their groupings or joins different names with named(..)",
                 names.topic
-            )));
+            ));
+            return first;
         }
         self.topology
             .add_repartition_topic(InternalTopic { name: names.topic.clone(), partitions: *partitions });
@@ -245,17 +277,14 @@ impl Writer<'_> {
         if let Some(filter) = &makers.filter {
             plan.name = names.filter.clone();
             let factory = processor_factory(filter, plan.clone());
-            parents = vec![self.topology.add_processor_node(names.filter.clone(), &parents, &[], factory)?];
+            parents = vec![self.processor(&names.filter, &parents, factory)];
         }
         plan.name = names.sink.clone();
-        let (make, sink_plan) = (makers.sink.clone(), plan.clone());
-        let factory: SinkFactory = Arc::new(move |builder| make(builder, &sink_plan));
         let topic = SinkTopic::Static { name: names.topic.clone(), internal: true };
-        self.topology.add_sink_node(names.sink.clone(), &parents, topic, factory)?;
+        self.sink(&names.sink, &parents, topic, &makers.sink, plan.clone());
         plan.name = names.source.clone();
         let topics = vec![SourceTopic { name: names.topic.clone(), internal: true }];
-        let factory = source_factory(&makers.source, plan);
-        self.topology.add_source_node(names.source.clone(), topics, None, factory)
+        self.source(&names.source, topics, None, source_factory(&makers.source, plan))
     }
 
     /// The store of a table, if it has one.
@@ -270,76 +299,53 @@ impl Writer<'_> {
     }
 
     /// Adds a store, unless this very store is there already.
-    fn store(&mut self, store: &GraphStore) -> Result<StoreId, TopologyError> {
+    fn store(&mut self, store: &GraphStore) -> StoreId {
         let name = &store.spec.name;
-        if let (Some(identity), Some(id)) = (self.stores.get(name), self.topology.find_store(name))
-            && Arc::ptr_eq(identity, &store.identity)
-        {
-            return Ok(id);
+        let known = self.stores.entry(name.clone()).or_default();
+        if let Some((_, id)) = known.iter().find(|(identity, _)| Arc::ptr_eq(identity, &store.identity)) {
+            return *id;
         }
-        self.stores.insert(name.clone(), store.identity.clone());
         let in_memory = store.spec.in_memory || (store.default_place && self.config.dsl_stores_in_memory);
-        self.topology.add_store(StoreSpec { in_memory, ..store.spec.clone() })
+        let id = self.topology.push_store(StoreSpec { in_memory, ..store.spec.clone() });
+        known.push((store.identity.clone(), id));
+        id
     }
 
-    fn connect(&mut self, node: NodeId, store: &GraphStore) -> Result<(), TopologyError> {
-        let store = self.store(store)?;
+    fn connect(&mut self, node: NodeId, store: &GraphStore) {
+        let store = self.store(store);
         self.topology.connect_processor_and_store(node, store);
-        Ok(())
     }
 
-    fn connect_by_name(
-        &mut self,
-        node: &GraphNode,
-        written: NodeId,
-        stores: &[Arc<str>],
-    ) -> Result<(), TopologyError> {
+    fn connect_by_name(&mut self, node: &GraphNode, written: NodeId, stores: &[Arc<str>]) {
         for name in stores {
-            let Some(store) = self.topology.find_store(name) else {
-                return Err(TopologyError::new(format!(
+            match self.topology.find_store(name) {
+                None => self.faults.push(format!(
                     "node `{}` wants store `{name}`, which nobody added; add it before with add_state_store",
                     node.name
-                )));
-            };
-            if self.topology.store(store).global {
-                return Err(TopologyError::new(format!(
-                    "node `{}`: the global store `{name}` can be used without being connected",
+                )),
+                Some(store) if self.topology.store(store).global => self.faults.push(format!(
+                    "node `{}`: the global store `{name}` can be used without being connected; do not name it",
                     node.name
-                )));
+                )),
+                Some(store) => self.topology.connect_processor_and_store(written, store),
             }
-            self.topology.connect_processor_and_store(written, store);
         }
-        Ok(())
     }
 
-    /// Co-partition groups as topics; enforced partition counts within a group must agree.
-    fn copartition(&mut self) -> Result<(), TopologyError> {
+    /// Co-partition groups as topics. Whether enforced partition counts agree is for `validate`.
+    fn copartition(&mut self) {
         for group in &self.graph.copartition {
             let mut topics: Vec<Arc<str>> = Vec::new();
             for source in group {
                 let Some(node) = self.topology.find_node(source) else { continue };
-                if let crate::topology::NodeKind::Source { topics: read, .. } = &self.topology.node(node).kind
-                {
+                if let NodeKind::Source { topics: read, .. } = &self.topology.node(node).kind {
                     topics.extend(read.iter().map(|topic| topic.name.clone()));
                 }
             }
             topics.sort();
             topics.dedup();
-            let counts: Option<Vec<i32>> = topics
-                .iter()
-                .map(|topic| self.topology.repartition_topics.get(topic).and_then(|topic| topic.partitions))
-                .collect();
-            if let Some([first, rest @ ..]) = counts.as_deref()
-                && rest.iter().any(|count| count != first)
-            {
-                return Err(TopologyError::new(format!(
-                    "topics {} are joined and need the same number of partitions",
-                    topics.join(", ")
-                )));
-            }
             self.topology.add_copartition_group(topics);
         }
-        Ok(())
     }
 }
 

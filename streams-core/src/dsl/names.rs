@@ -131,7 +131,10 @@ impl Graph {
 
     /// Notes a fault if Kafka would refuse `name` as part of a topic name.
     pub(crate) fn check_name(&mut self, name: &str) {
-        if let Err(error) = validate_name(name) {
+        if let Err(error) = validate_name(name)
+            && !self.refused_names.iter().any(|known| known == name)
+        {
+            self.refused_names.push(name.to_owned());
             self.faults.extend(error.faults);
         }
     }
@@ -152,8 +155,7 @@ pub(crate) struct Unnamed {
 }
 
 impl Unnamed {
-    /// One sentence for each kind of name that is missing.
-    pub(crate) fn faults(&self) -> Vec<String> {
+    fn kinds(&self) -> impl Iterator<Item = (&'static str, &'static str, &Vec<String>)> {
         [
             ("changelog topics", "Materialized", &self.changelog_topics),
             ("state stores", "Materialized", &self.stores),
@@ -161,10 +163,26 @@ impl Unnamed {
         ]
         .into_iter()
         .filter(|(_, _, names)| !names.is_empty())
-        .map(|(what, how, names)| {
-            format!("these {what} have no name of yours (use {how}): {}", names.join(", "))
-        })
-        .collect()
+    }
+
+    /// Says that such names change with the program: an application that is deployed then loses sight of its state.
+    pub(crate) fn warn(&self) {
+        for (what, how, names) in self.kinds() {
+            tracing::warn!(
+                names = names.join(", "),
+                "these {what} have generated names, which change when operators are added above (use {how}, and \
+                 ensure.explicit.internal.resource.naming to be told)"
+            );
+        }
+    }
+
+    /// One sentence for each kind of name that is missing.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        self.kinds()
+            .map(|(what, how, names)| {
+                format!("these {what} have no name of yours (use {how}): {}", names.join(", "))
+            })
+            .collect()
     }
 }
 

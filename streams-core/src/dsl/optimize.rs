@@ -51,10 +51,11 @@ fn merge_duplicate_sources(graph: &mut Graph) {
             part.children = children;
         }
         let topics = topics.clone();
-        match topics.iter().find_map(|topic| by_topic.get(topic)) {
-            Some(main) => merge_source(graph, *main, id),
-            None => by_topic.extend(topics.into_iter().map(|topic| (topic, id))),
+        let main = topics.iter().find_map(|topic| by_topic.get(topic)).copied();
+        if let Some(main) = main {
+            merge_source(graph, main, id);
         }
+        by_topic.extend(topics.into_iter().map(|topic| (topic, main.unwrap_or(id))));
     }
 }
 
@@ -69,15 +70,24 @@ fn merge_source(graph: &mut Graph, main: GraphId, other: GraphId) {
     };
     let same = topics.len() == topics2.len() && topics.iter().all(|topic| topics2.contains(topic));
     let (one, two) = (graph.node(main).name.clone(), graph.node(other).name.clone());
-    if !same {
-        let fault = format!("sources `{one}` and `{two}` read some of the same topics; read each topic once");
-        return graph.faults.push(fault);
-    }
-    if reset != reset2 {
-        let fault = format!("sources `{one}` and `{two}` read the same topics with different reset policies");
-        return graph.faults.push(fault);
-    }
+    let fault = if !same {
+        let both = topics.iter().filter(|topic| topics2.contains(topic));
+        let both = both.map(|topic| format!("`{topic}`")).collect::<Vec<_>>().join(", ");
+        Some(format!(
+            "sources `{one}` and `{two}` both read {both}, but not all the same topics; read each topic once and merge \
+             the streams"
+        ))
+    } else if reset != reset2 {
+        Some(format!(
+            "sources `{one}` and `{two}` read the same topics with different reset policies; give both the same"
+        ))
+    } else {
+        None
+    };
     let mut moved = parts.clone();
+    let more: Vec<Arc<str>> = topics2.iter().filter(|topic| !topics.contains(topic)).cloned().collect();
+    // After a fault as if they agreed: so it is reported once, and what hangs below is looked at.
+    graph.faults.extend(fault);
     for child in graph.node(other).children.clone() {
         graph.unlink(other, child);
         if graph.node(main).children.contains(&child) {
@@ -86,8 +96,9 @@ fn merge_source(graph: &mut Graph, main: GraphId, other: GraphId) {
         }
         graph.link(main, child);
     }
-    if let GraphKind::Source { parts, .. } = &mut graph.node_mut(main).kind {
+    if let GraphKind::Source { parts, topics, .. } = &mut graph.node_mut(main).kind {
         parts.extend(moved);
+        topics.extend(more);
     }
     graph.unlink(Graph::ROOT, other);
 }
@@ -109,7 +120,7 @@ fn merge_repartition_topics(graph: &mut Graph) {
         let single = single_repartition(graph, anchor, first);
         for repartition in replaced {
             if let Err(fault) = replace_repartition(graph, anchor, repartition, single) {
-                return graph.faults.push(fault);
+                graph.faults.push(fault);
             }
         }
         graph.link(anchor, single);

@@ -97,7 +97,12 @@ impl Upstream {
     pub(crate) fn check_same_builder(&self, other: &Upstream, what: &str) -> bool {
         let same = Rc::ptr_eq(&self.graph, &other.graph);
         if !same {
-            self.graph().faults.push(format!("{what}: both sides must come from the same StreamsBuilder"));
+            let mut graph = self.graph();
+            graph.mixed = true;
+            graph.faults.push(format!(
+                "{what} of `{}` and `{}`: both sides must come from the same StreamsBuilder; make them with one",
+                self.name, other.name
+            ));
         }
         same
     }
@@ -184,6 +189,7 @@ where
             keys: keys.clone(),
             values: values.clone(),
             partitioner: partitioner.clone(),
+            by_base_key: !internal,
         })))
     })
 }

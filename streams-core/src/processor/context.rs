@@ -6,30 +6,9 @@ use std::sync::Arc;
 use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
 
-use super::{Outbox, ProcessorMetadata, Punctuations};
+use super::{DropReason, Drops, Outbox, ProcessorMetadata, Punctuations};
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
-
-/// Why a record was dropped without being an error. Counted per task, as `dropped-records-total`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DropReason {
-    /// The key is null where a key is needed.
-    NullKey,
-    /// The value is null where a value is needed.
-    NullValue,
-    /// The timestamp is negative.
-    NegativeTimestamp,
-    /// A handler said to go on without it.
-    Handled,
-    /// A partitioner chose no partition.
-    NoPartition,
-    /// A row of a table has no foreign key, where a join needs one.
-    NullForeignKey,
-    /// An answer in a foreign-key join was made for a value that the row no longer has.
-    StaleAnswer,
-    /// The record came too late for its window or table version.
-    Late,
-}
 
 /// Says how many partitions a topic has; asked for topics that a task writes.
 pub type PartitionCounts = Rc<dyn Fn(&str) -> Option<i32>>;
@@ -57,7 +36,7 @@ pub struct TaskContext {
     /// Kept by operators beside committed offsets.
     pub processor_metadata: ProcessorMetadata,
     /// Records dropped so far.
-    pub dropped: u64,
+    pub drops: Drops,
     /// A processor asked for a commit.
     pub commit_requested: bool,
     /// Partition counts of topics written.
@@ -87,8 +66,8 @@ impl TaskContext {
             outbox: Outbox::default(),
             punctuations: Punctuations::default(),
             node_slot: 0,
+            drops: Drops::default(),
             processor_metadata: ProcessorMetadata::default(),
-            dropped: 0,
             commit_requested: false,
             partition_counts,
             processing_handler: Arc::new(LogAndFail),
@@ -104,11 +83,15 @@ impl TaskContext {
         self.topics.get(self.record.source as usize).map_or("", |topic| topic)
     }
 
-    /// Counts a dropped record.
-    #[inline]
+    /// Counts a dropped record, and warns of it now and then.
     pub fn drop_record(&mut self, node: &str, reason: DropReason) {
-        self.dropped += 1;
-        tracing::debug!(task = %self.task, node, ?reason, offset = self.record.offset, "record dropped");
+        if let Some(records) = self.drops.count(node, reason, self.wall_time) {
+            tracing::warn!(
+                task = %self.task, node, %reason, records, topic = self.source_topic(), offset = self.record.offset,
+                timestamp = self.record.timestamp, "records dropped; the last one is named, the next are counted"
+            );
+        }
+        tracing::trace!(task = %self.task, node, %reason, offset = self.record.offset, "record dropped");
     }
 
     /// An error at `node` for the record in work.
@@ -196,11 +179,11 @@ impl TaskContext {
         match response {
             Response::Fail => false,
             Response::Continue => {
-                self.drop_record(node, DropReason::Handled);
+                self.drop_record(node, DropReason::handled(stage));
                 true
             }
             Response::DeadLetter(topic) => {
-                self.drop_record(node, DropReason::Handled);
+                self.drop_record(node, DropReason::handled(stage));
                 self.dead_letter(&topic, stage, node, error);
                 true
             }

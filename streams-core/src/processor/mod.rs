@@ -1,6 +1,7 @@
 //! What a node is: it takes a typed record and pushes typed records to its children.
 
 mod context;
+mod drops;
 mod metadata;
 mod outbox;
 mod outputs;
@@ -9,7 +10,8 @@ mod time_heap;
 mod user;
 mod wiring;
 
-pub use context::{DropReason, PartitionCounts, TaskContext};
+pub use context::{PartitionCounts, TaskContext};
+pub use drops::{DropCounts, DropReason, Drops};
 pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};

@@ -65,8 +65,9 @@ impl StreamThread {
     /// Closes all tasks without committing or flushing.
     pub(crate) fn drop_tasks(&mut self) {
         let kept = std::mem::take(&mut self.kept);
-        for owned in self.tasks.take().into_iter().chain(kept) {
+        for mut owned in self.tasks.take().into_iter().chain(kept) {
             let id = owned.task.id();
+            self.metrics.add_dropped(owned.task.take_dropped());
             drop(owned);
             self.shared.unlock_task(id);
         }
@@ -78,6 +79,7 @@ impl StreamThread {
         for mut owned in tasks {
             let id = owned.task.id();
             let flushed = owned.task.state_mut().flush();
+            self.metrics.add_dropped(owned.task.take_dropped());
             let closed = owned.task.close();
             self.shared.unlock_task(id);
             result = result.and(flushed.map_err(Trouble::from)).and(closed.map_err(Trouble::from));

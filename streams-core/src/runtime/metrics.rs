@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use crate::processor::{DropCounts, DropReason};
+
 /// Counters of one stream thread.
 #[derive(Debug, Default)]
 pub(crate) struct ThreadMetrics {
@@ -11,7 +13,7 @@ pub(crate) struct ThreadMetrics {
     pub(crate) produced: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) rewinds: AtomicU64,
-    pub(crate) dropped: AtomicU64,
+    pub(crate) dropped: [AtomicU64; DropReason::ALL.len()],
     pub(crate) restored: AtomicU64,
     pub(crate) restoring: AtomicU64,
     pub(crate) tasks: AtomicU64,
@@ -23,6 +25,18 @@ pub(crate) struct ThreadMetrics {
 impl ThreadMetrics {
     pub(crate) fn add(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Relaxed);
+    }
+
+    /// Counts records that a task dropped.
+    pub(crate) fn add_dropped(&self, dropped: DropCounts) {
+        for (counter, reason) in self.dropped.iter().zip(DropReason::ALL) {
+            Self::add(counter, dropped.get(reason));
+        }
+    }
+
+    /// Records that tasks of this thread dropped, those that it no longer owns included.
+    pub(crate) fn dropped(&self) -> DropCounts {
+        DropReason::ALL.into_iter().zip(self.dropped.iter().map(|counter| counter.load(Relaxed))).collect()
     }
 }
 
@@ -39,6 +53,8 @@ pub struct MetricsSnapshot {
     pub rewinds: u64,
     /// Records dropped: null keys, handlers that said continue, and the like.
     pub records_dropped: u64,
+    /// The same by reason.
+    pub dropped_by_reason: DropCounts,
     /// Changelog records restored.
     pub records_restored: u64,
     /// Tasks that are restoring.
@@ -73,7 +89,7 @@ impl InstanceMetrics {
             sum.records_produced += thread.produced.load(Relaxed);
             sum.commits += thread.commits.load(Relaxed);
             sum.rewinds += thread.rewinds.load(Relaxed);
-            sum.records_dropped += thread.dropped.load(Relaxed);
+            sum.dropped_by_reason = [sum.dropped_by_reason, thread.dropped()].into_iter().sum();
             sum.records_restored += thread.restored.load(Relaxed);
             sum.tasks_restoring += thread.restoring.load(Relaxed);
             sum.tasks += thread.tasks.load(Relaxed);
@@ -81,6 +97,7 @@ impl InstanceMetrics {
             sum.state_engine_bytes += thread.engine_bytes.load(Relaxed);
             sum.lag += thread.lag.load(Relaxed);
         }
+        sum.records_dropped = sum.dropped_by_reason.total();
         sum
     }
 }

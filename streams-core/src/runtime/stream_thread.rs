@@ -422,13 +422,12 @@ impl StreamThread {
         let metrics = &self.metrics;
         metrics.produced.store(self.producer.sent(), Relaxed);
         metrics.tasks.store(self.tasks.len() as u64, Relaxed);
-        let (mut dropped, mut memory, mut restoring) = (0, 0, 0);
-        for owned in self.tasks.iter() {
-            dropped += owned.task.dropped();
+        let (mut memory, mut restoring) = (0, 0);
+        for owned in self.tasks.iter_mut() {
+            metrics.add_dropped(owned.task.take_dropped());
             memory += owned.task.state().memory_bytes();
             restoring += u64::from(!owned.is_running());
         }
-        metrics.dropped.store(dropped, Relaxed);
         metrics.state_bytes.store(memory, Relaxed);
         metrics.restoring.store(restoring, Relaxed);
     }

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::client::CommittedOffset;
 use crate::error::NodeResult;
-use crate::processor::{Outbox, PunctuationType, TaskContext};
+use crate::processor::{DropCounts, Outbox, PunctuationType, TaskContext};
 use crate::record::RawRecord;
 
 /// A task: queues, chains and stores of one partition.
@@ -214,7 +214,17 @@ impl StreamTask {
 
     /// Records dropped so far: `dropped-records-total`.
     pub fn dropped(&self) -> u64 {
-        self.context.dropped
+        self.context.drops.counts().total()
+    }
+
+    /// Records dropped so far, by reason.
+    pub fn dropped_by_reason(&self) -> DropCounts {
+        self.context.drops.counts()
+    }
+
+    /// Records dropped since the last call, by reason.
+    pub(crate) fn take_dropped(&mut self) -> DropCounts {
+        self.context.drops.take_unpublished()
     }
 
     /// Whether a processor asked for a commit. Reset by [`post_commit`](Self::post_commit).

@@ -12,7 +12,7 @@ use streams_state::types::{Headers, NO_TIMESTAMP, TaskId, Timestamp};
 
 use super::DriverConfig;
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
-use crate::processor::{Outbox, StoreInstance};
+use crate::processor::{DropCounts, Outbox, StoreInstance};
 use crate::record::RawRecord;
 use crate::task::{StreamTask, TaskOptions};
 use crate::topology::{NodeId, Topology};
@@ -153,6 +153,10 @@ impl Crank {
 
     pub(super) fn dropped(&self) -> u64 {
         self.tasks().map(StreamTask::dropped).sum()
+    }
+
+    pub(super) fn dropped_by_reason(&self) -> DropCounts {
+        self.tasks().map(StreamTask::dropped_by_reason).sum()
     }
 
     /// Names and instances of all stores, global ones included.

@@ -11,6 +11,7 @@ use streams_state::types::{Headers, Timestamp};
 use super::crank::Crank;
 use super::{DriverConfig, ProducedRecord, TestInputTopic, TestOutputTopic, TestStore, TestVersionedStore};
 use crate::error::NodeResult;
+use crate::processor::DropCounts;
 use crate::topic::{Store, Topic};
 use crate::topology::Topology;
 
@@ -194,6 +195,22 @@ impl TopologyTestDriver {
     /// Number of records that were dropped, for whatever reason.
     pub fn dropped(&self) -> u64 {
         self.crank.borrow().dropped()
+    }
+
+    /// Number of records that were dropped, by reason.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, processor::DropReason, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<Option<String>, String> = Topic::new("in");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).group_by_key().count();
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe(None::<String>, "no key");
+    /// assert_eq!(driver.dropped_by_reason().get(DropReason::NullKey), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn dropped_by_reason(&self) -> DropCounts {
+        self.crank.borrow().dropped_by_reason()
     }
 
     /// Processes a record given as bytes, and all that follows from it.

@@ -49,10 +49,18 @@ impl Topology {
     /// Adds a store, not yet used by any node.
     pub fn add_store(&mut self, store: StoreSpec) -> Result<StoreId, TopologyError> {
         if self.find_store(&store.name).is_some() {
-            return Err(TopologyError::new(format!("a store named `{}` was added already", store.name)));
+            return Err(TopologyError::new(format!(
+                "a store named `{}` was added already; give this one another name, or clone the first builder",
+                store.name
+            )));
         }
+        Ok(self.push_store(store))
+    }
+
+    /// Adds a store under any name; a name that is taken is left to [`validate`](Self::validate).
+    pub(crate) fn push_store(&mut self, store: StoreSpec) -> StoreId {
         self.stores.push(store);
-        Ok(StoreId(self.stores.len() as u32 - 1))
+        StoreId(self.stores.len() as u32 - 1)
     }
 
     /// Lets `node` use `store`.
@@ -87,8 +95,15 @@ impl Topology {
         kind: NodeKind,
     ) -> Result<NodeId, TopologyError> {
         if self.find_node(&name).is_some() {
-            return Err(TopologyError::new(format!("a node named `{name}` was added already")));
+            return Err(TopologyError::new(format!(
+                "a node named `{name}` was added already; give this one another name"
+            )));
         }
+        Ok(self.push_node(name, parents, kind))
+    }
+
+    /// Adds a node under any name; a name that is taken is left to [`validate`](Self::validate).
+    pub(crate) fn push_node(&mut self, name: Arc<str>, parents: &[NodeId], kind: NodeKind) -> NodeId {
         let id = NodeId(self.nodes.len() as u32);
         for parent in parents {
             if let Some(parent) = self.nodes.get_mut(parent.0 as usize) {
@@ -96,6 +111,6 @@ impl Topology {
             }
         }
         self.nodes.push(Node { name, parents: parents.to_vec(), children: Vec::new(), kind });
-        Ok(id)
+        id
     }
 }

@@ -1,7 +1,6 @@
 //! What is wrong with a topology: every fault at once, before anything starts.
 //!
-//! In: the arena. Out: a list of sentences, or nothing. Cycles need no check: a node can only be put below nodes that
-//! exist. A store that no node uses is no fault: as in Kafka Streams it is neither made nor backed by a topic.
+//! In: the arena. Out: a list of sentences, or nothing. A store that no node uses is no fault: as in Kafka Streams it is neither made nor backed by a topic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +43,20 @@ fn name_fault(name: &str) -> Option<String> {
     }
 }
 
+/// What is wrong with `name`, unless it is named after one that was refused already.
+fn new_fault(name: &str, refused: &[String]) -> Option<String> {
+    let known =
+        |refused: &String| if refused.is_empty() { name.is_empty() } else { name.starts_with(refused) };
+    if refused.iter().any(known) { None } else { name_fault(name) }
+}
+
+/// Names that are there more than once, each once, in order.
+fn doubles<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> impl Iterator<Item = &'a Arc<str>> {
+    let mut counts: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
+    names.for_each(|name| *counts.entry(name).or_default() += 1);
+    counts.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name)
+}
+
 impl Topology {
     /// Checks the whole topology.
     ///
@@ -51,19 +64,84 @@ impl Topology {
     /// Every fault found, one sentence each.
     pub fn validate(&self) -> Result<(), TopologyError> {
         let mut faults = Vec::new();
-        if !self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Source { .. })) {
-            faults.push("it reads no topic; add a source (`stream`, `table` or `add_source`)".to_owned());
-        }
-        for (index, node) in (0_u32..).zip(&self.nodes) {
-            self.check_node(NodeId(index), node, &mut faults);
-        }
-        self.check_source_topics(&mut faults);
-        self.check_stores(&mut faults);
-        self.check_repartition_topics(&mut faults);
+        self.find_faults(&[], &mut faults);
         if faults.is_empty() { Ok(()) } else { Err(TopologyError { faults }) }
     }
 
-    fn check_node(&self, id: NodeId, node: &Node, faults: &mut Vec<String>) {
+    /// Adds every fault to `faults`; but none about names that begin with one of `refused`, which are among them already.
+    pub(crate) fn find_faults(&self, refused: &[String], faults: &mut Vec<String>) {
+        if !self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Source { .. })) {
+            faults.push("it reads no topic; add a source (`stream`, `table` or `add_source`)".to_owned());
+        }
+        self.check_names(faults);
+        for (index, node) in (0_u32..).zip(&self.nodes) {
+            self.check_node(NodeId(index), node, refused, faults);
+        }
+        self.check_circles(faults);
+        self.check_source_topics(faults);
+        self.check_stores(refused, faults);
+        self.check_repartition_topics(refused, faults);
+    }
+
+    /// Names of nodes and of stores are there once.
+    fn check_names(&self, faults: &mut Vec<String>) {
+        let nodes = doubles(self.nodes.iter().map(|node| &node.name));
+        faults.extend(nodes.map(|name| {
+            format!("two nodes are called `{name}`; give one of them another name with `named`, or none")
+        }));
+        let stores = doubles(self.stores.iter().map(|store| &store.name));
+        faults.extend(stores.map(|name| {
+            format!(
+                "two different stores are called `{name}`; give one of them another name (clones of one builder are \
+                 one store)"
+            )
+        }));
+    }
+
+    /// No node is above itself. The DSL and typed nodes cannot say so; an arena that was written by hand can.
+    fn check_circles(&self, faults: &mut Vec<String>) {
+        let count = self.nodes.len();
+        let parents = |node: usize| {
+            let parents = self.nodes.get(node).map_or(&[][..], |node| node.parents.as_slice());
+            parents.iter().map(|parent| parent.0 as usize).filter(|parent| *parent < count)
+        };
+        // What is left after taking away, again and again, nodes without parents is in a circle or below one.
+        let mut open: Vec<bool> = vec![true; count];
+        loop {
+            let free: Vec<usize> = (0..count)
+                .filter(|node| open.get(*node) == Some(&true))
+                .filter(|node| parents(*node).all(|parent| open.get(parent) == Some(&false)))
+                .collect();
+            if free.is_empty() {
+                break;
+            }
+            free.into_iter().for_each(|node| open.get_mut(node).into_iter().for_each(|slot| *slot = false));
+        }
+        let Some(start) = open.iter().position(|open| *open) else { return };
+        // Upwards among those one must come to a node for the second time: from there on it is the circle.
+        let mut way = vec![start];
+        while let Some(up) =
+            way.last().and_then(|node| parents(*node).find(|parent| open.get(*parent) == Some(&true)))
+        {
+            if let Some(first) = way.iter().position(|node| *node == up) {
+                let mut circle: Vec<usize> = way.split_off(first);
+                circle.push(up);
+                let names: Vec<String> = circle
+                    .iter()
+                    .rev()
+                    .filter_map(|node| Some(format!("`{}`", self.nodes.get(*node)?.name)))
+                    .collect();
+                faults.push(format!(
+                    "nodes form a circle: {}; records would never leave it; write to a topic and read it instead",
+                    names.join(" -> ")
+                ));
+                return;
+            }
+            way.push(up);
+        }
+    }
+
+    fn check_node(&self, id: NodeId, node: &Node, refused: &[String], faults: &mut Vec<String>) {
         let name = &node.name;
         if name.is_empty() {
             faults.push(format!("node {} has an empty name; give it one", id.0));
@@ -86,11 +164,11 @@ impl Topology {
             }
             NodeKind::Source { topics, .. } => {
                 for SourceTopic { name: topic, internal } in topics {
-                    self.check_topic("source", name, topic, *internal, faults);
+                    self.check_topic(("source", name), (topic, *internal), refused, faults);
                 }
             }
             NodeKind::Sink { topic: SinkTopic::Static { name: topic, internal }, .. } => {
-                self.check_topic("sink", name, topic, *internal, faults);
+                self.check_topic(("sink", name), (topic, *internal), refused, faults);
             }
             NodeKind::Processor { stores, .. } => {
                 let unknown = stores.iter().filter(|store| self.stores.get(store.0 as usize).is_none());
@@ -100,8 +178,15 @@ impl Topology {
         }
     }
 
-    fn check_topic(&self, word: &str, node: &str, topic: &str, internal: bool, faults: &mut Vec<String>) {
-        if let Some(fault) = name_fault(topic) {
+    fn check_topic(
+        &self,
+        (word, node): (&str, &str),
+        (topic, internal): (&str, bool),
+        refused: &[String],
+        faults: &mut Vec<String>,
+    ) {
+        // The topic of a repartition is reported as such.
+        if !internal && let Some(fault) = new_fault(topic, refused) {
             faults.push(format!("topic of {word} `{node}`: {fault}"));
         }
         if internal && !self.repartition_topics.contains_key(topic) {
@@ -121,18 +206,31 @@ impl Topology {
                 }
             }
         }
+        let mut shared: BTreeMap<Vec<&Arc<str>>, Vec<String>> = BTreeMap::new();
         for (topic, nodes) in readers.into_iter().filter(|(_, nodes)| nodes.len() > 1) {
-            let listed = nodes.iter().map(|node| format!("`{node}`")).collect::<Vec<_>>().join(" and ");
-            faults.push(format!(
-                "topic `{topic}` is read by the sources {listed}; read it once and use that stream or table twice"
-            ));
+            shared.entry(nodes).or_default().push(format!("`{topic}`"));
+        }
+        for (mut nodes, topics) in shared {
+            let (word, verb) = if topics.len() == 1 { ("topic", "is") } else { ("topics", "are") };
+            let (topics, twice) = (topics.join(", "), nodes.len());
+            nodes.dedup();
+            faults.push(match nodes.as_slice() {
+                [node] => format!("source `{node}` names {word} {topics} {twice} times; name each topic once"),
+                nodes => {
+                    let nodes = nodes.iter().map(|node| format!("`{node}`")).collect::<Vec<_>>().join(" and ");
+                    format!(
+                        "{word} {topics} {verb} read by the sources {nodes}; read each once and use that stream or \
+                         table twice"
+                    )
+                }
+            });
         }
     }
 
-    fn check_stores(&self, faults: &mut Vec<String>) {
+    fn check_stores(&self, refused: &[String], faults: &mut Vec<String>) {
         for store in &self.stores {
             let name = &store.name;
-            if let Some(fault) = name_fault(name) {
+            if let Some(fault) = new_fault(name, refused) {
                 faults.push(format!("store `{name}`: {fault}"));
             }
             faults.extend(store.fault.clone());
@@ -158,9 +256,9 @@ impl Topology {
         }
     }
 
-    fn check_repartition_topics(&self, faults: &mut Vec<String>) {
+    fn check_repartition_topics(&self, refused: &[String], faults: &mut Vec<String>) {
         for InternalTopic { name, partitions } in self.repartition_topics.values() {
-            if let Some(fault) = name_fault(name) {
+            if let Some(fault) = new_fault(name, refused) {
                 faults.push(format!("repartition topic: {fault}"));
             }
             if let Some(count) = partitions.filter(|count| *count < 1) {
@@ -175,7 +273,8 @@ impl Topology {
                 .filter_map(|topic| Some((topic, self.repartition_topics.get(topic)?.partitions?)))
                 .collect();
             let differ = given.windows(2).any(|pair| matches!(pair, [one, two] if one.1 != two.1));
-            if differ && given.len() == group.len() {
+            // Whatever the topics of the user in this group have: one of these differs from it.
+            if differ {
                 let listed: Vec<String> =
                     given.iter().map(|(topic, count)| format!("`{topic}` {count}")).collect();
                 faults.push(format!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::world::{LINES, World, lines, word_count};
 use crate::dsl::StreamsBuilder;
 use crate::handler::{DeadLetterQueue, LogAndContinue};
+use crate::processor::DropReason;
 use crate::topic::Topic;
 use crate::topology::Topology;
 
@@ -52,8 +53,8 @@ fn or_it_is_dropped_and_counted() {
     let mut one = world.instance_of(copy_numbers(), config).unwrap();
     turns(&world, &mut one).unwrap();
     assert_eq!(numbers(&world), [7, 8]);
-    let dropped: u64 = one.threads[0].tasks.iter().map(|owned| owned.task.dropped()).sum();
-    assert_eq!(dropped, 1);
+    let dropped = one.threads[0].metrics.dropped();
+    assert_eq!((dropped.total(), dropped.get(DropReason::Unparsable)), (1, 1));
 }
 
 #[test]
