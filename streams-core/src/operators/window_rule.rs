@@ -72,11 +72,10 @@ impl WindowRule {
         match self {
             Self::Hopping { size, advance } => {
                 let first = timestamp.saturating_sub(*size).saturating_add(*advance).max(0);
-                let mut start = first / advance * advance;
-                while start <= timestamp {
-                    let end = start.saturating_add(*size);
-                    windows.push(Window { start, end });
-                    start = start.saturating_add(*advance);
+                let mut start = Some(first / advance * advance);
+                while let Some(from) = start.filter(|start| *start <= timestamp) {
+                    windows.push(Window { start: from, end: from.saturating_add(*size) });
+                    start = from.checked_add(*advance);
                 }
             }
             Self::Unlimited { start } if timestamp >= *start => {
@@ -106,6 +105,7 @@ mod tests {
         assert_eq!(windows(12, 5, 21), [(10, 22), (15, 27), (20, 32)]);
         assert_eq!(windows(12, 5, 13), [(5, 17), (10, 22)]);
         assert_eq!(windows(12, 5, 4), [(0, 12)]);
-        assert_eq!(windows(10, 5, i64::MAX).len(), 1);
+        assert_eq!(windows(10, 5, i64::MAX).len(), 2);
+        assert_eq!(windows(12, 5, -3), []);
     }
 }
