@@ -258,7 +258,8 @@ proptest! {
 
     #[test]
     fn bounds_enclose(
-        mut keys in vec(bytes(), 3..4), times in vec(0..i64::MAX, 3..4), sequence in 0..i32::MAX,
+        // Kafka Streams assumes keys of one byte at least here.
+        mut keys in vec(vec(any::<u8>(), 1..24), 3..4), times in vec(0..i64::MAX, 3..4), sequence in 0..i32::MAX,
     ) {
         keys.sort();
         let mut times = times;

@@ -130,6 +130,7 @@ impl<'a> Rebuilt<'a> {
                     source_topic: changelog.filter(|_| !logging).map(Arc::from),
                     global: global.contains(name),
                     processors: Vec::new(),
+                    fault: None,
                     factory,
                 })
                 .unwrap();

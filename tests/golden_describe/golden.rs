@@ -62,6 +62,11 @@ impl<'a> Step<'a> {
         self.text(field).unwrap_or_else(|| panic!("`{field}` is not in {}", self.0))
     }
 
+    /// A number, if it is there.
+    pub(crate) fn number(self, field: &str) -> Option<i64> {
+        self.0[field].as_i64()
+    }
+
     /// The operator.
     pub(crate) fn op(self) -> &'a str {
         self.must("op")
@@ -117,6 +122,10 @@ pub(crate) fn store_builder(step: Step<'_>) -> Result<streams_core::dsl::StoreBu
     let mut builder = match step.must("kind") {
         "kv_rocks" => Stores::key_value(&store),
         "kv_ts" => Stores::timestamped_key_value(&store),
+        "kv_headers" => Stores::timestamped_key_value_with_headers(&streams_core::topic::Store::<
+            String,
+            streams_core::types::ValueAndHeaders<i64>,
+        >::named(step.must("store"))),
         "kv_mem" => Stores::key_value(&store).in_memory(),
         "versioned" => Stores::versioned(&store, step.millis("wret")),
         other => return Err(Unsupported(format!("store {other}"))),

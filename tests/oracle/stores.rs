@@ -3,6 +3,7 @@
 //! The types of a store say what it is: those of processors hold text by text; tables hold a timestamp with each value.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use kstreams::testing::{TestVersion, TopologyTestDriver};
 use kstreams::topic::Store;
@@ -10,7 +11,7 @@ use kstreams::types::{ValueAndHeaders, Window, Windowed};
 use serde_json::{Value, json};
 use streams_state::format::murmur3::Hash128;
 use streams_state::format::subscription_wrapper::{Instruction, SubscriptionWrapper};
-use streams_state::store::{ChangeBuffer, GraceBuffer};
+use streams_state::store::{ChangeBuffer, GraceBuffer, JoinSide, LeftOrRight, OuterJoinStore, WaitingRow};
 
 use crate::base64;
 use crate::functions::Text;
@@ -18,7 +19,7 @@ use crate::run::header;
 
 /// All stores, as the case files write them.
 pub(crate) fn stores(driver: &TopologyTestDriver) -> BTreeMap<String, Value> {
-    let kinds = [key_value, versioned, windows, sessions, windowed_key_value, buffer];
+    let kinds = [key_value, versioned, windows, sessions, windowed_key_value, buffer, waiting];
     let mut stores = BTreeMap::new();
     for name in driver.store_names() {
         let Some(store) = kinds.iter().find_map(|kind| kind(driver, &name)) else {
@@ -73,6 +74,8 @@ fn version_row<V: ToString>(key: &Text, version: &TestVersion<V>) -> Value {
 fn windows(driver: &TopologyTestDriver, name: &str) -> Option<Value> {
     let rows = if let Some(store) = driver.find_window_store(&Store::<Text, String>::named(name)) {
         window_rows(store.rows())
+    } else if let Some(store) = driver.find_window_store(&Store::<Text, Text>::named(name)) {
+        join_rows(store.rows())
     } else {
         window_rows(driver.find_window_store(&Store::<Text, i64>::named(name))?.rows())
     };
@@ -83,6 +86,33 @@ fn window_rows<V: ToString>(mut rows: Vec<(Text, i64, V, i64)>) -> Vec<Value> {
     rows.sort_by(|one, two| (&one.0, one.1).cmp(&(&two.0, two.1)));
     let row = |(key, start, value, timestamp): (Text, i64, V, i64)| json!({ "key": key, "start": start, "value": value.to_string(), "timestamp": timestamp });
     rows.into_iter().map(row).collect()
+}
+
+/// Records of one side of a join. Rows of one key and start keep their order.
+fn join_rows(mut rows: Vec<(Text, i64, Text, i64)>) -> Vec<Value> {
+    rows.sort_by(|one, two| (&one.0, one.1).cmp(&(&two.0, two.1)));
+    let row = |(key, start, value, _)| json!({ "key": key, "start": start, "value": value });
+    rows.into_iter().map(row).collect()
+}
+
+/// Records of a left or outer join that wait for a partner.
+fn waiting(driver: &TopologyTestDriver, name: &str) -> Option<Value> {
+    let store = driver.find_store_as::<OuterJoinStore<Text, Text, Text>>(name)?;
+    let mut records: Vec<(Text, i64, &str, Text)> = Vec::new();
+    let visited = store.borrow().scan(&mut |row: &WaitingRow<'_, Text, Text, Text>| {
+        let side = match row.side {
+            JoinSide::Left => "left",
+            JoinSide::Right => "right",
+        };
+        for LeftOrRight::Left(value) | LeftOrRight::Right(value) in row.values()? {
+            records.push((row.key()?, row.timestamp, side, value));
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    visited.expect("the rows of a join can be read");
+    records.sort_by(|one, two| (&one.0, one.1, one.2).cmp(&(&two.0, two.1, two.2)));
+    let row = |(key, time, side, value)| json!({ "key": key, "time": time, "side": side, "value": value });
+    Some(with_rows("keyvalue", records.into_iter().map(row).collect()))
 }
 
 fn sessions(driver: &TopologyTestDriver, name: &str) -> Option<Value> {

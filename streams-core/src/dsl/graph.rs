@@ -112,6 +112,28 @@ pub(crate) struct Repartition {
     pub(crate) makers: RepartitionMakers,
 }
 
+/// A stream-stream join: below the windows of both sides a node for each, and the node where their results meet.
+#[derive(Clone)]
+pub(crate) struct StreamJoinNode {
+    pub(crate) this_windowed: GraphId,
+    pub(crate) other_windowed: GraphId,
+    pub(crate) this: Arc<str>,
+    pub(crate) other: Arc<str>,
+    pub(crate) make_this: MakeProcessor,
+    pub(crate) make_other: MakeProcessor,
+    pub(crate) make_merge: MakeProcessor,
+    /// The one node of a self join on one store.
+    pub(crate) make_self: MakeProcessor,
+    /// Stores of the left node: the right window store, and the one of the records that wait.
+    pub(crate) this_stores: Vec<GraphStore>,
+    pub(crate) other_stores: Vec<GraphStore>,
+    pub(crate) self_store: GraphStore,
+    /// Values of both sides have the same type: only then can it be a join of a stream with itself.
+    pub(crate) same_types: bool,
+    /// `single.store.self.join` has found that both sides are the same stream.
+    pub(crate) self_join: bool,
+}
+
 /// The source of a table and its node.
 #[derive(Clone)]
 pub(crate) struct TableSourceNode {
@@ -168,6 +190,8 @@ pub(crate) enum GraphKind {
     },
     /// A join of two tables.
     TableJoin(Box<TableJoinNode>),
+    /// A join of two streams; its node name is that of the node where the results of both sides meet.
+    StreamJoin(Box<StreamJoinNode>),
     /// A repartition.
     Repartition(Repartition),
     /// Writes a topic.

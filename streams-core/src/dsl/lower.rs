@@ -5,8 +5,8 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use super::graph::{
-    Graph, GraphId, GraphKind, GraphNode, MakeProcessor, MakeSink, MakeSource, Plan, Repartition, SourcePart,
-    TableId, TableJoinNode, TableKind, TableSourceNode,
+    Fork, Graph, GraphId, GraphKind, GraphNode, MakeProcessor, MakeSink, MakeSource, Plan, Repartition,
+    SourcePart, StreamJoinNode, TableId, TableJoinNode, TableKind, TableSourceNode,
 };
 use super::optimize::keeps_null_keys;
 use super::options::TopologyConfig;
@@ -96,6 +96,7 @@ impl Writer<'_> {
                 Some(written)
             }
             GraphKind::TableJoin(join) => Some(self.table_join(node, join)),
+            GraphKind::StreamJoin(join) => Some(self.stream_join(node, join)),
             GraphKind::Repartition(repartition) => Some(self.repartition(id, node, &parents, repartition)),
             GraphKind::Sink { topic, make } => {
                 Some(self.sink(&node.name, &parents, topic.clone(), make, self.plan(node, None)))
@@ -180,6 +181,7 @@ impl Writer<'_> {
             | GraphKind::TableSource(_)
             | GraphKind::Processor { .. }
             | GraphKind::TableJoin(_)
+            | GraphKind::StreamJoin(_)
             | GraphKind::Sink { .. }
             | GraphKind::StateStore(_) => node.name.clone(),
         }
@@ -221,6 +223,30 @@ impl Writer<'_> {
             self.connect_by_name(node, written, &side.connect);
         }
         merge
+    }
+
+    fn stream_join(&mut self, node: &GraphNode, join: &StreamJoinNode) -> NodeId {
+        let below = |windowed: GraphId| self.written.get(&windowed).copied().flatten();
+        let (this_windowed, other_windowed) = (below(join.this_windowed), below(join.other_windowed));
+        let this_windowed: Vec<NodeId> = this_windowed.into_iter().collect();
+        if join.self_join {
+            let factory = processor_factory(&join.make_self, self.plan(node, None));
+            let written = self.processor(&node.name, &this_windowed, factory);
+            self.connect(written, &join.self_store);
+            return written;
+        }
+        let other_windowed: Vec<NodeId> = other_windowed.into_iter().collect();
+        let mut sides = Vec::new();
+        for (name, make, parents, stores) in [
+            (&join.this, &join.make_this, this_windowed, &join.this_stores),
+            (&join.other, &join.make_other, other_windowed, &join.other_stores),
+        ] {
+            let plan = Plan { name: name.clone(), fork: Fork::default(), ..self.plan(node, None) };
+            let side = self.processor(name, &parents, processor_factory(make, plan));
+            stores.iter().for_each(|store| self.connect(side, store));
+            sides.push(side);
+        }
+        self.processor(&node.name, &sides, processor_factory(&join.make_merge, self.plan(node, None)))
     }
 
     fn repartition(

@@ -6,11 +6,15 @@
 
 // What users say beside operators.
 mod data;
+mod join_windows;
 mod options;
+mod store_forms;
 mod stores;
+mod stream_joined;
 // The graph, its names, and how it grows.
 mod grace_buffer;
 mod graph;
+mod join_names;
 mod materialize;
 mod names;
 mod upstream;
@@ -30,6 +34,7 @@ mod stream_join;
 mod stream_map;
 mod stream_output;
 mod stream_process;
+mod stream_stream_join;
 mod stream_try;
 mod suppressed;
 mod table;
@@ -54,11 +59,14 @@ pub use foreign_key_join::TableJoined;
 pub use global_table::GlobalKTable;
 pub use grouped::KGroupedStream;
 pub use grouped_table::KGroupedTable;
+pub use join_windows::JoinWindows;
 pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};
 pub use processor_topology::NodeRef;
 pub use session_windowed::SessionWindowedKStream;
+pub use store_forms::WindowRetention;
 pub use stores::{StoreBuilder, Stores};
 pub use stream::KStream;
+pub use stream_joined::StreamJoined;
 pub use suppressed::{BufferConfig, EmitEarly, Strict, Suppressed};
 pub use table::KTable;
 pub use windowed::TimeWindowedKStream;

@@ -18,6 +18,27 @@ pub(crate) fn optimize(graph: &mut Graph, config: &TopologyConfig) {
     if config.merge_repartition_topics {
         merge_repartition_topics(graph);
     }
+    if config.single_store_self_join {
+        join_itself_on_one_store(graph);
+    }
+}
+
+/// A join of a stream with itself needs the window of one side only.
+fn join_itself_on_one_store(graph: &mut Graph) {
+    for join in (0..graph.nodes.len()).map(GraphId) {
+        let ([parent], GraphKind::StreamJoin(node)) = (&*graph.node(join).parents, &graph.node(join).kind)
+        else {
+            continue;
+        };
+        if !node.same_types {
+            continue;
+        }
+        let (parent, other) = (*parent, node.other_windowed);
+        graph.unlink(parent, other);
+        if let GraphKind::StreamJoin(node) = &mut graph.node_mut(join).kind {
+            node.self_join = true;
+        }
+    }
 }
 
 /// Sources of the same topics become one node: Kafka would give each record to one of them only.

@@ -370,6 +370,7 @@ impl Topology {
                 keys: keys.clone(),
                 values: values.clone(),
                 partitioner: partitioner.clone(),
+                by_base_key: false,
             })))
         });
         self.add_sink_node(node, &parents, topic, factory).map(drop)

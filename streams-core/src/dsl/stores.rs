@@ -133,6 +133,7 @@ pub(crate) fn store_spec(name: Arc<str>, kind: StoreKind, factory: StoreFactory)
         source_topic: None,
         global: false,
         processors: Vec::new(),
+        fault: None,
         factory,
     }
 }

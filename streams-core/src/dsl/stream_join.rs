@@ -229,7 +229,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let same = self.up.check_same_builder(&table.up, "stream-table join");
         let joined = joined.over(self.keys.clone(), self.values.clone());
         let pending = self.up.pending.clone();
-        let up = repartition_for_join(&self.up, &joined);
+        let up = repartition_for_join(&self.up, pending.clone(), &joined.keys, &joined.values);
         let mut graph = up.graph();
         let sources = graph.copartition_sources(&up.sources, &table.up.sources);
         let name = graph.name_or(&pending, if left { names::LEFT_JOIN } else { names::JOIN });
@@ -366,20 +366,26 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 }
 
-/// Where a join goes: behind a repartition if the key may have changed. Joins of the same stream under its own
-/// name share one.
-fn repartition_for_join<K: 'static, V: 'static>(up: &Upstream, joined: &Joined<K, V>) -> Upstream {
+/// Where a join goes: behind a repartition, under `name` or the stream's, if the key may have changed. Joins of
+/// the same stream under its own name share one.
+pub(super) fn repartition_for_join<K: 'static, V: 'static>(
+    up: &Upstream,
+    name: Option<String>,
+    keys: &SerdeRef<K>,
+    values: &SerdeRef<V>,
+) -> Upstream {
     if !up.repartition_required {
         return up.clone();
     }
     let mut graph = up.graph();
-    let prefix = up.pending.clone().unwrap_or_else(|| up.name.to_string());
-    let repartition = graph.repartition_names(&prefix, up.pending.is_some());
+    let named = name.is_some();
+    let prefix = name.unwrap_or_else(|| up.name.to_string());
+    let repartition = graph.repartition_names(&prefix, named);
     let source = repartition.source.clone();
     let id = match up.repartition.get().filter(|_| *up.name == *prefix) {
         Some(id) => id,
         None => {
-            let (keys, values) = (joined.keys.clone(), joined.values.clone());
+            let (keys, values) = (keys.clone(), values.clone());
             let node = repartition_node(repartition, keys, values, None, None, true, up.fork.clone());
             graph.add(&[up.node], node)
         }

@@ -27,7 +27,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// Writes the stream to a topic, and ends it. The topic must exist; its serdes write the bytes.
     ///
     /// Key, value: as they are; the value may be `T` or `Option<T>`. Time, headers: those of the record. Partition: murmur2 of
-    /// the key bytes, as Kafka's Java clients choose. Null: written as null.
+    /// the key bytes, as Kafka's Java clients choose; of a windowed key the bytes without the window. Null: written as null.
     ///
     /// ```
     /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
@@ -129,6 +129,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
                 keys: keys.clone(),
                 values: values.clone(),
                 partitioner: None,
+                by_base_key: true,
             })))
         });
         self.add_sink(SinkTopic::Dynamic(label.into().into()), make);

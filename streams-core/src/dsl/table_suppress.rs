@@ -27,6 +27,20 @@ impl Graph {
         let graces = node.parents.iter().map(|parent| self.window_grace(*parent));
         graces.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
+
+    /// Names of a suppress and of its buffer. A given name uses up no number, and names the buffer, too.
+    fn suppress_names(&mut self, given: &Option<String>, logging: bool) -> (Arc<str>, Arc<str>) {
+        if let Some(name) = given {
+            self.check_name(name);
+            return (name.as_str().into(), format!("{name}-store").into());
+        }
+        let name = self.new_processor_name(names::SUPPRESS);
+        let store = self.new_store_name(names::SUPPRESS);
+        if logging {
+            self.unnamed.changelog_topics.push(format!("{store}-changelog"));
+        }
+        (name, store)
+    }
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
@@ -88,24 +102,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                          `until_time_limit`";
             graph.note_fault("suppress", &self.up.name, Some(fault.to_owned()));
         }
-        // A given name uses up no number, and names the buffer, too.
-        let name: Arc<str> = match &self.up.pending {
-            Some(name) => {
-                graph.check_name(name);
-                name.as_str().into()
-            }
-            None => graph.new_processor_name(names::SUPPRESS),
-        };
-        let store_name: Arc<str> = match &self.up.pending {
-            Some(name) => format!("{name}-store").into(),
-            None => {
-                let store = graph.new_store_name(names::SUPPRESS);
-                if suppressed.logging {
-                    graph.unnamed.changelog_topics.push(format!("{store}-changelog"));
-                }
-                store
-            }
-        };
+        let (name, store_name) = graph.suppress_names(&self.up.pending, suppressed.logging);
         let factory = buffer_factory(self.keys.clone(), values.clone(), suppressed.spill);
         let mut spec = store_spec(store_name.clone(), StoreKind::Buffer, factory);
         // A buffer that may spill wants the engine on disk.

@@ -189,6 +189,7 @@ where
             keys: keys.clone(),
             values: values.clone(),
             partitioner: partitioner.clone(),
+            by_base_key: !internal,
         })))
     })
 }

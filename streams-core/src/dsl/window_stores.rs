@@ -23,7 +23,7 @@ pub(crate) struct WindowPlan {
 
 /// Serde of the keys of windows of `size` ms.
 /// Bytes of expired rows that a cached store may still show, as Kafka Streams' record cache does.
-const EXPIRED_MAX_BYTES: u64 = 1 << 20;
+pub(super) const EXPIRED_MAX_BYTES: u64 = 1 << 20;
 
 pub(crate) fn window_serde<K: 'static>(keys: SerdeRef<K>, size: Timestamp) -> SerdeRef<Windowed<K>> {
     Arc::new(TimeWindowed::new(keys, size))

@@ -8,7 +8,8 @@ use streams_state::types::{Headers, RecordContext, TaskId, Timestamp};
 
 use crate::error::BoxError;
 use crate::processor::{
-    Downstream, Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef, VersionedStoreRef,
+    Downstream, Processor, ProcessorContext, Punctuation, PunctuationType, SessionStoreRef, StoreRef,
+    VersionedStoreRef, WindowStoreRef,
 };
 use crate::record::Record;
 use crate::topic::Store;
@@ -117,6 +118,36 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
         V2: 'static,
     {
         self.0.versioned_store(store)
+    }
+
+    /// The connected window store `store`, plain or timestamped, or that of a windowed table.
+    ///
+    /// # Errors
+    /// The store is not connected, or is no window store of these types.
+    pub fn window_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<WindowStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.0.window_store(store)
+    }
+
+    /// The connected session store `store`, or that of a table of sessions.
+    ///
+    /// # Errors
+    /// The store is not connected, or is no session store of these types.
+    pub fn session_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<SessionStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.0.session_store(store)
     }
 
     /// The connected store of this name, as the type `S` it was made with.

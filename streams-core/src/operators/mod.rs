@@ -32,8 +32,11 @@ mod aggregate;
 mod emit_on_close;
 mod foreign_key;
 mod grace_join;
+mod join_window;
+mod self_join;
 mod session_aggregate;
 mod sliding_aggregate;
+mod stream_stream_join;
 mod stream_table_join;
 mod suppress;
 mod table_aggregate;
@@ -65,6 +68,7 @@ pub(crate) use foreign_key::{
     SubscriptionReceive, SubscriptionSend, SubscriptionSerde, SubscriptionStore,
 };
 pub(crate) use grace_join::GraceJoin;
+pub(crate) use join_window::JoinWindow;
 pub(crate) use map::Map;
 pub(crate) use map_values::MapValues;
 pub(crate) use null_check::NullCheck;
@@ -74,6 +78,7 @@ pub(crate) use pass_through::PassThrough;
 pub(crate) use peek::Peek;
 pub(crate) use process::make_processor;
 pub(crate) use select_key::SelectKey;
+pub(crate) use self_join::SelfJoin;
 pub(crate) use session_aggregate::{
     SessionAggregate, SessionFold, SessionFoldOption, SessionGetter, SessionReduce, SessionReduceOption,
     SessionStoreRef, SessionWindowAggregate,
@@ -82,6 +87,9 @@ pub(crate) use sink::{Destination, Sink, TopicExtractor};
 pub(crate) use sliding_aggregate::SlidingAggregate;
 pub use source::TimestampExtractor;
 pub(crate) use source::{CompositeSource, Source};
+pub(crate) use stream_stream_join::{
+    JoinOf, JoinTime, LeftSide, RightSide, SideWindows, StreamStreamJoin, Waiting,
+};
 pub(crate) use stream_table_join::{OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
 pub(crate) use suppress::{BufferLimits, ChangeBufferRef, Suppress, SuppressGetter, WhenFull};
 pub(crate) use table_aggregate::{AddSubtract, AddSubtractOption, Adjust, MergeRemove, TableAggregate};

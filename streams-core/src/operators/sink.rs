@@ -8,6 +8,7 @@ use streams_state::types::RecordContext;
 
 use super::{PartitionChoice, Partitioner, update_context};
 use crate::error::{NodeResult, TaskErrorCause};
+use crate::partitioner::partition_for_key;
 use crate::processor::{DropReason, OutRecord, OutTopic, Push, TaskContext};
 use crate::record::Record;
 
@@ -29,9 +30,12 @@ pub(crate) struct Sink<K, V, T> {
     pub(crate) keys: SerdeRef<K>,
     pub(crate) values: SerdeRef<T>,
     pub(crate) partitioner: Option<Partitioner<K, V>>,
+    /// Whether the partition follows from a windowed key without its window: so for `to` of the DSL, not for
+    /// repartition topics and sinks of the Processor API.
+    pub(crate) by_base_key: bool,
 }
 
-impl<K, V, T> Sink<K, V, T> {
+impl<K: 'static, V, T> Sink<K, V, T> {
     fn topic(&self, context: &mut TaskContext, record: &Record<K, V>) -> OutTopic {
         match &self.destination {
             Destination::Topic(topic) => *topic,
@@ -50,13 +54,31 @@ impl<K, V, T> Sink<K, V, T> {
     ) -> NodeResult<PartitionChoice> {
         let Some(partitioner) = &self.partitioner else { return Ok(PartitionChoice::Default) };
         let topic = topic_name(context, topic);
-        match (context.partition_counts)(&topic) {
-            Some(count) => Ok(partitioner(&topic, &record.key, &record.value, count)),
-            None => Err(context.error(
-                &self.name,
-                TaskErrorCause::Wiring(format!("topic `{topic}` does not exist, its partitions are unknown")),
-            )),
+        let count = self.partition_count(context, &topic)?;
+        Ok(partitioner(&topic, &record.key, &record.value, count))
+    }
+
+    fn partition_count(&self, context: &TaskContext, topic: &str) -> NodeResult<i32> {
+        (context.partition_counts)(topic).ok_or_else(|| {
+            let cause = format!("topic `{topic}` does not exist, its partitions are unknown");
+            context.error(&self.name, TaskErrorCause::Wiring(cause))
+        })
+    }
+
+    /// Where nobody else chooses: all windows of a key go to the partition of the key alone.
+    fn partition_of_windowed(
+        &self,
+        context: &TaskContext,
+        topic: OutTopic,
+        key: &Range<usize>,
+    ) -> NodeResult<PartitionChoice> {
+        let key = &context.outbox.bytes[key.clone()];
+        let base = self.keys.base_key(key);
+        if !self.by_base_key || base.len() == key.len() {
+            return Ok(PartitionChoice::Default);
         }
+        let count = self.partition_count(context, &topic_name(context, topic))?;
+        Ok(PartitionChoice::One(partition_for_key(base, count)))
     }
 
     /// Bytes of one part in the outbox. `None`: it cannot be serialized, and the handler said to go on.
@@ -109,6 +131,10 @@ impl<K: 'static, V: Into<Option<T>>, T: 'static> Push<K, V> for Sink<K, V, T> {
                 }
             }
         };
+        let choice = match (choice, &key) {
+            (PartitionChoice::Default, Some(key)) => self.partition_of_windowed(context, topic, key)?,
+            (choice, _) => choice,
+        };
         let mut send = |partition| {
             context.outbox.records.push(OutRecord {
                 topic,
@@ -127,5 +153,44 @@ impl<K: 'static, V: Into<Option<T>>, T: 'static> Push<K, V> for Sink<K, V, T> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use streams_state::serdes::{Auto, LongSerde, StringSerde, TimeWindowedSerde};
+    use streams_state::types::{TaskId, Window, Windowed};
+
+    use super::*;
+
+    /// The partitions of a windowed key's records, for two windows.
+    fn partitions(by_base_key: bool) -> Vec<Option<i32>> {
+        let task = TaskId { subtopology: 0, partition: 0 };
+        let mut context = TaskContext::new(task, "app".into(), Rc::new(|_| Some(8)));
+        let mut sink = Sink::<Windowed<String>, i64, i64> {
+            name: "sink".into(),
+            destination: Destination::Topic(context.outbox.topic("out")),
+            keys: Arc::new(TimeWindowedSerde::write_only(StringSerde::default())),
+            values: Arc::new(LongSerde),
+            partitioner: None,
+            by_base_key,
+        };
+        for start in [0, 10] {
+            let key = Windowed { key: "ada".to_owned(), window: Window { start, end: start + 10 } };
+            sink.push(&mut context, Record::new(key, 1, 0)).unwrap();
+        }
+        context.outbox.records.iter().map(|record| record.partition).collect()
+    }
+
+    #[test]
+    fn all_windows_of_a_key_go_to_the_partition_of_the_key() {
+        let key = partition_for_key(b"ada", 8);
+        assert_eq!(partitions(true), [Some(key), Some(key)]);
+        // Repartition topics: whatever the producer makes of the whole key.
+        assert_eq!(partitions(false), [None, None]);
+        let plain: SerdeRef<String> = Arc::new(Auto);
+        assert_eq!(plain.base_key(b"ada"), b"ada");
     }
 }

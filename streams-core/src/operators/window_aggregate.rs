@@ -163,24 +163,27 @@ where
         self.rule.windows_for(record.timestamp, &mut windows);
         let update = update_context(context, &record);
         let Record { key, value, timestamp: _, headers } = record;
-        let mut value = Some(value);
         let mut left = windows.len();
-        for window in &windows {
+        // The last window takes key and value, those before it get copies.
+        let (mut key, mut value) = (Some(key), Some(value));
+        for window in windows.drain(..) {
             left -= 1;
             if window.end <= close {
                 context.drop_record(&self.name, DropReason::Late);
                 continue;
             }
-            let value = match left {
+            let next = match left {
                 0 => value.take().map(Cow::Owned),
                 _ => value.as_ref().map(Cow::Borrowed),
             };
-            let Some(value) = value else { break };
-            let Some((change, timestamp)) = self.update(context, &update, &key, value, window.start)? else {
+            let (Some(known), Some(next)) = (&key, next) else { break };
+            let Some((change, timestamp)) = self.update(context, &update, known, next, window.start)? else {
                 continue;
             };
-            let key = Windowed { key: key.clone(), window: *window };
-            let record = Record { key, value: change, timestamp, headers: headers.clone() };
+            let owned = if left == 0 { key.take() } else { key.clone() };
+            let Some(key) = owned else { break };
+            let record =
+                Record { key: Windowed { key, window }, value: change, timestamp, headers: headers.clone() };
             self.emission.forward(context, record)?;
         }
         self.windows = windows;

@@ -19,6 +19,7 @@ pub use punctuation::{Punctuation, PunctuationType, Punctuations};
 pub(crate) use time_heap::TimeHeap;
 pub(crate) use user::connected_stores;
 pub use user::{
-    ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier, StoreRef, VersionedStoreRef,
+    ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier, SessionStoreRef, StoreRef,
+    VersionedStoreRef, WindowStoreRef,
 };
 pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};

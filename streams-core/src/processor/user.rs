@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use streams_state::store::{KeyValueStore, VersionedStore};
+use streams_state::store::{KeyValueStore, SessionStore, VersionedStore, WindowStore};
 use streams_state::types::{RecordContext, TaskId, Timestamp};
 
 use super::{Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
@@ -69,6 +69,12 @@ pub type StoreRef<K, V> = Rc<RefCell<KeyValueStore<K, V>>>;
 
 /// A versioned store in the hands of a processor. From [`ProcessorContext::versioned_store`].
 pub type VersionedStoreRef<K, V> = Rc<RefCell<VersionedStore<K, V>>>;
+
+/// A window store in the hands of a processor. From [`ProcessorContext::window_store`].
+pub type WindowStoreRef<K, V> = Rc<RefCell<WindowStore<K, V>>>;
+
+/// A session store in the hands of a processor. From [`ProcessorContext::session_store`].
+pub type SessionStoreRef<K, V> = Rc<RefCell<SessionStore<K, V>>>;
 
 /// The stores connected to a processor, by name.
 pub type ConnectedStores = Vec<(std::sync::Arc<str>, Rc<dyn std::any::Any>)>;
@@ -143,6 +149,36 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         &self,
         store: &Store<K2, V2, KS, VS>,
     ) -> Result<VersionedStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.store_as(store.name())
+    }
+
+    /// The connected window store `store`, plain or timestamped, or that of a windowed table.
+    ///
+    /// # Errors
+    /// The store is not connected, or is no window store of these types.
+    pub fn window_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<WindowStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.store_as(store.name())
+    }
+
+    /// The connected session store `store`, or that of a table of sessions.
+    ///
+    /// # Errors
+    /// The store is not connected, or is no session store of these types.
+    pub fn session_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<SessionStoreRef<K2, V2>, BoxError>
     where
         K2: 'static,
         V2: 'static,

@@ -156,6 +156,8 @@ pub struct TaskBuilder<'a> {
     pub lifecycle: Vec<Rc<RefCell<dyn Lifecycle>>>,
     /// For each cached store, by name: the node that forwards its updates.
     pub cache_forwarders: Vec<(Arc<str>, Rc<RefCell<dyn Lifecycle>>)>,
+    /// What several nodes of the task share beside stores, by the name of the node that they form together.
+    pub shared: Vec<(Arc<str>, Rc<dyn Any>)>,
 }
 
 impl TaskBuilder<'_> {
@@ -170,6 +172,17 @@ impl TaskBuilder<'_> {
                 std::any::type_name::<S>()
             ))
         })
+    }
+
+    /// The `T` that the nodes called `name` share in this task; the first that asks makes it.
+    pub fn shared<T: Default + 'static>(&mut self, name: &Arc<str>) -> Rc<T> {
+        let known = self.shared.iter().filter(|(owner, _)| owner == name);
+        if let Some(shared) = known.filter_map(|(_, shared)| shared.clone().downcast().ok()).next() {
+            return shared;
+        }
+        let made = Rc::new(T::default());
+        self.shared.push((name.clone(), made.clone()));
+        made
     }
 
     /// Registers a node for init, punctuation and close. Returns its slot.

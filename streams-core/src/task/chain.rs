@@ -62,6 +62,7 @@ impl Chain {
             connected: Vec::new(),
             lifecycle: Vec::new(),
             cache_forwarders: Vec::new(),
+            shared: Vec::new(),
         };
         let mut assembly = Assembly { topology, builder, made: HashMap::new(), registered: Vec::new() };
         let mut sources = Vec::new();

@@ -245,6 +245,7 @@ impl Toy {
             source_topic: None,
             global: false,
             processors: Vec::new(),
+            fault: None,
             factory: Arc::new(|open| {
                 let options = KeyValueOptions {
                     name: open.name,

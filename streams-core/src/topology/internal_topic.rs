@@ -77,10 +77,6 @@ pub fn changelog_topic_config(store: &StoreSpec, defaults: &TopicDefaults) -> BT
         }
     };
     config.extend(kept.map(|(key, value)| (key.to_owned(), value.to_string())));
-    if let StoreKind::Window { duplicates: true, .. } = store.kind {
-        // Rows of a join are never overwritten: there is nothing to compact.
-        config.insert("cleanup.policy".to_owned(), "delete".to_owned());
-    }
     config.extend(store.changelog_config.clone());
     config
 }

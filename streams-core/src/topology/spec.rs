@@ -186,6 +186,8 @@ pub struct StoreSpec {
     pub global: bool,
     /// Nodes that use it, in the order in which they were connected.
     pub processors: Vec<NodeId>,
+    /// What is wrong with how it was asked for: [`Topology::validate`] reports it.
+    pub fault: Option<String>,
     /// Makes it.
     pub factory: StoreFactory,
 }

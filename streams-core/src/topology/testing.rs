@@ -86,6 +86,7 @@ impl Sketch {
                 source_topic: None,
                 global,
                 processors: Vec::new(),
+                fault: None,
                 factory,
             })
             .unwrap();

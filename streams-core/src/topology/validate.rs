@@ -235,6 +235,7 @@ impl Topology {
             if let Some(fault) = new_fault(name, refused) {
                 faults.push(format!("store `{name}`: {fault}"));
             }
+            faults.extend(store.fault.clone());
             for id in &store.processors {
                 match self.nodes.get(id.0 as usize) {
                     Some(Node { kind: NodeKind::Processor { .. }, .. }) => {}

@@ -12,6 +12,7 @@ mod sinks;
 mod sources;
 mod tables;
 mod versioned;
+mod windows;
 
 use streams_core::dsl::StreamsBuilder;
 use streams_core::testing::{DriverConfig, TopologyTestDriver};

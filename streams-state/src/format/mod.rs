@@ -19,6 +19,7 @@
 //! | outer joins | [`timestamped_key_and_join_side`], [`left_or_right_value`], [`list`] |
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |
+//! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`], [`grace_buffer_key`] |
 //! | interactive queries | [`position`] |
 
 // The cursor and the error that decoders share; varints.

@@ -8,7 +8,7 @@
 //! key-first           | 1 u8 | as window or session |
 //! ```
 //!
-//! Bounds are inclusive, as bytes. They may enclose rows of other keys: keys have no fixed size, so who scans looks
+//! Bounds are inclusive, as bytes, and hold for keys of one byte at least, as in Kafka Streams. They may enclose rows of other keys: keys have no fixed size, so who scans looks
 //! at each row. With exactly one key ([`KeySchema::lower_range_fixed`]) they enclose little else.
 
 use crate::types::Timestamp;

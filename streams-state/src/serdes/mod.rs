@@ -27,7 +27,9 @@ pub use named::{
     UuidSerde, VoidSerde,
 };
 pub use primitives::{Json, Raw};
-pub use windowed::{SessionWindowed, SessionWindowedSerde, TimeWindowed, TimeWindowedSerde};
+pub use windowed::{
+    SessionWindowed, SessionWindowedSerde, SizedTimeWindowedSerde, TimeWindowed, TimeWindowedSerde,
+};
 
 /// Why bytes could not be made or read.
 #[derive(Debug, thiserror::Error)]

@@ -38,7 +38,8 @@ pub type SessionWindowed<K> = SessionWindowedSerde<SerdeRef<K>>;
 /// assert_eq!(read, key);
 /// # Ok::<(), streams_state::serdes::SerdeError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+/// `default()` is [`write_only`](Self::write_only).
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TimeWindowedSerde<S> {
     inner: S,
     window_size: Option<i64>,
@@ -85,6 +86,34 @@ impl<S> TimeWindowedSerde<S> {
         };
         let window = window_key::time_window(start, size)?;
         Ok(Windowed { key: self.inner.deserialize(Some(key))?, window })
+    }
+}
+
+/// [`TimeWindowedSerde`] for windows of `SIZE_MS` ms, as part of the type: for topics that are read, too.
+///
+/// ```
+/// use streams_state::serdes::{Auto, Serde, SizedTimeWindowedSerde};
+/// use streams_state::types::{Window, Windowed};
+///
+/// let serde: SizedTimeWindowedSerde<60_000, Auto> = SizedTimeWindowedSerde::default();
+/// let key: Windowed<String> = serde.deserialize(Some(b"ada\0\0\0\0\0\x01\xd4\xc0"))?;
+/// assert_eq!(key.window, Window { start: 120_000, end: 180_000 });
+/// # Ok::<(), streams_state::serdes::SerdeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SizedTimeWindowedSerde<const SIZE_MS: i64, S> {
+    inner: S,
+}
+
+impl<const SIZE_MS: i64, K, S: Serde<K> + Clone> Serde<Windowed<K>> for SizedTimeWindowedSerde<SIZE_MS, S> {
+    fn serialize(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+        TimeWindowedSerde::new(self.inner.clone(), SIZE_MS).serialize(value, out)
+    }
+    fn deserialize(&self, bytes: Option<&[u8]>) -> Result<Windowed<K>, SerdeError> {
+        TimeWindowedSerde::new(self.inner.clone(), SIZE_MS).deserialize(bytes)
+    }
+    fn base_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[..bytes.len().saturating_sub(size_of::<Timestamp>())]
     }
 }
 

@@ -21,6 +21,7 @@
 //! changelog from then on.
 
 mod lifecycle;
+mod lru;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,10 @@ mod tests;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use self::lru::Lru;
 use self::scan::OrderedKeys;
 use super::changelog_buffer::ChangelogBuffer;
+use super::header_aware::LoggedHeaders;
 use super::record_cache::RecordCache;
 use super::tier::{NONE, Tier};
 use super::{StateStore, Unflushed};
@@ -73,6 +76,7 @@ pub struct KeyValueStore<K, V> {
     engine: Box<dyn Engine>,
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
+    logged_headers: LoggedHeaders<V>,
     tier: Tier<V>,
     /// Every row of the store is in the tier.
     complete: bool,
@@ -80,10 +84,11 @@ pub struct KeyValueStore<K, V> {
     evict_above: u64,
     cache: RecordCache<V>,
     send_old_values: bool,
-    log_headers: bool,
     keep_headers: bool,
     log: ChangelogBuffer,
     ordered: OrderedKeys,
+    /// Set in a store that keeps only so many rows.
+    lru: Option<Box<Lru>>,
     /// Updates written out and not committed.
     uncommitted: u64,
     /// Updates committed and not flushed.
@@ -112,15 +117,16 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             engine,
             keys,
             values,
+            logged_headers: LoggedHeaders::None,
             tier: Tier::new(),
             complete,
             evict_above,
             cache: RecordCache::new(),
             send_old_values: false,
-            log_headers: false,
             keep_headers: false,
             log: ChangelogBuffer::default(),
             ordered: OrderedKeys::default(),
+            lru: None,
             uncommitted: 0,
             unflushed: 0,
             offset,
@@ -134,7 +140,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Header-aware: changelog records carry the headers of the updates. `keep` says whether rows should have
     /// them, too; making such rows ([`ValueAndHeaders`](crate::types::ValueAndHeaders)) is up to who writes them.
     pub fn with_headers(mut self, keep: bool) -> Self {
-        (self.log_headers, self.keep_headers) = (true, keep);
+        (self.logged_headers, self.keep_headers) = (LoggedHeaders::Update, keep);
+        self
+    }
+
+    pub(super) fn logging_headers(mut self, headers: LoggedHeaders<V>) -> Self {
+        self.logged_headers = headers;
         self
     }
 
@@ -167,6 +178,11 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// The value of `key` and its timestamp.
     pub fn get(&mut self, key: &K) -> Result<Option<(&V, Timestamp)>, StateError> {
         let Some(id) = self.locate(key)? else { return Ok(None) };
+        if let Some(lru) = &mut self.lru
+            && self.tier.slot(id).cached == NONE
+        {
+            lru.used(id);
+        }
         Ok(self.tier.slot(id).row.as_ref().map(|(value, timestamp)| (value, *timestamp)))
     }
 
@@ -302,8 +318,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Logs the row of `id`. The one place where an update is counted and null turns into absence.
     #[inline]
     fn write_out(&mut self, id: u32, context: &RecordContext) -> Result<(), StateError> {
+        if self.lru.is_some() {
+            self.bound_rows(id, context);
+        }
         let slot = self.tier.slot_mut(id);
-        let (values, row) = (&*self.values, &slot.row);
+        let row = &slot.row;
+        let values = self.logged_headers.serde(&self.values);
         let len = if self.options.logging {
             let timestamp = match row {
                 Some((_, timestamp)) if self.options.timestamped => *timestamp,
@@ -315,9 +335,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             };
             match self.log.push(slot.key(), (timestamp, context.timestamp), write) {
                 Ok(len) => {
-                    if self.log_headers {
-                        self.log.last_headers(&context.headers);
-                    }
+                    let present = row.as_ref().filter(|_| len.is_some()).map(|(value, _)| value);
+                    self.logged_headers.add(&mut self.log, present, &context.headers);
                     Some(len.ok_or(()))
                 }
                 Err(source) => return Err(self.break_off(source)),

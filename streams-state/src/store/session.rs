@@ -29,6 +29,7 @@ use std::sync::Arc;
 use self::sessions::Sessions;
 use self::time_index::TimeIndex;
 use super::changelog_buffer::ChangelogBuffer;
+use super::header_aware::LoggedHeaders;
 use super::progress::Progress;
 use super::record_cache::{Held, RecordCache};
 use super::tier::{NONE, Tier};
@@ -86,6 +87,7 @@ pub struct SessionStore<K, V> {
     cache: RecordCache<Flushed<V>>,
     send_old_values: bool,
     log: ChangelogBuffer,
+    logged_headers: LoggedHeaders<V>,
     progress: Progress,
     index: TimeIndex,
     /// Largest end of a session that was put; with a cache, that was flushed.
@@ -125,6 +127,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             cache: RecordCache::new(),
             send_old_values: false,
             log: ChangelogBuffer::default(),
+            logged_headers: LoggedHeaders::None,
             index: TimeIndex::new(durable),
             stream_time: NO_TIMESTAMP,
             refused: 0,
@@ -137,6 +140,11 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         };
         store.read_state()?;
         Ok(store)
+    }
+
+    pub(super) fn logging_headers(mut self, headers: LoggedHeaders<V>) -> Self {
+        self.logged_headers = headers;
+        self
     }
 
     /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.
@@ -214,12 +222,13 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             let key = self.tier.slot(held.slot).key();
             let key = self.keys.deserialize(Some(key)).map_err(|source| self.progress.serde_error(source))?;
             let window = flushed.window;
+            let headers = self.logged_headers.of_session(new.as_ref(), &held.context.headers).clone();
             let old = flushed.value.filter(|_| self.send_old_values || new.is_none());
             return Ok(Some(CachedUpdate {
                 key: Windowed { key, window },
                 change: Change::latest(old, new),
                 timestamp: window.end,
-                context: held.context,
+                context: RecordContext { headers, ..held.context },
             }));
         }
         Ok(None)
@@ -262,7 +271,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             return Ok(self.hold(id, window, value, context));
         }
         self.stream_time = self.stream_time.max(window.end);
-        let before = self.write(id, window, value, context.timestamp)?;
+        let before = self.write(id, window, value, context)?;
         Ok(before.filter(|_| window.end >= self.live_from()))
     }
 
@@ -272,9 +281,9 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         id: u32,
         window: Window,
         value: Option<V>,
-        timestamp: Timestamp,
+        context: &RecordContext,
     ) -> Result<Option<V>, StateError> {
-        let len = self.log(id, window, value.as_ref(), timestamp)?;
+        let len = self.log(id, window, value.as_ref(), context)?;
         Ok(self.set(id, window, value, len))
     }
 
@@ -357,7 +366,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         }
         self.stream_time = self.stream_time.max(window.end);
         self.refused += u64::from(window.end < self.kept_from());
-        let len = self.log(held.slot, window, new.as_ref(), held.context.timestamp)?;
+        let len = self.log(held.slot, window, new.as_ref(), &held.context)?;
         if let Some((sessions, _)) = &mut self.tier.slot_mut(held.slot).row {
             if touches {
                 sessions.touch(segment);
@@ -378,7 +387,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         id: u32,
         window: Window,
         value: Option<&V>,
-        timestamp: Timestamp,
+        context: &RecordContext,
     ) -> Result<usize, StateError> {
         self.progress.updated();
         if !self.options.logging {
@@ -386,10 +395,14 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         }
         self.log_key.clear();
         session_key::encode(self.tier.slot(id).key(), window, &mut self.log_key);
-        let values = &*self.values;
+        let values = self.logged_headers.serde(&self.values);
+        let timestamp = context.timestamp;
         let write = |out: &mut Vec<u8>| value.map_or(Ok(false), |value| values.serialize(value, out));
         match self.log.push(&self.log_key, (timestamp, timestamp), write) {
-            Ok(len) => Ok(len.unwrap_or(0)),
+            Ok(len) => {
+                self.logged_headers.add(&mut self.log, value.filter(|_| len.is_some()), &context.headers);
+                Ok(len.unwrap_or(0))
+            }
             Err(source) => Err(self.progress.break_off(source)),
         }
     }

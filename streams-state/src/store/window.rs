@@ -40,6 +40,7 @@ use foldhash::fast::RandomState;
 use self::cache::HeldPlaces;
 use self::segment::Segment;
 use super::changelog_buffer::ChangelogBuffer;
+use super::header_aware::LoggedHeaders;
 use super::record_cache::RecordCache;
 use super::{CachedUpdate, StateStore, Unflushed};
 use crate::engine::Engine;
@@ -139,6 +140,7 @@ pub struct WindowStore<K, V> {
     places: HeldPlaces,
     send_old_values: bool,
     log: ChangelogBuffer,
+    logged_headers: LoggedHeaders<V>,
     /// Updates written out and not committed.
     uncommitted: u64,
     /// Updates committed and not flushed.
@@ -164,6 +166,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let caching = options.caching && !options.retain_duplicates;
         let options = WindowOptions { segment_interval, caching, ..options };
         let evict_above = options.tier_max_bytes;
+        let logged_headers = if options.headers { LoggedHeaders::Update } else { LoggedHeaders::None };
         let mut store = Self {
             options,
             engine,
@@ -181,6 +184,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             places: HeldPlaces::default(),
             send_old_values: false,
             log: ChangelogBuffer::default(),
+            logged_headers,
             uncommitted: 0,
             unflushed: 0,
             offset: None,
@@ -192,6 +196,11 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         };
         store.open()?;
         Ok(store)
+    }
+
+    pub(super) fn logging_headers(mut self, headers: LoggedHeaders<V>) -> Self {
+        self.logged_headers = headers;
+        self
     }
 
     /// How the store was made.

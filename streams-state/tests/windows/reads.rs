@@ -28,7 +28,7 @@ impl Run {
     }
 
     /// Where a read from `from` begins, of which the model knows the result.
-    fn from_known(&self, from: Timestamp) -> Timestamp {
+    fn known_from(&self, from: Timestamp) -> Timestamp {
         if self.options.caching { from.max(self.horizon()) } else { from }
     }
 
@@ -50,7 +50,7 @@ impl Run {
             Op::Range((number, distance), len, most, backward) => {
                 let (key, from) = (key(*number), self.start(*distance) - 20);
                 let (to, most) = (from + i64::from(*len) - 5, usize::from(*most) + 1);
-                let from = self.from_known(from);
+                let from = self.known_from(from);
                 let mut seen: Vec<Seen> = Vec::new();
                 let visit = &mut |start, value: &Value, timestamp| {
                     seen.push((key.clone(), start, value.clone(), timestamp));
@@ -68,7 +68,7 @@ impl Run {
             Op::All { from, len, low, high, most, backward } => {
                 let from = self.start(*from) - 20;
                 self.read_all(
-                    (self.from_known(from), from + i64::from(*len) - 5),
+                    (self.known_from(from), from + i64::from(*len) - 5),
                     (*low, *high),
                     usize::from(*most) + 1,
                     *backward,

@@ -4,19 +4,24 @@
 mod cogroups;
 // Joins of streams with tables.
 mod lookups;
+// Joins of streams with streams.
+mod stream_joins;
 // Steps on streams.
 mod streams;
 // Joins of tables.
 mod table_joins;
 // Steps on groups and tables.
 mod tables;
+// Windows and suppress.
+mod windows;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use streams_core::dsl::{
     CogroupedKStream, Consumed, Data, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, GlobalKTable,
-    KGroupedStream, KGroupedTable, KStream, KTable, Materialized, StreamsBuilder, TopologyConfig,
+    KGroupedStream, KGroupedTable, KStream, KTable, Materialized, SessionWindowedKStream, StreamsBuilder,
+    TimeWindowedKStream, TopologyConfig,
 };
 use streams_core::error::BoxError;
 use streams_core::processor::{Processor, ProcessorContext};
@@ -26,9 +31,14 @@ use streams_core::topology::{Topology, TopologyError};
 
 use self::cogroups::{cogroup, on_cogrouped};
 use self::lookups::{join, join_global};
+use self::stream_joins::stream_join;
 use self::streams::{on_stream, split};
 use self::table_joins::join_tables;
 use self::tables::{foreign_key_join, on_grouped, on_grouped_rows, on_grouped_table, on_table};
+use self::windows::{
+    Cogroup, Group, WindowedRows, WindowedTable, on_windowed, on_windowed_cogroup, on_windowed_rows,
+    on_windowed_table, until_limit, windowed, windowed_cogroup,
+};
 use super::golden::{Step, Unsupported, store_builder};
 
 /// What a step gives.
@@ -41,18 +51,31 @@ enum Item {
     GroupedTable(KGroupedTable<String, i64>),
     Cogrouped(CogroupedKStream<String, i64>),
     Table(KTable<String, i64>),
+    Windowed(Group<i64>),
+    WindowedOfRows(Group<Option<i64>>),
+    WindowedCogroup(Cogroup),
+    WindowedTable(WindowedTable),
+    WindowedRows(WindowedRows),
     Global(GlobalKTable<String, i64>),
     Nothing,
 }
 
 /// The two types of values that streams have here.
-trait Values: Data + Clone + Into<Option<i64>> {
+trait Values: Data + Clone + Default + Into<Option<i64>> {
     fn stream(stream: KStream<String, Self>) -> Item;
     fn grouped(grouped: KGroupedStream<String, Self>) -> Item;
     fn table(
         stream: KStream<String, Self>,
         materialized: Option<Materialized<String, i64>>,
     ) -> KTable<String, i64>;
+    fn reduce_time(
+        group: TimeWindowedKStream<String, Self>,
+        kept: Option<Materialized<String, i64>>,
+    ) -> WindowedTable;
+    fn reduce_session(
+        group: SessionWindowedKStream<String, Self>,
+        kept: Option<Materialized<String, i64>>,
+    ) -> WindowedTable;
 }
 
 impl Values for i64 {
@@ -71,6 +94,18 @@ impl Values for i64 {
             None => stream.to_table(),
         }
     }
+    fn reduce_time(
+        group: TimeWindowedKStream<String, Self>,
+        kept: Option<Materialized<String, i64>>,
+    ) -> WindowedTable {
+        group.reduce_with(|one, _| one, kept.unwrap_or_else(Materialized::unnamed))
+    }
+    fn reduce_session(
+        group: SessionWindowedKStream<String, Self>,
+        kept: Option<Materialized<String, i64>>,
+    ) -> WindowedTable {
+        group.reduce_with(|one, _| one, kept.unwrap_or_else(Materialized::unnamed))
+    }
 }
 
 impl Values for Option<i64> {
@@ -88,6 +123,18 @@ impl Values for Option<i64> {
             Some(materialized) => stream.to_table_opt_with(materialized),
             None => stream.to_table_opt(),
         }
+    }
+    fn reduce_time(
+        group: TimeWindowedKStream<String, Self>,
+        kept: Option<Materialized<String, i64>>,
+    ) -> WindowedTable {
+        group.reduce_opt_with(|one, _| Some(one), kept.unwrap_or_else(Materialized::unnamed))
+    }
+    fn reduce_session(
+        group: SessionWindowedKStream<String, Self>,
+        kept: Option<Materialized<String, i64>>,
+    ) -> WindowedTable {
+        group.reduce_opt_with(|one, _| Some(one), kept.unwrap_or_else(Materialized::unnamed))
     }
 }
 
@@ -124,7 +171,11 @@ pub(crate) fn topology_config(config: &Value) -> Result<Result<TopologyConfig, T
         let value = value.as_str().unwrap();
         match key.as_str() {
             "topology.optimization" => match TopologyConfig::optimized(value) {
-                Ok(optimized) => built = optimized,
+                Ok(optimized) => {
+                    let ensure_explicit_naming = built.ensure_explicit_naming;
+                    let dsl_stores_in_memory = built.dsl_stores_in_memory;
+                    built = TopologyConfig { ensure_explicit_naming, dsl_stores_in_memory, ..optimized };
+                }
                 Err(fault) => return Ok(Err(TopologyError::new(fault))),
             },
             "ensure.explicit.internal.resource.naming" => built.ensure_explicit_naming = value == "true",
@@ -175,6 +226,10 @@ fn run(
         (Some(Item::Rows(one)), Some(Item::Rows(two))) if step.op() == "merge" => {
             Ok(Item::Rows(named(one.clone(), step.text("named")).merge(two.clone())))
         }
+        (Some(Item::Stream(one)), Some(Item::Stream(two))) => stream_join(one.clone(), two.clone(), step),
+        (Some(Item::Stream(one)), Some(Item::Rows(two))) => stream_join(one.clone(), two.clone(), step),
+        (Some(Item::Rows(one)), Some(Item::Stream(two))) => stream_join(one.clone(), two.clone(), step),
+        (Some(Item::Rows(one)), Some(Item::Rows(two))) => stream_join(one.clone(), two.clone(), step),
         (Some(Item::Stream(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
         (Some(Item::Rows(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
         (Some(Item::Table(one)), Some(Item::Table(two))) if step.has("fk") => {
@@ -186,6 +241,27 @@ fn run(
         (Some(_), Some(_)) => Err(Unsupported(format!("{} of these two", step.op()))),
         (Some(Item::Stream(stream)), None) => on_stream(stream.clone(), step),
         (Some(Item::Rows(stream)), None) => on_stream(stream.clone(), step),
+        (Some(Item::Grouped(grouped)), None) if step.op() == "windowedBy" => {
+            windowed(grouped.clone(), step).map(Item::Windowed)
+        }
+        (Some(Item::GroupedRows(grouped)), None) if step.op() == "windowedBy" => {
+            windowed(grouped.clone(), step).map(Item::WindowedOfRows)
+        }
+        (Some(Item::Cogrouped(cogrouped)), None) if step.op() == "windowedBy" => {
+            windowed_cogroup(cogrouped.clone(), step)
+        }
+        (Some(Item::Windowed(group)), None) => on_windowed(group, step),
+        (Some(Item::WindowedOfRows(group)), None) => on_windowed(group, step),
+        (Some(Item::WindowedCogroup(group)), None) => on_windowed_cogroup(group, step),
+        (Some(Item::WindowedTable(table)), None) => on_windowed_table(table.clone(), step),
+        (Some(Item::WindowedRows(rows)), None) => on_windowed_rows(rows.clone(), step),
+        (Some(Item::Table(table)), None) if step.op() == "suppress" => {
+            let table = match step.text("named") {
+                Some(name) => table.clone().named(name),
+                None => table.clone(),
+            };
+            Ok(Item::Table(table.suppress(until_limit(step))))
+        }
         (Some(Item::Grouped(grouped)), None) => on_grouped(grouped.clone(), step),
         (Some(Item::GroupedRows(grouped)), None) => on_grouped_rows(grouped.clone(), step),
         (Some(Item::GroupedTable(grouped)), None) => on_grouped_table(grouped.clone(), step),
@@ -204,9 +280,8 @@ fn named<V: 'static>(stream: KStream<String, V>, name: Option<&str>) -> KStream<
 
 fn materialized(step: Step<'_>) -> Result<Option<Materialized<String, i64>>, Unsupported> {
     let supplier = step.text("supplier");
-    step.without(&["retention", "wsize"])?;
-    if supplier != Some("versioned") {
-        step.without(&["wret"])?;
+    if supplier == Some("kv_rocks") || supplier == Some("kv_mem") {
+        step.without(&["wret", "wsize"])?;
     }
     let mut materialized = match (step.text("store"), step.has("mat") || supplier.is_some()) {
         (Some(store), _) => Materialized::from(&Store::<String, i64>::named(store)),
@@ -217,7 +292,13 @@ fn materialized(step: Step<'_>) -> Result<Option<Materialized<String, i64>>, Uns
         None | Some("kv_rocks") => {}
         Some("kv_mem") => materialized = materialized.in_memory(),
         Some("versioned") => materialized = materialized.versioned(step.millis("wret")),
+        // Kafka Streams keeps the changelog as long as the windows need, whatever the supplier says of the store itself.
+        Some("win_rocks" | "sess_rocks") => {}
+        Some("win_mem" | "sess_mem") => materialized = materialized.in_memory(),
         Some(other) => return Err(Unsupported(format!("store {other}"))),
+    }
+    if step.has("retention") {
+        materialized = materialized.retention(step.millis("retention"));
     }
     if step.text("storetype") == Some("in_memory") {
         materialized = materialized.in_memory();

@@ -5,6 +5,8 @@
 mod foreign_keys;
 // Joins of a stream with a table.
 mod lookups;
+// Joins of two streams.
+mod stream_joins;
 // Calls on streams.
 mod streams;
 // Joins of tables.
@@ -108,6 +110,7 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
         "tableMapValues",
         "toStream",
         "streamTableJoin",
+        "streamStreamJoin",
         "streamGlobalJoin",
         "foreignKeyJoin",
     ];
@@ -257,6 +260,7 @@ impl Calls {
             "tableTableJoin" => Some(self.join_tables(step)),
             "foreignKeyJoin" => Some(Variable::Table(self.foreign_key_join(step))),
             "streamTableJoin" => Some(Variable::Stream(self.table_join(step))),
+            "streamStreamJoin" => Some(Variable::Stream(self.stream_join(step))),
             "streamGlobalJoin" => Some(Variable::Stream(self.global_join(step))),
             _ => Some(Variable::Stream(self.on_stream(step))),
         };

@@ -1,7 +1,8 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
-use super::super::{CachedStore, ChangelogEntry};
+use super::super::{CachedStore, ChangelogEntry, ChangelogRecord};
 use super::*;
+use crate::types::Headers;
 
 impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     fn name(&self) -> &str {
@@ -40,24 +41,11 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     }
 
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
-        let (row, len) = match value {
-            Some(bytes) => {
-                let value =
-                    self.values.deserialize(Some(bytes)).map_err(|source| self.serde_error(source))?;
-                (Some((value, timestamp)), bytes.len())
-            }
-            None => (None, 0),
-        };
-        self.unflushed += 1;
-        let hash = self.tier.hash(key);
-        let id = match self.tier.find(hash, key) {
-            Some(id) => id,
-            None if self.complete && row.is_none() => return Ok(()),
-            None => self.tier.insert(hash, key, None, 0),
-        };
-        self.tier.slot_mut(id).row = row;
-        self.tier.touch(id, Some(len));
-        Ok(())
+        self.restore_row(key, value, timestamp, &Headers::EMPTY)
+    }
+
+    fn restore_record(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
+        self.restore_row(record.key, record.value, record.timestamp, record.headers)
     }
 
     fn offset(&self) -> Option<i64> {
@@ -111,6 +99,9 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         self.tier = Tier::new();
         self.cache = RecordCache::new();
         self.ordered.clear();
+        if let Some(lru) = &mut self.lru {
+            lru.clear();
+        }
         self.log.clear();
         self.complete = true;
         self.evict_above = self.options.tier_max_bytes;
@@ -142,6 +133,37 @@ struct RunRow {
 }
 
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
+    fn restore_row(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: Timestamp,
+        headers: &Headers,
+    ) -> Result<(), StateError> {
+        let (row, len) = match value {
+            Some(bytes) => {
+                let value = self.logged_headers.read(&self.values, bytes, headers);
+                let value = value.map_err(|source| self.serde_error(source))?;
+                (Some((value, timestamp)), bytes.len())
+            }
+            None => (None, 0),
+        };
+        self.unflushed += 1;
+        let hash = self.tier.hash(key);
+        let id = match self.tier.find(hash, key) {
+            Some(id) => id,
+            None if self.complete && row.is_none() => return Ok(()),
+            None => self.tier.insert(hash, key, None, 0),
+        };
+        let present = row.is_some();
+        self.tier.slot_mut(id).row = row;
+        self.tier.touch(id, Some(len));
+        if self.lru.is_some() {
+            self.count_row(id, present);
+        }
+        Ok(())
+    }
+
     /// Gives the touched slots to the engine as one sorted run.
     fn apply(&mut self) -> Result<(), StateError> {
         let run = self.tier.sorted_run();

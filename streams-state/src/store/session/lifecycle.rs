@@ -2,8 +2,9 @@
 
 use std::ops::{Bound, ControlFlow, Range};
 
-use super::super::ChangelogEntry;
+use super::super::{ChangelogEntry, ChangelogRecord};
 use super::*;
+use crate::types::Headers;
 
 impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
     fn name(&self) -> &str {
@@ -33,11 +34,19 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
         self.progress.committed(offset);
     }
 
-    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, _timestamp: Timestamp) -> Result<(), StateError> {
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
+        self.restore_record(&ChangelogRecord { key, value, timestamp, headers: &Headers::EMPTY, offset: 0 })
+    }
+
+    fn restore_record(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
         self.progress.restored();
-        let (key, window) = session_key::decode(key).map_err(|error| self.progress.serde_error(error))?;
-        let len = value.map_or(0, <[u8]>::len);
-        let value = value.map(|bytes| self.values.deserialize(Some(bytes))).transpose();
+        let (key, window) =
+            session_key::decode(record.key).map_err(|error| self.progress.serde_error(error))?;
+        let len = record.value.map_or(0, <[u8]>::len);
+        let value = record
+            .value
+            .map(|bytes| self.logged_headers.read(&self.values, bytes, record.headers))
+            .transpose();
         let value = value.map_err(|source| self.progress.serde_error(source))?;
         self.stream_time = self.stream_time.max(window.end);
         self.key_bytes.clear();

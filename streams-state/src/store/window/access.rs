@@ -278,8 +278,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                 &mut self.log,
                 &self.log_key,
                 row.value.as_ref(),
-                &*self.values,
-                &self.options,
+                (&self.values, &self.logged_headers),
+                self.options.timestamped,
                 context,
             ) {
                 Ok(len) => Some(len),
@@ -312,7 +312,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         }
         self.log_key.clear();
         WindowKey { key: &self.key_bytes, start, sequence: sequence as i32 }.encode(&mut self.log_key);
-        let logged = log_row(&mut self.log, &self.log_key, value, &*self.values, &self.options, context);
+        let values = (&self.values, &self.logged_headers);
+        let logged = log_row(&mut self.log, &self.log_key, value, values, self.options.timestamped, context);
         logged.map(drop).map_err(|source| self.break_off(source))
     }
 
@@ -355,21 +356,20 @@ fn log_row<V: 'static>(
     log: &mut ChangelogBuffer,
     key: &[u8],
     value: Option<&(V, Timestamp)>,
-    values: &dyn crate::serdes::Serde<V>,
-    options: &WindowOptions,
+    (values, headers): (&SerdeRef<V>, &LoggedHeaders<V>),
+    timestamped: bool,
     context: &RecordContext,
 ) -> Result<Option<usize>, SerdeError> {
     let timestamp = match value {
-        Some((_, timestamp)) if options.timestamped => *timestamp,
+        Some((_, timestamp)) if timestamped => *timestamp,
         Some(_) | None => context.timestamp,
     };
+    let values = headers.serde(values);
     let write = |out: &mut Vec<u8>| match value {
         Some((value, _)) => values.serialize(value, out),
         None => Ok(false),
     };
     let len = log.push(key, (timestamp, context.timestamp), write)?;
-    if options.headers {
-        log.last_headers(&context.headers);
-    }
+    headers.add(log, value.filter(|_| len.is_some()).map(|(value, _)| value), &context.headers);
     Ok(len)
 }

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::*;
 use crate::format::window_key::WindowKey;
-use crate::store::ChangelogEntry;
 use crate::store::tier::hash;
-use crate::types::NO_TIMESTAMP;
+use crate::store::{ChangelogEntry, ChangelogRecord};
+use crate::types::{Headers, NO_TIMESTAMP};
 
 impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
     fn name(&self) -> &str {
@@ -39,40 +39,13 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         }
     }
 
-    /// A record whose start is expired is skipped, but its start counts for stream time.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
-        let at = WindowKey::decode(key).map_err(|error| self.serde_error(error.into()))?;
-        let (row, len) = match value {
-            Some(bytes) => {
-                let value =
-                    self.values.deserialize(Some(bytes)).map_err(|source| self.serde_error(source))?;
-                (Some((value, timestamp)), bytes.len())
-            }
-            None => (None, 0),
-        };
-        self.unflushed += 1;
-        let sequence = at.sequence as u32;
-        if self.options.retain_duplicates {
-            self.sequence = sequence;
-        }
-        self.advance(at.start);
-        if at.start < self.horizon() || (row.is_none() && self.options.retain_duplicates) {
-            return Ok(());
-        }
-        self.key_bytes.clear();
-        self.key_bytes.extend_from_slice(at.key);
-        let segment = self.segment_or_insert(at.start);
-        let rows = &mut self.segments[segment];
-        let hash = hash(&self.hasher, at.key);
-        if row.is_none() && rows.complete && rows.find(hash, at.key).is_none() {
-            return Ok(());
-        }
-        let slot = self.slot_or_partial(segment, hash);
-        let rows = &mut self.segments[segment];
-        let index = rows.find_or_insert(slot, at.start, sequence);
-        rows.row_mut(slot, index).value = row;
-        rows.touch(slot, index, Some(len));
-        Ok(())
+        let record = ChangelogRecord { key, value, timestamp, headers: &Headers::EMPTY, offset: 0 };
+        self.restore_row(&record)
+    }
+
+    fn restore_record(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
+        self.restore_row(record)
     }
 
     fn offset(&self) -> Option<i64> {
@@ -166,6 +139,42 @@ impl Run {
 }
 
 impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
+    /// A record whose start is expired is skipped, but its start counts for stream time.
+    fn restore_row(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
+        let at = WindowKey::decode(record.key).map_err(|error| self.serde_error(error.into()))?;
+        let (row, len) = match record.value {
+            Some(bytes) => {
+                let value = self.logged_headers.read(&self.values, bytes, record.headers);
+                let value = value.map_err(|source| self.serde_error(source))?;
+                (Some((value, record.timestamp)), bytes.len())
+            }
+            None => (None, 0),
+        };
+        self.unflushed += 1;
+        let sequence = at.sequence as u32;
+        if self.options.retain_duplicates {
+            self.sequence = sequence;
+        }
+        self.advance(at.start);
+        if at.start < self.horizon() || (row.is_none() && self.options.retain_duplicates) {
+            return Ok(());
+        }
+        self.key_bytes.clear();
+        self.key_bytes.extend_from_slice(at.key);
+        let segment = self.segment_or_insert(at.start);
+        let rows = &mut self.segments[segment];
+        let hash = hash(&self.hasher, at.key);
+        if row.is_none() && rows.complete && rows.find(hash, at.key).is_none() {
+            return Ok(());
+        }
+        let slot = self.slot_or_partial(segment, hash);
+        let rows = &mut self.segments[segment];
+        let index = rows.find_or_insert(slot, at.start, sequence);
+        rows.row_mut(slot, index).value = row;
+        rows.touch(slot, index, Some(len));
+        Ok(())
+    }
+
     /// Gives the touched rows to the engine as one sorted run, with stream time and sequence.
     fn apply(&mut self) -> Result<(), StateError> {
         let mut run = Run::default();
