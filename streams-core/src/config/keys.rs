@@ -268,11 +268,9 @@ fn dsl_store_suppliers(config: &mut StreamsConfig, value: &str) -> Result<(), St
     Ok(())
 }
 
-fn dsl_store_format(_: &mut StreamsConfig, value: &str) -> Result<(), String> {
-    match one_of(value, &["DEFAULT", "HEADERS"], true)? {
-        "DEFAULT" => Ok(()),
-        _ => Err("`DEFAULT`: stores that keep record headers are not supported in this version".to_owned()),
-    }
+fn dsl_store_format(config: &mut StreamsConfig, value: &str) -> Result<(), String> {
+    config.dsl_store_headers = one_of(value, &["DEFAULT", "HEADERS"], true)? == "HEADERS";
+    Ok(())
 }
 
 fn timestamp_extractor(_: &mut StreamsConfig, value: &str) -> Result<(), String> {

@@ -81,6 +81,8 @@ pub struct StreamsConfig {
     pub window_store_additional_retention: Duration,
     /// `dsl.store.suppliers.class`: whether DSL stores are in memory only.
     pub dsl_stores_in_memory: bool,
+    /// `dsl.store.format`: whether DSL stores on disk have the form for rows with headers.
+    pub dsl_store_headers: bool,
     /// `ensure.explicit.internal.resource.naming`.
     pub ensure_explicit_internal_resource_naming: bool,
     /// `deserialization.exception.handler`.
@@ -119,6 +121,7 @@ impl StreamsConfig {
             state_cleanup_delay: Duration::from_secs(600),
             window_store_additional_retention: Duration::from_secs(24 * 3600),
             dsl_stores_in_memory: false,
+            dsl_store_headers: false,
             ensure_explicit_internal_resource_naming: false,
             deserialization_exception_handler: Arc::new(LogAndFail),
             processing_exception_handler: Arc::new(LogAndFail),
@@ -157,6 +160,7 @@ impl fmt::Debug for StreamsConfig {
             .field("state_cleanup_delay", &self.state_cleanup_delay)
             .field("window_store_additional_retention", &self.window_store_additional_retention)
             .field("dsl_stores_in_memory", &self.dsl_stores_in_memory)
+            .field("dsl_store_headers", &self.dsl_store_headers)
             .field("ensure_explicit_internal_resource_naming", &self.ensure_explicit_internal_resource_naming)
             .field("memory_max_bytes", &self.memory_max_bytes)
             .field("topic_properties", &self.topic_properties)

@@ -45,6 +45,9 @@ pub(crate) fn lower(
         queue.extend(node.children.iter().map(|child| Reverse((graph.node(*child).priority, *child))));
     }
     writer.copartition();
+    if config.dsl_store_headers {
+        writer.topology.keep_headers();
+    }
     let Writer { topology, mut faults, .. } = writer;
     topology.find_faults(&graph.refused_names, &mut faults);
     if faults.is_empty() { Ok(topology) } else { Err(TopologyError { faults }) }

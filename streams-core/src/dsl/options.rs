@@ -418,6 +418,9 @@ pub struct TopologyConfig {
     pub ensure_explicit_naming: bool,
     /// `dsl.store.suppliers.class`: DSL stores are in memory unless they say otherwise.
     pub dsl_stores_in_memory: bool,
+    /// `dsl.store.format` is `HEADERS`: DSL stores on disk have the form for rows with headers (KIP-1271). As in Kafka Streams
+    /// 4.3.1 the rows of tables and aggregations have no headers yet, those of joined streams have.
+    pub dsl_store_headers: bool,
 }
 
 impl TopologyConfig {

@@ -9,7 +9,7 @@ use streams_state::store::{KeyValueOptions, KeyValueStore};
 use crate::operators::SubscriptionStore;
 use crate::processor::StoreInstance;
 use crate::topic::Store;
-use crate::topology::{OpenStore, StoreFactory, StoreKind, StoreSpec};
+use crate::topology::{OpenStore, StoreFactory, StoreFormat, StoreKind, StoreSpec};
 
 /// Makes [`StoreBuilder`]s.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +134,7 @@ pub(crate) fn store_spec(name: Arc<str>, kind: StoreKind, factory: StoreFactory)
         global: false,
         processors: Vec::new(),
         fault: None,
+        format: StoreFormat::Own,
         factory,
     }
 }
@@ -153,7 +154,10 @@ pub(crate) fn key_value_factory<K: 'static, V: Clone + 'static>(
             tier_max_bytes: open.tier_max_bytes,
         };
         let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
-        Ok(StoreInstance::new(store))
+        Ok(StoreInstance::new(match open.headers {
+            true => store.logging_headers_of_deletions(),
+            false => store,
+        }))
     })
 }
 
@@ -167,11 +171,19 @@ pub(crate) fn subscription_store(name: &Arc<str>) -> GraphStore {
             logging: open.logging,
             tier_max_bytes: open.tier_max_bytes,
         };
-        let rows = Arc::new(HeadersAside(Arc::new(Raw)));
-        let store = SubscriptionStore::new(options, open.engine, Arc::new(Raw), rows)?;
-        // As in Kafka Streams, rows in memory keep the headers of their records; rows on disk do not.
-        Ok(StoreInstance::new(store.with_headers(open.in_memory)))
+        // As in Kafka Streams, rows in memory keep the headers of their records; rows on disk do not, unless
+        // `dsl.store.format` says so.
+        let store = match open.in_memory || open.headers {
+            true => SubscriptionStore::header_aware(options, open.engine, Arc::new(Raw), Arc::new(Raw))?,
+            false => {
+                let rows = Arc::new(HeadersAside(Arc::new(Raw)));
+                let store = SubscriptionStore::new(options, open.engine, Arc::new(Raw), rows)?;
+                store.logging_headers_of_updates()
+            }
+        };
+        Ok(StoreInstance::new(store))
     });
-    let spec = store_spec(name.clone(), StoreKind::TimestampedKeyValue, factory);
+    let mut spec = store_spec(name.clone(), StoreKind::TimestampedKeyValue, factory);
+    spec.format = StoreFormat::Dsl;
     GraphStore { spec, identity: Arc::new(()), default_place: true }
 }

@@ -32,6 +32,7 @@ mod aggregate;
 mod emit_on_close;
 mod foreign_key;
 mod grace_join;
+mod join_store;
 mod join_window;
 mod self_join;
 mod session_aggregate;
@@ -68,6 +69,7 @@ pub(crate) use foreign_key::{
     SubscriptionReceive, SubscriptionSend, SubscriptionSerde, SubscriptionStore,
 };
 pub(crate) use grace_join::GraceJoin;
+pub(crate) use join_store::JoinStore;
 pub(crate) use join_window::JoinWindow;
 pub(crate) use map::Map;
 pub(crate) use map_values::MapValues;

@@ -76,12 +76,15 @@ impl KafkaStreams {
     /// # Errors
     /// A topology that cannot run, with all its faults.
     pub fn new(
-        topology: Topology,
+        mut topology: Topology,
         config: StreamsConfig,
         supplier: Arc<dyn ClientSupplier>,
     ) -> Result<Self, StreamsError> {
         topology.validate()?;
         refuse_global_stores(&topology)?;
+        if config.dsl_store_headers && !config.dsl_stores_in_memory {
+            topology.keep_headers();
+        }
         let instance = Instance {
             status: Mutex::new(Status { state: State::Created, threads: Vec::new(), error: None }),
             changed: Condvar::new(),

@@ -14,7 +14,7 @@ use super::{LifecycleNode, TaskOptions};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{OutTopic, Outbox, StoreInstance, TaskContext};
 use crate::record::RawRecord;
-use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreId, StoreSpec, Topology};
+use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreFormat, StoreId, StoreSpec, Topology};
 
 /// When committed updates go to the engines: as soon as one of the limits is reached, over all stores of the task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,6 +92,7 @@ impl StateManager {
                         name: spec.name.clone(),
                         engine,
                         in_memory: spec.in_memory,
+                        headers: spec.format == StoreFormat::Headers,
                         caching: spec.caching && options.caching,
                         logging: writes_changelog(spec),
                         tier_max_bytes,

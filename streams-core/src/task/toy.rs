@@ -246,6 +246,7 @@ impl Toy {
             global: false,
             processors: Vec::new(),
             fault: None,
+            format: crate::topology::StoreFormat::Own,
             factory: Arc::new(|open| {
                 let options = KeyValueOptions {
                     name: open.name,

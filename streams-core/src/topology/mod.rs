@@ -28,7 +28,8 @@ pub use plan_diff::{PlanChange, PlanDiff, Severity};
 pub use snapshot::{StoreSnapshot, SubtopologySnapshot, TopologySnapshot};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,
-    SourceFactory, SourceTopic, StoreFactory, StoreId, StoreKind, StoreSpec, TopicKind, Topology,
+    SourceFactory, SourceTopic, StoreFactory, StoreFormat, StoreId, StoreKind, StoreSpec, TopicKind,
+    Topology,
 };
 pub use subtopology::SubTopology;
 pub use validate::validate_name;

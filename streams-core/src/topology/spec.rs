@@ -71,6 +71,8 @@ pub struct OpenStore {
     pub engine: Box<dyn Engine>,
     /// Whether the store is one in memory: some orders and bounds differ, as in Kafka Streams.
     pub in_memory: bool,
+    /// Whether it has the form for rows with headers, as `dsl.store.format` says.
+    pub headers: bool,
     /// Whether updates are held back until a commit (`false` if the application's cache size is 0).
     pub caching: bool,
     /// Whether updates go to a changelog.
@@ -165,6 +167,17 @@ impl StoreKind {
     }
 }
 
+/// In which form a store keeps its rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreFormat {
+    /// As it was asked for.
+    Own,
+    /// As `dsl.store.format` says.
+    Dsl,
+    /// In the form that has room for headers: a store on disk with `dsl.store.format=HEADERS`.
+    Headers,
+}
+
 /// A store of the topology.
 #[derive(Clone)]
 pub struct StoreSpec {
@@ -188,6 +201,8 @@ pub struct StoreSpec {
     pub processors: Vec<NodeId>,
     /// What is wrong with how it was asked for: [`Topology::validate`] reports it.
     pub fault: Option<String>,
+    /// In which form it keeps its rows.
+    pub format: StoreFormat,
     /// Makes it.
     pub factory: StoreFactory,
 }
@@ -227,6 +242,12 @@ impl Topology {
     /// An empty topology.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Gives the DSL's stores on disk the form for rows with headers: `dsl.store.format=HEADERS`.
+    pub fn keep_headers(&mut self) {
+        let dsl = |store: &&mut StoreSpec| store.format == StoreFormat::Dsl && !store.in_memory;
+        self.stores.iter_mut().filter(dsl).for_each(|store| store.format = StoreFormat::Headers);
     }
 
     /// The node `id`.
