@@ -183,6 +183,13 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     }
 }
 
+impl<K, A> CogroupedKStream<K, A> {
+    /// Name of the first stream, for sentences about faults.
+    pub(super) fn first_name(&self) -> Arc<str> {
+        self.groups.first().map_or_else(|| "cogroup".into(), |group| group.up.name.clone())
+    }
+}
+
 impl<K: Clone + 'static, A: Clone + 'static> Clone for CogroupedKStream<K, A> {
     /// Forks all of the grouped streams.
     fn clone(&self) -> Self {

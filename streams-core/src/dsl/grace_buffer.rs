@@ -29,10 +29,14 @@ pub(super) fn check_grace(
             Some(StoreKind::Versioned { history }) if history >= grace => {}
             Some(StoreKind::Versioned { history }) => {
                 fault = Some(format!(
-                    "store `{store}` keeps {history} ms of history, which must be at least the grace of {grace} ms"
+                    "store `{store}` keeps {history} ms of history; keep at least the grace of {grace} ms"
                 ));
             }
-            _ => fault = Some(format!("store `{store}` of the table is not versioned")),
+            _ => {
+                fault = Some(format!(
+                    "store `{store}` of the table is not versioned; give it a history with `Materialized::versioned`"
+                ));
+            }
         }
     }
     graph.faults.extend(fault.map(|fault| format!("join `{name}` has a grace period: {fault}")));

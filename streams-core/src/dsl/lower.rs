@@ -344,7 +344,10 @@ impl Writer<'_> {
             }
             topics.sort();
             topics.dedup();
-            self.topology.add_copartition_group(topics);
+            // Tables of cogrouped streams have no topics of their own.
+            if !topics.is_empty() {
+                self.topology.add_copartition_group(topics);
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Clone for SessionWindowedKStream<K,
 
 impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
     pub(crate) fn new(grouped: KGroupedStream<K, V>, windows: SessionWindows) -> Self {
+        grouped.up.graph().note_fault("windowed_by", &grouped.up.name, windows.fault());
         Self { grouped, windows, emit: EmitStrategy::default() }
     }
 

@@ -86,17 +86,21 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     fn suppressed(self, suppressed: Suppressed<K>, values: SerdeRef<V>) -> KTable<K, V> {
         let mut graph = self.up.graph();
         if graph.is_versioned(self.up.node) {
-            let fault = "suppress: a versioned table cannot be suppressed; its updates may be out of order";
-            graph.faults.push(fault.to_owned());
+            let fault = "a versioned table cannot be suppressed, its updates may be out of order; leave out `versioned`";
+            graph.note_fault("suppress", &self.up.name, Some(fault.to_owned()));
         }
         let grace = graph.window_grace(self.up.node);
         let (wait, window_end) = match suppressed.wait {
-            Wait::Limit(wait) => (wait, None),
+            Wait::Limit(wait) => {
+                graph.check_time("suppress", &self.up.name, wait);
+                (wait, None)
+            }
             Wait::WindowClose(end) => (grace.unwrap_or(0), Some(end)),
         };
         if window_end.is_some() && grace.is_none() {
-            let fault = "suppress until windows close: the table does not come of a windowed aggregation, so nothing says when";
-            graph.faults.push(fault.to_owned());
+            let fault = "the table does not come of a windowed aggregation, so nothing says when its windows close; use \
+                         `until_time_limit`";
+            graph.note_fault("suppress", &self.up.name, Some(fault.to_owned()));
         }
         let (name, store_name) = graph.suppress_names(&self.up.pending, suppressed.logging);
         let factory = buffer_factory(self.keys.clone(), values.clone(), suppressed.spill);

@@ -77,8 +77,11 @@ impl<K, V> Materialized<K, V> {
                 "versioned store `{name}`: the kind of store cannot be chosen; leave out `in_memory` and `persistent`"
             ));
         }
+        graph.check_time("history", name, history.retention);
         if history.segment_interval < 1 {
-            graph.faults.push(format!("versioned store `{name}`: the segment interval must be 1 ms or more"));
+            graph
+                .faults
+                .push(format!("versioned store `{name}`: the segment interval is 0; give 1 ms or more"));
         }
     }
 }

@@ -36,14 +36,17 @@ pub(crate) fn session_serde<K: 'static>(keys: SerdeRef<K>) -> SerdeRef<Windowed<
 
 /// How long the rows are kept: as the user says, but not for less than `least`.
 fn retention<K, V>(graph: &mut Graph, materialized: &Materialized<K, V>, least: Timestamp) -> Timestamp {
+    let name = materialized.name.as_deref().unwrap_or("(unnamed)");
     if materialized.history.is_some() {
-        graph.faults.push("a windowed table cannot be versioned".to_owned());
+        graph
+            .faults
+            .push(format!("store `{name}`: a windowed table cannot be versioned; leave out `versioned`"));
     }
     let retention = materialized.retention.unwrap_or(least);
     if retention < least {
-        let name = materialized.name.as_deref().unwrap_or("(unnamed)");
         graph.faults.push(format!(
-            "store `{name}`: a retention of {retention} ms is less than its windows and their grace need, {least} ms"
+            "store `{name}`: a retention of {retention} ms is less than its windows and their grace need; give {least} ms \
+             or more, or none"
         ));
     }
     retention

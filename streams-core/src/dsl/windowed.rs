@@ -45,7 +45,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Clone for TimeWindowedKStream<K, V>
 
 impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     pub(crate) fn new(grouped: KGroupedStream<K, V>, windows: FixedWindows, fault: Option<String>) -> Self {
-        grouped.up.graph().faults.extend(fault);
+        grouped.up.graph().note_fault("windowed_by", &grouped.up.name, fault);
         Self { grouped, windows, emit: EmitStrategy::default() }
     }
 
@@ -78,7 +78,7 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
     /// ```
     pub fn emit_strategy(mut self, strategy: EmitStrategy) -> Self {
         let fault = self.windows.refuses(strategy).map(str::to_owned);
-        self.grouped.up.graph().faults.extend(fault);
+        self.grouped.up.graph().note_fault("windowed_by", &self.grouped.up.name, fault);
         self.emit = strategy;
         self
     }

@@ -30,7 +30,8 @@ impl<K, A> TimeWindowedCogroupedKStream<K, A> {
         windows: FixedWindows,
         fault: Option<String>,
     ) -> Self {
-        cogrouped.graph.borrow_mut().faults.extend(fault);
+        let name = cogrouped.first_name();
+        cogrouped.graph.borrow_mut().note_fault("windowed_by", &name, fault);
         Self { cogrouped, windows }
     }
 }
@@ -113,6 +114,8 @@ pub struct SessionWindowedCogroupedKStream<K, A> {
 
 impl<K, A> SessionWindowedCogroupedKStream<K, A> {
     pub(crate) fn new(cogrouped: CogroupedKStream<K, A>, windows: SessionWindows) -> Self {
+        let name = cogrouped.first_name();
+        cogrouped.graph.borrow_mut().note_fault("windowed_by", &name, windows.fault());
         Self { cogrouped, windows }
     }
 }

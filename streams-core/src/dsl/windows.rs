@@ -107,6 +107,11 @@ impl SessionWindows {
         Self { gap: millis(inactivity_gap), grace: millis(after_window_end) }
     }
 
+    /// What is wrong with the definition.
+    pub(crate) fn fault(&self) -> Option<String> {
+        endless(&[self.gap, self.grace]).then(|| ENDLESS.to_owned())
+    }
+
     /// How long after its last record a session closes, ms.
     pub(crate) fn close_after(&self) -> Timestamp {
         self.gap.saturating_add(self.grace)
@@ -196,10 +201,10 @@ impl FixedWindows {
             | (Self::Placed { .. }, EmitStrategy::OnWindowUpdate)
             | (Self::Placed { rule: WindowRule::Hopping { .. }, .. }, EmitStrategy::OnWindowClose) => None,
             (Self::Placed { rule: WindowRule::Unlimited { .. }, .. }, EmitStrategy::OnWindowClose) => {
-                Some("EmitStrategy::OnWindowClose: unlimited windows never close")
+                Some("EmitStrategy::OnWindowClose: unlimited windows never close; emit on update")
             }
             (Self::Placed { rule: WindowRule::Custom(_), .. }, EmitStrategy::OnWindowClose) => Some(
-                "EmitStrategy::OnWindowClose goes with TimeWindows, SlidingWindows and SessionWindows only",
+                "EmitStrategy::OnWindowClose goes with TimeWindows, SlidingWindows and SessionWindows only; emit on update",
             ),
         }
     }
@@ -253,6 +258,14 @@ impl Windowing for SessionWindows {
     }
 }
 
+/// Whether one of these times did not fit into milliseconds.
+fn endless(times: &[Timestamp]) -> bool {
+    times.contains(&Timestamp::MAX)
+}
+
+const ENDLESS: &str =
+    "a time is longer than can be counted in milliseconds; give one below 292 million years";
+
 mod sealed {
     use super::*;
 
@@ -270,6 +283,7 @@ mod sealed {
             let Self { size, advance, grace } = self;
             let fault = match size {
                 ..=0 => Some("TimeWindows: the size must be at least 1 ms".to_owned()),
+                _ if endless(&[size, grace]) => Some(ENDLESS.to_owned()),
                 _ if advance <= 0 || advance > size => Some(format!(
                     "TimeWindows: windows of {size} ms must advance by 1 to {size} ms, not by {advance} ms"
                 )),
@@ -283,8 +297,9 @@ mod sealed {
 
     impl Fixed for UnlimitedWindows {
         fn fixed(self) -> (FixedWindows, Option<String>) {
-            let fault =
-                (self.start < 0).then(|| "UnlimitedWindows: the start is before the epoch".to_owned());
+            let fault = (self.start < 0).then(|| {
+                "UnlimitedWindows: the start is before the epoch; start at 1970 or later".to_owned()
+            });
             let rule = WindowRule::Unlimited { start: self.start };
             (FixedWindows::Placed { rule, size: Timestamp::MAX, grace: 0 }, fault)
         }
@@ -292,7 +307,8 @@ mod sealed {
 
     impl Fixed for SlidingWindows {
         fn fixed(self) -> (FixedWindows, Option<String>) {
-            (FixedWindows::Sliding(self), None)
+            let fault = endless(&[self.difference, self.grace]).then(|| ENDLESS.to_owned());
+            (FixedWindows::Sliding(self), fault)
         }
     }
 

@@ -11,7 +11,7 @@ use streams_state::types::{TaskId, TopicPartition};
 use super::internal_topic::{
     TopicDefaults, changelog_topic_config, internal_topic_name, repartition_topic_config,
 };
-use super::validate::validate_name;
+use super::validate::{name_fault, validate_name};
 use super::{
     NodeKind, OffsetReset, PlannedTopic, SourceTopic, StoreId, SubTopology, TopicKind, Topology,
     TopologyError,
@@ -166,6 +166,11 @@ impl Topology {
         if !plan.internal_topics.is_empty() {
             validate_name(application_id)
                 .map_err(|error| TopologyError::new(format!("application.id: {}", error.faults.join(" "))))?;
+        }
+        let named = plan.internal_topics.iter().filter_map(|topic| name_fault(&topic.name));
+        let faults: Vec<String> = named.map(|fault| format!("internal topic: {fault}")).collect();
+        if !faults.is_empty() {
+            return Err(TopologyError { faults });
         }
         plan.internal_topics.sort_by(|one, two| one.name.cmp(&two.name));
         plan.subtopologies = subtopologies;

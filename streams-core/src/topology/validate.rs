@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{InternalTopic, Node, NodeId, NodeKind, SinkTopic, SourceTopic, Topology, TopologyError};
+use super::{
+    InternalTopic, Node, NodeId, NodeKind, SinkTopic, SourceTopic, StoreKind, Topology, TopologyError,
+};
 
 const MAX_NAME_LENGTH: usize = 249;
 
@@ -21,7 +23,7 @@ pub fn validate_name(name: &str) -> Result<(), TopologyError> {
     }
 }
 
-fn name_fault(name: &str) -> Option<String> {
+pub(super) fn name_fault(name: &str) -> Option<String> {
     let legal = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
     if name.is_empty() {
         Some("a name is empty; give it at least one character, or leave it out".to_owned())
@@ -143,7 +145,7 @@ impl Topology {
 
     fn check_node(&self, id: NodeId, node: &Node, refused: &[String], faults: &mut Vec<String>) {
         let name = &node.name;
-        if name.is_empty() {
+        if name.is_empty() && !refused.iter().any(String::is_empty) {
             faults.push(format!("node {} has an empty name; give it one", id.0));
         }
         let is_source = matches!(node.kind, NodeKind::Source { .. });
@@ -244,6 +246,11 @@ impl Topology {
                     None => faults
                         .push(format!("store `{name}` is connected to a node that is unknown; add the node first")),
                 }
+            }
+            if store.caching && matches!(store.kind, StoreKind::Versioned { .. }) {
+                faults.push(format!(
+                    "store `{name}` is versioned and cannot be cached: every version counts; leave out `caching(true)`"
+                ));
             }
             if store.global && store.processors.len() > 1 {
                 faults.push(format!(

@@ -1,5 +1,7 @@
 //! What a wrong topology is told: all faults at once, each a sentence that names the thing and the way out.
 
+mod catalogue;
+
 use streams_core::dsl::{Consumed, Materialized, Repartitioned, Stores, StreamsBuilder, TopologyConfig};
 use streams_core::error::BoxError;
 use streams_core::processor::{Processor, ProcessorContext};
@@ -32,8 +34,8 @@ fn sources_that_overlap_or_disagree() {
     let builder = StreamsBuilder::new();
     builder.stream_with(&[&IN, &OTHER], Consumed::new()).to(&OUT);
     builder.stream_with(&[&OTHER], Consumed::new().named("second")).to(&OUT);
-    let sentence =
-        "sources `KSTREAM-SOURCE-0000000000` and `second` read some of the same topics; read each topic once";
+    let sentence = "sources `KSTREAM-SOURCE-0000000000` and `second` both read `other`, but not all the same topics; read each topic once \
+         and merge the streams";
     assert_eq!(faults(&builder), [sentence]);
 
     let builder = StreamsBuilder::new();
@@ -41,7 +43,7 @@ fn sources_that_overlap_or_disagree() {
     builder.stream_with(&[&IN], Consumed::new().named("two").earliest()).to(&OUT);
     assert_eq!(
         faults(&builder),
-        ["sources `one` and `two` read the same topics with different reset policies"]
+        ["sources `one` and `two` read the same topics with different reset policies; give both the same"]
     );
 
     let builder = StreamsBuilder::new();
@@ -50,7 +52,7 @@ fn sources_that_overlap_or_disagree() {
     assert_eq!(
         faults(&builder),
         [
-            "topic `in` is read by the sources `KSTREAM-SOURCE-0000000000` and `KSTREAM-SOURCE-0000000003`; read it once \
+            "topic `in` is read by the sources `KSTREAM-SOURCE-0000000000` and `KSTREAM-SOURCE-0000000003`; read each once \
           and use that stream or table twice"
         ]
     );
@@ -84,7 +86,8 @@ fn sides_of_two_builders_and_of_different_partition_counts() {
     let (builder, other) = (StreamsBuilder::new(), StreamsBuilder::new());
     let table = other.table(&OTHER);
     builder.stream(&IN).join_table(&table, |value, _| value).to(&OUT);
-    let expected = "stream-table join: both sides must come from the same StreamsBuilder";
+    let expected = "stream-table join of `KSTREAM-SOURCE-0000000000` and `KTABLE-SOURCE-0000000002`: both sides must come from the same \
+                    StreamsBuilder; make them with one";
     assert_eq!(faults(&builder), [expected]);
 
     let builder = StreamsBuilder::new();
@@ -94,8 +97,8 @@ fn sides_of_two_builders_and_of_different_partition_counts() {
     };
     let table = spread(IN, "two", 2).to_table();
     spread(OTHER, "three", 3).join_table(&table, |value, _| value).to(&OUT);
-    let expected =
-        "topics three-repartition, two-repartition are joined and need the same number of partitions";
+    let expected = "repartition topics that are joined by key were given different numbers of partitions: `three-repartition` 3, \
+         `two-repartition` 2; give all of them the same number in `Repartitioned`, or none";
     assert_eq!(faults(&builder), [expected]);
 }
 
@@ -103,7 +106,10 @@ fn sides_of_two_builders_and_of_different_partition_counts() {
 fn a_global_table_with_a_nameless_materialized() {
     let builder = StreamsBuilder::new();
     builder.global_table_with(&IN, Consumed::new(), Materialized::unnamed());
-    assert_eq!(faults(&builder), ["the global table of `in` needs a store name in its Materialized"]);
+    assert_eq!(
+        faults(&builder),
+        ["the global table of `in` needs a store name in its Materialized; make it from a `Store`"]
+    );
 }
 
 #[test]

@@ -115,5 +115,7 @@ fn tables_of_two_builders_cannot_be_joined() {
     let label = |(_, cents): &Order, name: &String| format!("{name}: {cents}");
     let _joined = one.table(&ORDERS).join_foreign_key(&customers, |(id, _)| *id, label);
     let faults = one.build().map(|_| ()).unwrap_err().faults;
-    assert_eq!(faults, ["foreign-key join: both sides must come from the same StreamsBuilder"]);
+    let expected = "foreign-key join of `KTABLE-SOURCE-0000000002` and `KTABLE-SOURCE-0000000002`: both sides must come from the \
+                    same StreamsBuilder; make them with one";
+    assert_eq!(faults, [expected]);
 }

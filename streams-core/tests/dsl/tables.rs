@@ -265,5 +265,7 @@ fn tables_of_two_builders_do_not_join() {
     right(&other);
     left(&builder).outer_join(&right(&other), |one, _| *one.unwrap_or(&0));
     let faults = builder.build().map(|_| ()).unwrap_err().faults;
-    assert_eq!(faults, ["join of tables: both sides must come from the same StreamsBuilder"]);
+    let expected = "join of tables of `KTABLE-SOURCE-0000000002` and `KTABLE-SOURCE-0000000005`: both sides must come from the \
+                    same StreamsBuilder; make them with one";
+    assert_eq!(faults, [expected]);
 }
