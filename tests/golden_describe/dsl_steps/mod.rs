@@ -179,6 +179,7 @@ pub(crate) fn topology_config(config: &Value) -> Result<Result<TopologyConfig, T
                 Err(fault) => return Ok(Err(TopologyError::new(fault))),
             },
             "ensure.explicit.internal.resource.naming" => built.ensure_explicit_naming = value == "true",
+            "dsl.store.format" => built.dsl_store_headers = value == "HEADERS",
             "default.dsl.store" => built.dsl_stores_in_memory = value == "in_memory",
             "windowstore.changelog.additional.retention.ms" => {}
             topic if topic.starts_with("topic.") => {}
