@@ -12,16 +12,16 @@ use super::graph::{Fork, Graph, GraphKind, GraphNode, GraphRef, SourcePart, Tabl
 use super::materialize::materialize;
 use super::names;
 use super::options::{Consumed, Materialized, TopologyConfig};
-use super::stores::{GraphStore, StoreBuilder};
+use super::stores::{GraphStore, StoreBuilder, shared_key_value_factory};
 use super::stream::KStream;
 use super::stream_output::table_source;
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, source};
 use super::{lower, optimize};
-use crate::operators::{Nullable, StoreGetter, TableStore, TimestampExtractor};
+use crate::operators::{GlobalGetter, Nullable, TimestampExtractor};
 use crate::processor::TaskBuilder;
 use crate::topic::Topic;
-use crate::topology::{Topology, TopologyError};
+use crate::topology::{StoreFactory, Topology, TopologyError};
 
 /// Builds a topology out of streams and tables.
 ///
@@ -179,7 +179,7 @@ impl StreamsBuilder {
         VS: Serde<V> + Default,
     {
         let rows = materialized.rows(Some(topic.value_serde()));
-        let added = self.add_table(topic, consumed, materialized, false);
+        let added = self.add_table(topic, consumed, materialized, None);
         let AddedTable { up, table, store, keys } = added;
         KTable::stored(up, table, keys, Some(rows), store)
     }
@@ -189,7 +189,7 @@ impl StreamsBuilder {
     pub fn global_table<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -204,7 +204,7 @@ impl StreamsBuilder {
     ) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -220,7 +220,7 @@ impl StreamsBuilder {
     ) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -241,15 +241,18 @@ impl StreamsBuilder {
     ) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
+        let keys = materialized.keys.clone().unwrap_or_else(|| topic.key_serde());
+        let shared = shared_key_value_factory(keys, materialized.rows(Some(topic.value_serde())), true);
+        let materialized = materialized.logging(false).caching(false);
         let AddedTable { up, store, keys, .. } =
-            self.add_table(topic, consumed, materialized.logging(false).caching(false), true);
+            self.add_table(topic, consumed, materialized, Some(shared));
         let name = store.clone();
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
-            Ok(Box::new(StoreGetter(TableStore::open(builder, node, &name)?)))
+            Ok(Box::new(GlobalGetter(builder.global_store(node, &name)?)))
         });
         GlobalKTable { up, keys, getter, store }
     }
@@ -260,7 +263,7 @@ impl StreamsBuilder {
         topic: &Topic<K, V, KS, VS>,
         consumed: Consumed<K, V>,
         mut materialized: Materialized<K, V>,
-        global: bool,
+        shared: Option<StoreFactory>,
     ) -> AddedTable<K>
     where
         K: Clone + 'static,
@@ -273,7 +276,11 @@ impl StreamsBuilder {
         let rows = materialized.rows(Some(topic.value_serde()));
         let prefix = format!("{}-", topic.name());
         let (mut store, named) = materialize(&mut graph, materialized, keys.clone(), rows, &prefix);
+        let global = shared.is_some();
         store.spec.global = global;
+        if let Some(factory) = shared {
+            store.spec.factory = factory;
+        }
         let versioned = store.is_versioned();
         if versioned && global {
             graph.faults.push(format!("the global table of `{}` cannot be versioned", topic.name()));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use streams_state::error::StateError;
 use streams_state::serdes::{Serde, SerdeRef};
 use streams_state::store::{KeyValueOptions, KeyValueStore};
 
@@ -27,11 +28,11 @@ impl Stores {
     pub fn key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let factory = key_value_factory(store.key_serde(), store.value_serde(), false);
+        let factory = shared_key_value_factory(store.key_serde(), store.value_serde(), false);
         StoreBuilder(GraphStore {
             spec: store_spec(store.name().into(), StoreKind::KeyValue, factory),
             identity: Arc::new(()),
@@ -43,11 +44,11 @@ impl Stores {
     pub fn timestamped_key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let factory = key_value_factory(store.key_serde(), store.value_serde(), true);
+        let factory = shared_key_value_factory(store.key_serde(), store.value_serde(), true);
         StoreBuilder(GraphStore {
             spec: store_spec(store.name().into(), StoreKind::TimestampedKeyValue, factory),
             identity: Arc::new(()),
@@ -142,15 +143,30 @@ pub(crate) fn key_value_factory<K: 'static, V: Clone + 'static>(
     values: SerdeRef<V>,
     timestamped: bool,
 ) -> StoreFactory {
-    Arc::new(move |open: OpenStore| {
-        let options = KeyValueOptions {
-            name: open.name,
-            timestamped,
-            caching: open.caching,
-            logging: open.logging,
-            tier_max_bytes: open.tier_max_bytes,
-        };
-        let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
-        Ok(StoreInstance::new(store))
-    })
+    Arc::new(move |open| Ok(StoreInstance::new(open_key_value(open, &keys, &values, timestamped)?)))
+}
+
+/// As [`key_value_factory`], for stores that may become global: values move between threads.
+pub(crate) fn shared_key_value_factory<K: 'static, V: Clone + Send + 'static>(
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    timestamped: bool,
+) -> StoreFactory {
+    Arc::new(move |open| Ok(StoreInstance::shareable(open_key_value(open, &keys, &values, timestamped)?)))
+}
+
+fn open_key_value<K: 'static, V: Clone + 'static>(
+    open: OpenStore,
+    keys: &SerdeRef<K>,
+    values: &SerdeRef<V>,
+    timestamped: bool,
+) -> Result<KeyValueStore<K, V>, StateError> {
+    let options = KeyValueOptions {
+        name: open.name,
+        timestamped,
+        caching: open.caching,
+        logging: open.logging,
+        tier_max_bytes: open.tier_max_bytes,
+    };
+    KeyValueStore::new(options, open.engine, keys.clone(), values.clone())
 }

@@ -63,4 +63,4 @@ pub(crate) use table_source::TableSource;
 pub(crate) use table_store::{TablePut, TableStore};
 pub(crate) use to_stream::ToStream;
 pub(crate) use updates::{Updates, update_context};
-pub(crate) use value_getter::{BoxGetter, RowRef, StoreGetter, ValueGetter};
+pub(crate) use value_getter::{BoxGetter, GlobalGetter, RowRef, StoreGetter, ValueGetter};

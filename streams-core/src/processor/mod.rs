@@ -1,6 +1,7 @@
 //! What a node is: it takes a typed record and pushes typed records to its children.
 
 mod context;
+mod global_store;
 mod outbox;
 mod outputs;
 mod punctuation;
@@ -9,6 +10,8 @@ mod user;
 mod wiring;
 
 pub use context::{DropReason, PartitionCounts, TaskContext};
+pub(crate) use global_store::SharedStore;
+pub use global_store::{GlobalStore, GlobalStoreRef, Lend};
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub use punctuation::{Punctuation, PunctuationType, Punctuations};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use streams_state::store::{KeyValueStore, VersionedStore};
 use streams_state::types::{RecordContext, TaskId, Timestamp};
 
-use super::{Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
+use super::{GlobalStoreRef, Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
 use crate::error::{BoxError, NodeResult};
 use crate::record::Record;
 use crate::topic::Store;
@@ -113,6 +113,9 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     /// The connected store of this name, as the type `S` it was made with.
     pub fn store_as<S: 'static>(&self, name: &str) -> Result<Rc<RefCell<S>>, BoxError> {
         let Some((_, store)) = self.stores.iter().find(|(store, _)| &**store == name) else {
+            if self.task.globals.iter().any(|global| &**global.name() == name) {
+                return Err(format!("store `{name}` is global: it is read with `global_store`").into());
+            }
             return Err(format!(
                 "store `{name}` is not connected to this processor; name it where the processor is added"
             )
@@ -150,11 +153,31 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         self.store_as(store.name())
     }
 
+    /// The global store `store`, to read; no connection is needed. Kafka Streams' `getStateStore` for a global store.
+    ///
+    /// # Errors
+    /// There is no such global store, or it is no key-value store of these types.
+    pub fn global_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<GlobalStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        let name = store.name();
+        let Some(global) = self.task.globals.iter().find(|global| &**global.name() == name) else {
+            return Err(format!("there is no global store `{name}`; add it with `add_global_store`").into());
+        };
+        let typed = global.typed().map(GlobalStoreRef);
+        typed.ok_or_else(|| format!("global store `{name}` has other types; use the same `Store` constant").into())
+    }
+
     /// Where the record in work came from: topic (none in a punctuation), partition and offset.
     pub fn record_metadata(&self) -> Option<(&str, i32, i64)> {
         match self.task.source_topic() {
             "" => None,
-            topic => Some((topic, self.task.task.partition, self.task.record.offset)),
+            topic => Some((topic, self.task.source_partition(), self.task.record.offset)),
         }
     }
 
