@@ -28,7 +28,7 @@ use crate::topology::{StoreFactory, Topology, TopologyError};
 /// Generated names count operators in the order of the program, exactly as Kafka Streams does; a program moved
 /// from there keeps its internal topics.
 pub struct StreamsBuilder {
-    graph: GraphRef,
+    pub(super) graph: GraphRef,
 }
 
 impl Default for StreamsBuilder {
@@ -99,6 +99,7 @@ impl StreamsBuilder {
         };
         let kind = GraphKind::Source {
             topics: topics.iter().map(|topic| topic.name().into()).collect(),
+            pattern: None,
             reset: consumed.reset,
             parts: vec![part],
         };
@@ -248,8 +249,7 @@ impl StreamsBuilder {
         let keys = materialized.keys.clone().unwrap_or_else(|| topic.key_serde());
         let shared = shared_key_value_factory(keys, materialized.rows(Some(topic.value_serde())), true);
         let materialized = materialized.logging(false).caching(false);
-        let AddedTable { up, store, keys, .. } =
-            self.add_table(topic, consumed, materialized, Some(shared));
+        let AddedTable { up, store, keys, .. } = self.add_table(topic, consumed, materialized, Some(shared));
         let name = store.clone();
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
             Ok(Box::new(GlobalGetter(builder.global_store(node, &name)?)))

@@ -62,10 +62,14 @@ impl Writer<'_> {
         match &node.kind {
             GraphKind::Root => Ok(None),
             GraphKind::StateStore(store) => self.store(store).map(|_| None),
-            GraphKind::Source { topics, reset, parts } => {
+            GraphKind::Source { topics, pattern, reset, parts } => {
                 let factory = self.source_factory(node, parts);
                 let topics = external_topics(topics);
-                self.topology.add_source_node(node.name.clone(), topics, *reset, factory).map(Some)
+                let written = self.topology.add_source_node(node.name.clone(), topics, *reset, factory)?;
+                if let Some(pattern) = pattern {
+                    self.topology.set_pattern(written, pattern.clone());
+                }
+                Ok(Some(written))
             }
             GraphKind::TableSource(source) => self.table_source(node, source).map(Some),
             GraphKind::Processor { make, table, stores, connect } => {

@@ -17,6 +17,7 @@ mod versioned;
 // What users write: streams and tables.
 mod branched;
 mod builder;
+mod global_store;
 mod global_table;
 mod grouped;
 mod stream;
@@ -28,6 +29,7 @@ mod stream_try;
 mod table;
 // What users write: node by node.
 mod processor_topology;
+mod topology_stores;
 // From the graph to the arena.
 mod lower;
 mod optimize;

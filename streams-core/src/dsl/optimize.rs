@@ -25,11 +25,13 @@ fn merge_duplicate_sources(graph: &mut Graph) {
     let mut by_topic: HashMap<Arc<str>, GraphId> = HashMap::new();
     for id in graph.node(Graph::ROOT).children.clone() {
         let children = graph.node(id).children.clone();
-        let GraphKind::Source { topics, parts, .. } = &mut graph.node_mut(id).kind else { continue };
+        let GraphKind::Source { topics, pattern, parts, .. } = &mut graph.node_mut(id).kind else { continue };
         if let [part] = parts.as_mut_slice() {
             part.children = children;
         }
-        let topics = topics.clone();
+        let mut topics = topics.clone();
+        // No topic has such a name: a pattern is the same source as the same pattern only.
+        topics.extend(pattern.as_ref().map(|pattern| Arc::from(format!("/{}/", pattern.as_str()))));
         match topics.iter().find_map(|topic| by_topic.get(topic)) {
             Some(main) => merge_source(graph, *main, id),
             None => by_topic.extend(topics.into_iter().map(|topic| (topic, id))),
@@ -41,7 +43,7 @@ fn merge_duplicate_sources(graph: &mut Graph) {
 fn merge_source(graph: &mut Graph, main: GraphId, other: GraphId) {
     let (
         GraphKind::Source { topics, reset, .. },
-        GraphKind::Source { topics: topics2, reset: reset2, parts },
+        GraphKind::Source { topics: topics2, reset: reset2, parts, .. },
     ) = (&graph.node(main).kind, &graph.node(other).kind)
     else {
         return;

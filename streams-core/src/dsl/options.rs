@@ -59,6 +59,11 @@ impl<K, V> Consumed<K, V> {
         self
     }
 
+    /// A group without committed offsets starts at the first record that is at most `age` old.
+    pub fn by_duration(self, age: std::time::Duration) -> Self {
+        self.reset(OffsetReset::ByDuration(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// A group without committed offsets starts at the end of the topic.
     pub fn latest(self) -> Self {
         self.reset(OffsetReset::Latest)

@@ -105,6 +105,44 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         self.task.punctuations.schedule(slot, interval.as_millis() as i64, kind, now)
     }
 
+    /// Calls [`Processor::punctuate`] at `start` (ms since the epoch) and every `interval` after it: at these times only,
+    /// whenever the task started. A `start` that is past moves to the next of them. Kafka Streams' anchored punctuation.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use streams_core::{error::BoxError, processor::*, record::Record};
+    /// struct OnTheHour;
+    ///
+    /// impl Processor<String, i64, String, i64> for OnTheHour {
+    ///     fn init(&mut self, context: &mut ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+    ///         context.schedule_at(0, Duration::from_secs(3600), PunctuationType::WallClockTime)?;
+    ///         Ok(())
+    ///     }
+    /// #   fn process(&mut self, _: &mut ProcessorContext<'_, String, i64>, _: Record<String, i64>) -> Result<(), BoxError> {
+    /// #       Ok(())
+    /// #   }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// `start` is negative.
+    pub fn schedule_at(
+        &mut self,
+        start: Timestamp,
+        interval: Duration,
+        kind: PunctuationType,
+    ) -> Result<Punctuation, BoxError> {
+        if start < 0 {
+            return Err(format!("a schedule cannot start at {start}, before the epoch").into());
+        }
+        let now = match kind {
+            PunctuationType::StreamTime => self.task.stream_time,
+            PunctuationType::WallClockTime => self.task.wall_time,
+        };
+        let slot = self.task.node_slot;
+        Ok(self.task.punctuations.schedule_at(slot, start, interval.as_millis() as i64, kind, now))
+    }
+
     /// Stops a schedule.
     pub fn cancel(&mut self, punctuation: Punctuation) {
         self.task.punctuations.cancel(punctuation);
@@ -170,7 +208,9 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
             return Err(format!("there is no global store `{name}`; add it with `add_global_store`").into());
         };
         let typed = global.typed().map(GlobalStoreRef);
-        typed.ok_or_else(|| format!("global store `{name}` has other types; use the same `Store` constant").into())
+        typed.ok_or_else(|| {
+            format!("global store `{name}` has other types; use the same `Store` constant").into()
+        })
     }
 
     /// Where the record in work came from: topic (none in a punctuation), partition and offset.

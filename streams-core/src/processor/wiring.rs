@@ -8,7 +8,7 @@ use std::sync::Arc;
 use streams_state::store::StateStore;
 use streams_state::types::Timestamp;
 
-use super::{BoxPush, GlobalStore, SharedStore, Punctuation, Push, TaskContext};
+use super::{BoxPush, GlobalStore, Punctuation, Push, SharedStore, TaskContext};
 use crate::error::NodeResult;
 use crate::record::{RawRecord, Record};
 
@@ -187,7 +187,9 @@ impl TaskBuilder<'_> {
     /// The global store `name` of type `S`, for `node` to read.
     pub(crate) fn global_store<S: 'static>(&self, node: &str, name: &str) -> NodeResult<SharedStore<S>> {
         let Some(store) = self.context.globals.iter().find(|store| &**store.name() == name) else {
-            return Err(self.context.wiring_error(&format!("node `{node}`: there is no global store `{name}`")));
+            return Err(self
+                .context
+                .wiring_error(&format!("node `{node}`: there is no global store `{name}`")));
         };
         store.typed().ok_or_else(|| {
             self.context.wiring_error(&format!(

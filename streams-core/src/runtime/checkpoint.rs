@@ -27,7 +27,8 @@ pub(crate) fn read(directory: &Path) -> BTreeMap<TopicPartition, i64> {
 
 fn entry(line: &str) -> Option<(TopicPartition, i64)> {
     let mut words = line.split(' ');
-    let (topic, partition, offset) = (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let (topic, partition, offset) =
+        (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     Some((TopicPartition::new(topic, partition), offset))
 }
 

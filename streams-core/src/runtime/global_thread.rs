@@ -103,10 +103,12 @@ impl GlobalThread {
         self.positions = inputs.iter().map(|input| known.get(input).copied().unwrap_or(0)).collect();
         let topics: Vec<(Arc<str>, Arc<str>)> = self.shared.global_topics();
         for (store, topic) in topics {
-            let mine: Vec<usize> =
-                (0..inputs.len()).filter(|index| inputs.get(*index).is_some_and(|tp| tp.topic == topic)).collect();
+            let mine: Vec<usize> = (0..inputs.len())
+                .filter(|index| inputs.get(*index).is_some_and(|tp| tp.topic == topic))
+                .collect();
             let at = |offsets: &[i64], index: &usize| offsets.get(*index).copied().unwrap_or(0);
-            let known_all = mine.iter().all(|index| inputs.get(*index).is_some_and(|tp| known.contains_key(tp)));
+            let known_all =
+                mine.iter().all(|index| inputs.get(*index).is_some_and(|tp| known.contains_key(tp)));
             let sum: i64 = mine.iter().map(|index| at(&self.positions, index)).sum();
             let there = mine.iter().all(|index| {
                 let position = at(&self.positions, index);
@@ -159,6 +161,12 @@ impl GlobalThread {
         self.ready
     }
 
+    /// Records read before the stores were full.
+    #[cfg(all(test, feature = "rocksdb"))]
+    pub(crate) fn restored(&self) -> u64 {
+        self.metrics.restored.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     fn at_the_ends(&self) -> bool {
         self.positions.iter().zip(&self.ends).all(|(position, end)| position >= end)
     }
@@ -181,9 +189,9 @@ impl GlobalThread {
         };
         self.idle = records == 0;
         self.process(now)?;
+        self.publish(records);
         self.ready |= self.at_the_ends();
         self.flush_if_due()?;
-        self.publish(records);
         Ok(())
     }
 
@@ -270,9 +278,9 @@ impl GlobalThread {
 
     /// Rows to the engines, then the checkpoint.
     fn flush(&mut self) -> Result<(), StreamsError> {
-        let flushed = self.task.turn(|_, stores| {
-            stores.iter().try_for_each(|(_, store)| store.state.borrow_mut().flush())
-        });
+        let flushed = self
+            .task
+            .turn(|_, stores| stores.iter().try_for_each(|(_, store)| store.state.borrow_mut().flush()));
         flushed.unwrap_or(Ok(()))?;
         if self.checkpointed == self.positions {
             return Ok(());

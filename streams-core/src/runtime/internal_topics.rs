@@ -2,6 +2,7 @@
 //! exist. Nothing that exists is ever altered.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::types::TopicPartition;
@@ -39,6 +40,21 @@ pub(crate) fn prepare(
     )?;
     ensure(admin, &plan, config)?;
     Ok(plan)
+}
+
+/// The topology with the topics that its patterns match now.
+pub(crate) fn resolve(
+    admin: &mut dyn Admin,
+    topology: Arc<Topology>,
+    config: &StreamsConfig,
+) -> Result<Arc<Topology>, StreamsError> {
+    if !topology.has_patterns() {
+        return Ok(topology);
+    }
+    let existing = admin
+        .list_topics(ADMIN_TIMEOUT)
+        .map_err(|error| StreamsError::client("looking for topics that match a pattern", error))?;
+    Ok(Arc::new(topology.resolve_patterns(&config.application_id, &existing)?))
 }
 
 /// All partitions of the topics of global stores.

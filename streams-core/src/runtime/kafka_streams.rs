@@ -85,7 +85,12 @@ impl KafkaStreams {
     ) -> Result<Self, StreamsError> {
         topology.validate()?;
         let instance = Instance {
-            status: Mutex::new(Status { state: State::Created, threads: Vec::new(), error: None, global_ready: true }),
+            status: Mutex::new(Status {
+                state: State::Created,
+                threads: Vec::new(),
+                error: None,
+                global_ready: true,
+            }),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
             metrics: InstanceMetrics::default(),
@@ -148,7 +153,11 @@ impl KafkaStreams {
         )?);
         let global = !shared.global_stores.is_empty();
         // With nothing but global stores there is nothing that a stream thread could do, as in Kafka Streams.
-        let count = if shared.subscription().is_empty() && global { 0 } else { self.config.num_stream_threads.max(1) };
+        let count = if shared.subscription().is_empty() && global {
+            0
+        } else {
+            self.config.num_stream_threads.max(1)
+        };
         {
             let mut status = lock(&self.instance.status);
             status.threads = vec![ThreadState::PartitionsRevoked; count + usize::from(global)];

@@ -59,6 +59,7 @@ impl Shared {
         let at = supplier.describe();
         let mut admin =
             supplier.admin().map_err(|error| StreamsError::client(format!("connecting to {at}"), error))?;
+        let topology = internal_topics::resolve(&mut *admin, topology, &config)?;
         let plan = internal_topics::prepare(&mut *admin, &topology, &config, &at)?;
         let global_inputs = internal_topics::global_inputs(&mut *admin, &plan, &at)?;
         let budget = config.memory_max_bytes / 2 / (plan.tasks.len() as u64 + 1);
@@ -170,11 +171,11 @@ impl Shared {
     pub(crate) fn reset_policy(&self, topic: &str) -> OffsetReset {
         let by_source = self.topology.offset_reset(&self.config.application_id, topic);
         by_source.unwrap_or_else(|| {
-            match self.config.consumer_properties().get("auto.offset.reset").map(String::as_str) {
-                Some("latest") => OffsetReset::Latest,
-                Some("none") => OffsetReset::None,
-                Some(_) | None => OffsetReset::Earliest,
-            }
+            let configured = self.config.consumer_properties();
+            configured
+                .get("auto.offset.reset")
+                .and_then(|text| OffsetReset::parse(text))
+                .unwrap_or(OffsetReset::Earliest)
         })
     }
 

@@ -229,9 +229,9 @@ impl Crank {
             driven.task.flush()?;
         }
         if let Some(global) = &mut self.global {
-            let flushed = global.task.turn(|_, stores| {
-                stores.iter().try_for_each(|(_, store)| store.state.borrow_mut().flush())
-            });
+            let flushed = global
+                .task
+                .turn(|_, stores| stores.iter().try_for_each(|(_, store)| store.state.borrow_mut().flush()));
             flushed.unwrap_or(Ok(())).map_err(|error| wiring(error.to_string()))?;
         }
         Ok(())

@@ -6,6 +6,7 @@ mod describe;
 mod error;
 mod internal_topic;
 mod java_order;
+mod pattern;
 mod plan;
 mod spec;
 mod subtopology;
@@ -20,6 +21,7 @@ pub use internal_topic::{
     repartition_topic_config,
 };
 pub(crate) use java_order::HashOrder;
+pub use pattern::SourcePattern;
 pub use plan::{TopicCounts, TopicPlan};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,

@@ -58,6 +58,7 @@ impl Topology {
             self.check_node(NodeId(index), node, &mut faults);
         }
         self.check_source_topics(&mut faults);
+        self.check_patterns(&mut faults);
         self.check_stores(&mut faults);
         self.check_repartition_topics(&mut faults);
         if faults.is_empty() { Ok(()) } else { Err(TopologyError { faults }) }
@@ -81,7 +82,7 @@ impl Topology {
             }
         }
         match &node.kind {
-            NodeKind::Source { topics, .. } if topics.is_empty() => {
+            NodeKind::Source { topics, pattern: None, .. } if topics.is_empty() => {
                 faults.push(format!("source `{name}` has no topic; name at least one"));
             }
             NodeKind::Source { topics, .. } => {

@@ -133,4 +133,3 @@ fn user_code_that_fails_stops_the_thread_and_nothing_of_it_is_committed() {
     assert!(error.contains("lines-0@5") && error.contains("no such word"), "{error}");
     assert_eq!(numbers(&world), [0_i64; 0]);
 }
-

@@ -3,5 +3,7 @@
 
 mod bad_input;
 mod exactly_once;
+mod global;
 mod rebalance;
+mod sources;
 mod world;
