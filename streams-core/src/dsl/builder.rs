@@ -18,7 +18,7 @@ use super::stream_output::table_source;
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, source};
 use super::{lower, optimize};
-use crate::operators::{GlobalGetter, Nullable, TimestampExtractor};
+use crate::operators::{GlobalGetter, Nullable, Timestamps};
 use crate::processor::TaskBuilder;
 use crate::topic::Topic;
 use crate::topology::{StoreFactory, Topology, TopologyError};
@@ -367,14 +367,18 @@ struct AddedTable<K> {
 
 /// An extractor over rows that may be deleted: a deletion keeps Kafka's timestamp.
 fn extractor_of_rows<K: Clone + 'static, V: Clone + 'static>(
-    extractor: TimestampExtractor<K, V>,
-) -> TimestampExtractor<K, Option<V>> {
-    Arc::new(move |record, partition_time| match &record.value {
+    extractor: Timestamps<K, V>,
+) -> Timestamps<K, Option<V>> {
+    let extractor = match extractor {
+        Timestamps::Policy(policy) => return Timestamps::Policy(policy),
+        Timestamps::Own(extractor) => extractor,
+    };
+    Timestamps::Own(Arc::new(move |record, partition_time| match &record.value {
         None => record.timestamp,
         Some(value) => {
             let (key, value) = (record.key.clone(), value.clone());
             let (timestamp, headers) = (record.timestamp, record.headers.clone());
             extractor(&crate::record::Record { key, value, timestamp, headers }, partition_time)
         }
-    })
+    }))
 }

@@ -8,7 +8,8 @@ use streams_state::serdes::{Auto, Serde, SerdeRef};
 use streams_state::types::Timestamp;
 
 use super::Data;
-use crate::operators::{PartitionChoice, Partitioner, TimestampExtractor};
+use crate::config::TimestampPolicy;
+use crate::operators::{PartitionChoice, Partitioner, Timestamps};
 use crate::record::Record;
 use crate::topic::Store;
 use crate::topology::OffsetReset;
@@ -21,7 +22,7 @@ use crate::topology::OffsetReset;
 /// ```
 pub struct Consumed<K, V> {
     pub(crate) name: Option<String>,
-    pub(crate) extractor: Option<TimestampExtractor<K, V>>,
+    pub(crate) extractor: Option<Timestamps<K, V>>,
     pub(crate) reset: Option<OffsetReset>,
 }
 
@@ -49,7 +50,13 @@ impl<K, V> Consumed<K, V> {
         mut self,
         extractor: impl Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        self.extractor = Some(Arc::new(extractor));
+        self.extractor = Some(Timestamps::Own(Arc::new(extractor)));
+        self
+    }
+
+    /// Finds event times as one of Kafka Streams' extractors does, whatever `default.timestamp.extractor` says.
+    pub fn timestamp_policy(mut self, policy: TimestampPolicy) -> Self {
+        self.extractor = Some(Timestamps::Policy(policy));
         self
     }
 

@@ -13,9 +13,7 @@ use streams_state::types::RecordContext;
 
 use super::options::{Consumed, Produced};
 use super::{Data, StoreBuilder};
-use crate::operators::{
-    Destination, Partitioner, Sink, Source, TimestampExtractor, TopicExtractor, make_processor,
-};
+use crate::operators::{Destination, Partitioner, Sink, Source, Timestamps, TopicExtractor, make_processor};
 use crate::processor::{Child, ErasedPush, Outputs, Processor, ProcessorSupplier, connected_stores};
 use crate::topic::Topic;
 use crate::topology::{
@@ -379,7 +377,7 @@ pub(super) fn source_factory<K: Clone + 'static, V: Clone + 'static>(
     name: Arc<str>,
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
-    extractor: Option<TimestampExtractor<K, V>>,
+    extractor: Option<Timestamps<K, V>>,
 ) -> SourceFactory {
     Arc::new(move |_, children| {
         let outputs = Outputs::new(children, Some(Outputs::<K, V>::copy_of))?;

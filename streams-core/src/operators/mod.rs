@@ -55,7 +55,7 @@ pub(crate) use process::make_processor;
 pub(crate) use select_key::SelectKey;
 pub(crate) use sink::{Destination, Sink, TopicExtractor};
 pub use source::TimestampExtractor;
-pub(crate) use source::{CompositeSource, Source};
+pub(crate) use source::{CompositeSource, Source, Timestamps};
 pub(crate) use stream_table_join::{OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
 pub(crate) use table_filter::{FilterGetter, TableFilter};
 pub(crate) use table_map_values::{MapValuesGetter, TableMapValues};

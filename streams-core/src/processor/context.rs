@@ -7,6 +7,7 @@ use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
 
 use super::{GlobalStore, Outbox, Punctuations};
+use crate::config::TimestampPolicy;
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
 
@@ -54,6 +55,8 @@ pub struct TaskContext {
     pub dropped: u64,
     /// A processor asked for a commit.
     pub commit_requested: bool,
+    /// `default.timestamp.extractor`: for sources that have none of their own.
+    pub timestamp_policy: TimestampPolicy,
     /// Global stores, to read.
     pub globals: Vec<GlobalStore>,
     /// This task feeds the global stores: the partition of each of its sources; empty for all other tasks.
@@ -87,6 +90,7 @@ impl TaskContext {
             node_slot: 0,
             dropped: 0,
             commit_requested: false,
+            timestamp_policy: TimestampPolicy::default(),
             globals: Vec::new(),
             global_partitions: Vec::new(),
             partition_counts,

@@ -193,7 +193,9 @@ impl Shared {
     /// Opens a task over its directory. The caller holds the lock of the task.
     pub(crate) fn open_task(&self, id: TaskId) -> Result<StreamTask, Box<TaskError>> {
         let nodes = self.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
-        StreamTask::new(self.task_options(id, nodes))
+        let mut task = StreamTask::new(self.task_options(id, nodes))?;
+        task.set_timestamp_policy(self.config.default_timestamp_extractor);
+        Ok(task)
     }
 
     /// What a task over `nodes` is made with.

@@ -19,6 +19,7 @@ use super::{
     StateManager, TaskOptions,
 };
 use crate::client::CommittedOffset;
+use crate::config::TimestampPolicy;
 use crate::error::NodeResult;
 use crate::processor::{Outbox, PunctuationType, TaskContext};
 use crate::record::RawRecord;
@@ -165,6 +166,11 @@ impl StreamTask {
     /// Whether the task may process now (`max.task.idle.ms`). See [`PartitionGroup::ready`].
     pub fn ready(&mut self, now: Timestamp, lag: &mut dyn FnMut(u32) -> Option<i64>) -> bool {
         self.group.ready(now, self.max_task_idle, lag)
+    }
+
+    /// `default.timestamp.extractor`. Set before the first record.
+    pub fn set_timestamp_policy(&mut self, policy: TimestampPolicy) {
+        self.context.timestamp_policy = policy;
     }
 
     /// Wall clock for the records that follow. The task never asks for it itself.

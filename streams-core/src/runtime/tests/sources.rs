@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
+use crate::config::TimestampPolicy;
 use crate::dsl::{Consumed, StreamsBuilder};
 use crate::topic::Topic;
 use crate::topology::{OffsetReset, Topology};
@@ -87,4 +88,34 @@ fn a_pattern_reads_the_topics_that_match_and_no_internal_ones() {
     let mut found = values(&world);
     found.sort();
     assert_eq!(found, ["in-1", "in-2"]);
+}
+
+/// The time that each record got, by the policy of the source or else of the application.
+fn times(
+    own: Option<TimestampPolicy>,
+    default: TimestampPolicy,
+) -> Result<Vec<i64>, crate::runtime::StreamsError> {
+    let world = World::new(1);
+    for timestamp in [5, -1, 7] {
+        line(&world, "lines", "text", timestamp);
+    }
+    let consumed = own.into_iter().fold(Consumed::new(), Consumed::timestamp_policy);
+    let mut config = world.config("i1");
+    config.default_timestamp_extractor = default;
+    let mut one = world.instance_of(copy(consumed), config)?;
+    for _ in 0..50 {
+        world.turn(&mut [&mut one])?;
+    }
+    let records = world.kafka.read_all("counts", true).unwrap();
+    Ok(records.into_iter().map(|record| record.timestamp).collect())
+}
+
+#[test]
+fn records_without_a_time_are_treated_by_policy() {
+    use TimestampPolicy::{FailOnInvalid, LogAndSkipOnInvalid, UsePartitionTimeOnInvalid, WallClock};
+    assert_eq!(times(None, LogAndSkipOnInvalid).unwrap(), [5, 7]);
+    assert_eq!(times(Some(UsePartitionTimeOnInvalid), FailOnInvalid).unwrap(), [5, 5, 7]);
+    assert!(times(Some(WallClock), FailOnInvalid).unwrap().iter().all(|time| *time >= 1_000_000));
+    let error = times(None, FailOnInvalid).unwrap_err().to_string();
+    assert!(error.contains("lines-0@1") && error.contains("negative timestamp -1"), "{error}");
 }
