@@ -10,7 +10,7 @@ EXAMPLES := cargo run --release -p streams-examples
 LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-orders demo-lean test lint bench oracle workload compare
+.PHONY: help setup demo demo-orders demo-lean test lint bench oracle golden workload compare
 
 help: ## list of commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ bench: ## criterion: record path, stores, serdes
 
 oracle: ## compare with recorded Kafka Streams cases: make -s oracle CASES=DIR ARGS="--filter ID"
 	@cargo test --quiet --release --test oracle -- $(ARGS) '$(abspath $(or $(CASES),tests/data/oracle))'
+
+golden: ## compare bytes, names and tables with Kafka Streams: make -s golden VECTORS=DIR ARGS="--only keys"
+	@cargo test --quiet --release --test golden -- $(ARGS) $(if $(VECTORS),'$(abspath $(VECTORS))')
 
 workload: ## build the workload program in release mode; the last line is its path
 	@cargo build --release -p streams-examples --bin workload

@@ -51,7 +51,7 @@ pub mod prelude {
     pub use streams_core::config::{ProcessingGuarantee, StreamsConfig};
     pub use streams_core::dsl::{
         BranchedKStream, Consumed, Grouped, Joined, KGroupedStream, KStream, KTable, Materialized, Produced,
-        Repartitioned, StoreBuilder, Stores, StreamsBuilder,
+        Repartitioned, StoreBuilder, Stores, StreamsBuilder, TableJoined,
     };
     pub use streams_core::handler::{DeadLetterQueue, LogAndContinue, LogAndFail};
     pub use streams_core::processor::{Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};

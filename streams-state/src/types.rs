@@ -114,6 +114,15 @@ impl fmt::Debug for Headers {
     }
 }
 
+/// A row of a header-aware store: the value, and the headers of the record that made it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ValueAndHeaders<V> {
+    /// The value.
+    pub value: V,
+    /// Headers of the record.
+    pub headers: Headers,
+}
+
 /// A table's update: the value before and after. `None` says missing, never an empty value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change<V> {

@@ -10,7 +10,42 @@ use super::golden::{APPLICATION, Unsupported, entries, strings, topic_defaults, 
 use super::{dsl_steps, processor_steps};
 
 /// At least so many programs can be expressed; raise it with the operators.
-const SUPPORTED: usize = 136;
+const SUPPORTED: usize = 183;
+
+/// What became of one program.
+pub(crate) enum Outcome {
+    /// Built, and all that was recorded is equal.
+    Equal,
+    /// Refused, as by Kafka Streams.
+    Refused,
+    /// Needs this, which the library does not have.
+    Unsupported(String),
+    /// Differs so.
+    Different(String),
+}
+
+/// How many programs of this repository's catalogue may need what the library does not have.
+pub(crate) fn unsupported_allowed(programs: usize) -> usize {
+    programs.saturating_sub(SUPPORTED)
+}
+
+/// Builds one recorded program and compares.
+pub(crate) fn compare(golden: &Value) -> Outcome {
+    let built = match golden["api"].as_str() {
+        Some("processor") => processor_steps::build(golden),
+        _ => dsl_steps::build(golden),
+    };
+    match (built, golden["error_message"].as_str()) {
+        (Err(Unsupported(what)), _) => Outcome::Unsupported(what),
+        (Ok(Err(_)), Some(_)) => Outcome::Refused,
+        (Ok(Ok(_)), Some(message)) => Outcome::Different(format!("built, but Kafka Streams says: {message}")),
+        (Ok(Err(error)), None) => Outcome::Different(error.to_string()),
+        (Ok(Ok(topology)), None) => match differences(golden, &topology) {
+            differences if differences.is_empty() => Outcome::Equal,
+            differences => Outcome::Different(differences.join("\n")),
+        },
+    }
+}
 
 #[test]
 fn every_program_gives_the_topology_of_kafka_streams() {
@@ -18,22 +53,11 @@ fn every_program_gives_the_topology_of_kafka_streams() {
     let (mut equal, mut refused, mut different) = (0, 0, Vec::new());
     let all = topologies();
     for golden in &all {
-        let name = golden["name"].as_str().unwrap();
-        let built = match golden["api"].as_str() {
-            Some("processor") => processor_steps::build(golden),
-            _ => dsl_steps::build(golden),
-        };
-        match (built, golden["error_message"].as_str()) {
-            (Err(Unsupported(what)), _) => *unsupported.entry(what).or_default() += 1,
-            (Ok(Err(_)), Some(_)) => refused += 1,
-            (Ok(Ok(_)), Some(message)) => {
-                different.push(format!("{name}: built, but Kafka Streams says: {message}"));
-            }
-            (Ok(Err(error)), None) => different.push(format!("{name}: {error}")),
-            (Ok(Ok(topology)), None) => match differences(golden, &topology) {
-                differences if differences.is_empty() => equal += 1,
-                differences => different.push(format!("{name}: {}", differences.join("\n"))),
-            },
+        match compare(golden) {
+            Outcome::Equal => equal += 1,
+            Outcome::Refused => refused += 1,
+            Outcome::Unsupported(what) => *unsupported.entry(what).or_default() += 1,
+            Outcome::Different(how) => different.push(format!("{}: {how}", golden["name"])),
         }
     }
     let skipped: usize = unsupported.values().sum();
@@ -42,7 +66,8 @@ fn every_program_gives_the_topology_of_kafka_streams() {
         all.len()
     );
     assert!(different.is_empty(), "{} differ:\n{}", different.len(), different.join("\n\n"));
-    assert!(equal + refused >= SUPPORTED, "only {equal} + {refused} of {} are supported", all.len());
+    let allowed = unsupported_allowed(all.len());
+    assert!(skipped <= allowed, "only {equal} + {refused} of {} are supported", all.len());
 }
 
 /// What differs between a topology and the recorded one.

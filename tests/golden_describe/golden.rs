@@ -1,6 +1,7 @@
 //! Reads the recorded topologies.
 
 use std::io::Read;
+use std::time::Duration;
 
 use serde_json::Value;
 use streams_core::topology::TopicDefaults;
@@ -76,6 +77,12 @@ impl<'a> Step<'a> {
         !self.0[field].is_null()
     }
 
+    /// Milliseconds that must be there.
+    pub(crate) fn millis(self, field: &str) -> Duration {
+        let millis = self.0[field].as_u64();
+        Duration::from_millis(millis.unwrap_or_else(|| panic!("`{field}` is no number in {}", self.0)))
+    }
+
     /// Texts by name.
     pub(crate) fn entries(self, field: &str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         self.0[field]
@@ -111,6 +118,7 @@ pub(crate) fn store_builder(step: Step<'_>) -> Result<streams_core::dsl::StoreBu
         "kv_rocks" => Stores::key_value(&store),
         "kv_ts" => Stores::timestamped_key_value(&store),
         "kv_mem" => Stores::key_value(&store).in_memory(),
+        "versioned" => Stores::versioned(&store, step.millis("wret")),
         other => return Err(Unsupported(format!("store {other}"))),
     };
     if step.text("logging") == Some("off") {

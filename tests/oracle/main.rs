@@ -14,6 +14,8 @@ mod base64;
 mod compare;
 // Processors of the cases.
 mod processors;
+// Transformers of the cases.
+mod transformers;
 // A case's steps as calls of our DSL.
 mod topology;
 // A case, from build to the last input item.

@@ -251,7 +251,7 @@ impl StreamsBuilder {
         let materialized = materialized.logging(false).caching(false);
         let AddedTable { up, store, keys, .. } = self.add_table(topic, consumed, materialized, Some(shared));
         let name = store.clone();
-        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(GlobalGetter(builder.global_store(node, &name)?)))
         });
         GlobalKTable { up, keys, getter, store }

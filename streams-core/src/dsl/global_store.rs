@@ -20,8 +20,8 @@ use crate::topic::Topic;
 use crate::topology::SourcePattern;
 
 impl StreamsBuilder {
-    /// A stream of all topics whose whole names match the regular expression `pattern`, those to come included: a topic that is
-    /// created later joins when the application looks at the topics again (`metadata.max.age.ms`).
+    /// A stream of all topics whose whole names match the regular expression `pattern` when the application starts. A topic that
+    /// is created later joins at the next start.
     ///
     /// Key, value, time, null: as [`stream`](Self::stream), with the default serdes. No order between topics is kept.
     ///

@@ -12,7 +12,7 @@ use super::stores::GraphStore;
 use crate::error::NodeResult;
 use crate::processor::{Child, CopyRecord, ErasedPush, Outputs, SourceNode, TaskBuilder};
 use crate::record::Record;
-use crate::topology::{OffsetReset, SinkTopic, SourcePattern};
+use crate::topology::{OffsetReset, SinkTopic, SourcePattern, StoreKind};
 
 /// The graph that all streams and tables of a builder share.
 pub(crate) type GraphRef = Rc<RefCell<Graph>>;
@@ -92,7 +92,8 @@ pub(crate) struct SourcePart {
 /// The factories of a repartition.
 #[derive(Clone)]
 pub(crate) struct RepartitionMakers {
-    pub(crate) filter: MakeProcessor,
+    /// None for the changes of a table: their keys are never null.
+    pub(crate) filter: Option<MakeProcessor>,
     pub(crate) sink: MakeSink,
     pub(crate) source: MakeSource,
     /// Types of key and value.
@@ -123,6 +124,25 @@ pub(crate) struct TableSourceNode {
     pub(crate) reuse_topic: bool,
 }
 
+/// One side of a join of two tables.
+#[derive(Clone)]
+pub(crate) struct TableJoinSide {
+    /// The table whose updates come in.
+    pub(crate) parent: GraphId,
+    pub(crate) name: Arc<str>,
+    pub(crate) make: MakeProcessor,
+    /// Stores in which the rows of the other side are.
+    pub(crate) connect: Vec<Arc<str>>,
+}
+
+/// A join of two tables: a node for each side, and one where they meet.
+#[derive(Clone)]
+pub(crate) struct TableJoinNode {
+    pub(crate) sides: [TableJoinSide; 2],
+    pub(crate) merge: MakeProcessor,
+    pub(crate) table: TableId,
+}
+
 /// What a graph node is.
 #[derive(Clone)]
 pub(crate) enum GraphKind {
@@ -136,6 +156,8 @@ pub(crate) enum GraphKind {
         reset: Option<OffsetReset>,
         parts: Vec<SourcePart>,
     },
+    /// Reads an internal topic that another sub-topology writes, without a filter for null keys: foreign-key joins.
+    InternalSource { topic: Arc<str>, make: MakeSource },
     /// A table of a topic.
     TableSource(TableSourceNode),
     /// Any operator.
@@ -148,6 +170,8 @@ pub(crate) enum GraphKind {
         /// Names of other stores that it uses.
         connect: Vec<Arc<str>>,
     },
+    /// A join of two tables.
+    TableJoin(Box<TableJoinNode>),
     /// A repartition.
     Repartition(Repartition),
     /// Writes a topic.
@@ -211,6 +235,8 @@ pub(crate) enum TableKind {
     Aggregate,
     /// Derived from another table; in a store of its own only if the user named one.
     Derived { parent: TableId },
+    /// A join of two tables; in a store of its own only if the user asked for one.
+    Join { this: TableId, other: TableId },
 }
 
 /// What the graph knows about a table.
@@ -220,6 +246,8 @@ pub(crate) struct Table {
     pub(crate) store: Option<GraphStore>,
     pub(crate) materialized: bool,
     pub(crate) send_old: bool,
+    /// Stores that are read, besides those of the tables above, to make a row.
+    pub(crate) reads: Vec<Arc<str>>,
 }
 
 /// The logical graph.
@@ -357,7 +385,7 @@ impl Graph {
         store: Option<GraphStore>,
         materialized: bool,
     ) -> TableId {
-        self.tables.push(Table { kind, store, materialized, send_old: false });
+        self.tables.push(Table { kind, store, materialized, send_old: false, reads: Vec::new() });
         TableId(self.tables.len() - 1)
     }
 
@@ -365,8 +393,17 @@ impl Graph {
     pub(crate) fn table_stores(&mut self, table: TableId) -> Vec<Arc<str>> {
         let state = self.table_mut(table);
         match state.kind {
-            TableKind::Derived { parent } if !state.materialized => return self.table_stores(parent),
-            TableKind::Source | TableKind::Aggregate | TableKind::Derived { .. } => state.materialized = true,
+            TableKind::Derived { parent } if !state.materialized => {
+                let reads = state.reads.clone();
+                return merged(self.table_stores(parent), reads);
+            }
+            TableKind::Join { this, other } if !state.materialized => {
+                let stores = self.table_stores(this);
+                return merged(stores, self.table_stores(other));
+            }
+            TableKind::Source | TableKind::Aggregate | TableKind::Derived { .. } | TableKind::Join { .. } => {
+                state.materialized = true
+            }
         }
         self.table(table).store.iter().map(|store| store.spec.name.clone()).collect()
     }
@@ -383,11 +420,22 @@ impl Graph {
             TableKind::Aggregate => true,
             TableKind::Derived { .. } if state.materialized => true,
             TableKind::Derived { parent } => self.send_old_values(parent, force),
+            TableKind::Join { this, other } => {
+                self.send_old_values(this, true);
+                self.send_old_values(other, true);
+                true
+            }
         };
         let state = self.table_mut(table);
         state.send_old = granted;
         state.materialized |= granted && matches!(state.kind, TableKind::Source);
         granted
+    }
+
+    /// The kind of the table store `name`.
+    pub(crate) fn table_store_kind(&self, name: &str) -> Option<StoreKind> {
+        let mut stores = self.tables.iter().filter_map(|table| table.store.as_ref());
+        stores.find(|store| &*store.spec.name == name).map(|store| store.spec.kind)
     }
 
     /// Whether what comes out of `node` is a versioned table: because its store is, or because all tables above are.
@@ -404,4 +452,14 @@ impl Graph {
         self.copartition.push(sources.clone());
         sources.into()
     }
+}
+
+/// Names of both lists, each once.
+fn merged(mut names: Vec<Arc<str>>, more: Vec<Arc<str>>) -> Vec<Arc<str>> {
+    for name in more {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }

@@ -23,11 +23,11 @@ use crate::topic::Store;
 /// All aggregations drop records with a null key or a null value, counted. The timestamp of a row is the
 /// largest of its records'. With caching (the default) a key's changes are forwarded once per commit.
 pub struct KGroupedStream<K, V> {
-    up: Upstream,
-    keys: SerdeRef<K>,
-    values: SerdeRef<V>,
+    pub(super) up: Upstream,
+    pub(super) keys: SerdeRef<K>,
+    pub(super) values: SerdeRef<V>,
     /// Name of the grouping, which names its repartition topic.
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> Clone for KGroupedStream<K, V> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::graph::{
     Graph, GraphId, GraphKind, GraphNode, MakeProcessor, MakeSource, Plan, Repartition, SourcePart, TableId,
-    TableKind, TableSourceNode,
+    TableJoinNode, TableKind, TableSourceNode,
 };
 use super::optimize::keeps_null_keys;
 use super::options::TopologyConfig;
@@ -71,6 +71,12 @@ impl Writer<'_> {
                 }
                 Ok(Some(written))
             }
+            GraphKind::InternalSource { topic, make } => {
+                self.topology.add_repartition_topic(InternalTopic { name: topic.clone(), partitions: None });
+                let topics = vec![SourceTopic { name: topic.clone(), internal: true }];
+                let factory = source_factory(make, self.plan(node, None));
+                self.topology.add_source_node(node.name.clone(), topics, None, factory).map(Some)
+            }
             GraphKind::TableSource(source) => self.table_source(node, source).map(Some),
             GraphKind::Processor { make, table, stores, connect } => {
                 let factory = processor_factory(make, self.plan(node, *table));
@@ -84,6 +90,7 @@ impl Writer<'_> {
                 self.connect_by_name(node, written, connect)?;
                 Ok(Some(written))
             }
+            GraphKind::TableJoin(join) => self.table_join(node, join).map(Some),
             GraphKind::Repartition(repartition) => {
                 self.repartition(id, node, &parents, repartition).map(Some)
             }
@@ -134,11 +141,16 @@ impl Writer<'_> {
     fn first_name(&self, id: GraphId) -> Arc<str> {
         let node = self.graph.node(id);
         match &node.kind {
-            GraphKind::Repartition(repartition) => repartition.names.filter.clone(),
+            GraphKind::Repartition(Repartition { names, makers, .. }) => match makers.filter {
+                Some(_) => names.filter.clone(),
+                None => names.sink.clone(),
+            },
             GraphKind::Root
             | GraphKind::Source { .. }
+            | GraphKind::InternalSource { .. }
             | GraphKind::TableSource(_)
             | GraphKind::Processor { .. }
+            | GraphKind::TableJoin(_)
             | GraphKind::Sink { .. }
             | GraphKind::StateStore(_) => node.name.clone(),
         }
@@ -163,6 +175,26 @@ impl Writer<'_> {
         Ok(written)
     }
 
+    fn table_join(&mut self, node: &GraphNode, join: &TableJoinNode) -> Result<NodeId, TopologyError> {
+        let plan = self.plan(node, Some(join.table));
+        let mut sides = Vec::new();
+        for side in &join.sides {
+            let parent = self.written.get(&side.parent).copied().flatten();
+            let factory = processor_factory(&side.make, Plan { name: side.name.clone(), ..plan.clone() });
+            let parents: Vec<NodeId> = parent.into_iter().collect();
+            sides.push(self.topology.add_processor_node(side.name.clone(), &parents, &[], factory)?);
+        }
+        let factory = processor_factory(&join.merge, plan);
+        let merge = self.topology.add_processor_node(node.name.clone(), &sides, &[], factory)?;
+        if let Some(store) = self.table_store(join.table) {
+            self.connect(merge, &store)?;
+        }
+        for (side, written) in join.sides.iter().zip(sides) {
+            self.connect_by_name(node, written, &side.connect)?;
+        }
+        Ok(merge)
+    }
+
     fn repartition(
         &mut self,
         id: GraphId,
@@ -171,18 +203,27 @@ impl Writer<'_> {
         repartition: &Repartition,
     ) -> Result<NodeId, TopologyError> {
         let Repartition { names, partitions, makers, .. } = repartition;
+        if self.topology.find_node(&names.sink).is_some() {
+            return Err(TopologyError::new(format!(
+                "two repartitions are called `{}`; give their groupings or joins different names with named(..)",
+                names.topic
+            )));
+        }
         self.topology
             .add_repartition_topic(InternalTopic { name: names.topic.clone(), partitions: *partitions });
         let mut plan = self.plan(node, None);
         plan.drop_null_keys = !self.keeps_null_keys.get(id.0).copied().unwrap_or(false);
-        plan.name = names.filter.clone();
-        let factory = processor_factory(&makers.filter, plan.clone());
-        let filter = self.topology.add_processor_node(names.filter.clone(), parents, &[], factory)?;
+        let mut parents = parents.to_vec();
+        if let Some(filter) = &makers.filter {
+            plan.name = names.filter.clone();
+            let factory = processor_factory(filter, plan.clone());
+            parents = vec![self.topology.add_processor_node(names.filter.clone(), &parents, &[], factory)?];
+        }
         plan.name = names.sink.clone();
         let (make, sink_plan) = (makers.sink.clone(), plan.clone());
         let factory: SinkFactory = Arc::new(move |builder| make(builder, &sink_plan));
         let topic = SinkTopic::Static { name: names.topic.clone(), internal: true };
-        self.topology.add_sink_node(names.sink.clone(), &[filter], topic, factory)?;
+        self.topology.add_sink_node(names.sink.clone(), &parents, topic, factory)?;
         plan.name = names.source.clone();
         let topics = vec![SourceTopic { name: names.topic.clone(), internal: true }];
         let factory = source_factory(&makers.source, plan);
@@ -194,7 +235,9 @@ impl Writer<'_> {
         let table = self.graph.table(table);
         match table.kind {
             TableKind::Source | TableKind::Derived { .. } if !table.materialized => None,
-            TableKind::Source | TableKind::Aggregate | TableKind::Derived { .. } => table.store.clone(),
+            TableKind::Source | TableKind::Aggregate | TableKind::Derived { .. } | TableKind::Join { .. } => {
+                table.store.clone()
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod data;
 mod options;
 mod stores;
 // The graph, its names, and how it grows.
+mod grace_buffer;
 mod graph;
 mod materialize;
 mod names;
@@ -17,9 +18,12 @@ mod versioned;
 // What users write: streams and tables.
 mod branched;
 mod builder;
+mod cogrouped;
+mod foreign_key_join;
 mod global_store;
 mod global_table;
 mod grouped;
+mod grouped_table;
 mod stream;
 mod stream_join;
 mod stream_map;
@@ -27,6 +31,9 @@ mod stream_output;
 mod stream_process;
 mod stream_try;
 mod table;
+mod table_derived;
+mod table_join;
+mod table_transform;
 // What users write: node by node.
 mod processor_topology;
 mod topology_stores;
@@ -36,9 +43,12 @@ mod optimize;
 
 pub use branched::BranchedKStream;
 pub use builder::StreamsBuilder;
+pub use cogrouped::CogroupedKStream;
 pub use data::Data;
+pub use foreign_key_join::TableJoined;
 pub use global_table::GlobalKTable;
 pub use grouped::KGroupedStream;
+pub use grouped_table::KGroupedTable;
 pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};
 pub use processor_topology::NodeRef;
 pub use stores::{StoreBuilder, Stores};
@@ -47,4 +57,5 @@ pub use table::KTable;
 
 pub use crate::operators::{
     FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, Partitioner, TimestampExtractor,
+    ValueTransformerContext, ValueTransformerWithKey,
 };

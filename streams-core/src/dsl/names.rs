@@ -28,7 +28,27 @@ pub(crate) const LEFT_JOIN: &str = "KSTREAM-LEFTJOIN-";
 pub(crate) const TABLE_SOURCE: &str = "KTABLE-SOURCE-";
 pub(crate) const TABLE_FILTER: &str = "KTABLE-FILTER-";
 pub(crate) const TABLE_MAP_VALUES: &str = "KTABLE-MAPVALUES-";
+pub(crate) const TABLE_TRANSFORM_VALUES: &str = "KTABLE-TRANSFORMVALUES-";
+pub(crate) const TABLE_SELECT: &str = "KTABLE-SELECT-";
+pub(crate) const TABLE_AGGREGATE: &str = "KTABLE-AGGREGATE-";
+pub(crate) const TABLE_REDUCE: &str = "KTABLE-REDUCE-";
+pub(crate) const TABLE_JOIN_THIS: &str = "KTABLE-JOINTHIS-";
+pub(crate) const TABLE_JOIN_OTHER: &str = "KTABLE-JOINOTHER-";
+pub(crate) const TABLE_MERGE: &str = "KTABLE-MERGE-";
+pub(crate) const COGROUP_AGGREGATE: &str = "COGROUPKSTREAM-AGGREGATE-";
+pub(crate) const COGROUP_MERGE: &str = "COGROUPKSTREAM-MERGE-";
 pub(crate) const TO_STREAM: &str = "KTABLE-TOSTREAM-";
+/// What the parts of a foreign-key join are called.
+pub(crate) mod foreign_key {
+    pub(crate) const SINK: &str = "KTABLE-SINK-";
+    pub(crate) const SOURCE: &str = "KTABLE-SOURCE-";
+    pub(crate) const REGISTRATION: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-REGISTRATION-";
+    pub(crate) const STORE: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-STATE-STORE-";
+    pub(crate) const PROCESSOR: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-PROCESSOR-";
+    pub(crate) const RESPONSE: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-RESPONSE-";
+    pub(crate) const RESOLVER: &str = "KTABLE-FK-JOIN-SUBSCRIPTION-RESPONSE-RESOLVER-PROCESSOR-";
+    pub(crate) const OUTPUT: &str = "KTABLE-FK-JOIN-OUTPUT-";
+}
 pub(crate) const REPARTITION_SUFFIX: &str = "-repartition";
 
 /// The three nodes and the topic of a repartition.

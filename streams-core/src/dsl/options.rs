@@ -128,16 +128,72 @@ impl<K, V> Grouped<K, V> {
     }
 }
 
-/// Serdes of the stream's side of a join, for types that the default serde cannot write.
+/// Options of a stream-table join: the serdes of the stream's side, and how long its records wait for the table.
 pub struct Joined<K, V> {
     pub(crate) keys: SerdeRef<K>,
     pub(crate) values: SerdeRef<V>,
+    own_serdes: bool,
+    pub(crate) grace: Option<Timestamp>,
+}
+
+impl<K: Data, V: Data> Default for Joined<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<K, V> Joined<K, V> {
-    /// These serdes for the repartition topic, should one be needed.
+    /// The serdes of the stream; the default ones where none travels with it.
+    pub fn new() -> Self
+    where
+        K: Data,
+        V: Data,
+    {
+        Self { own_serdes: false, ..Self::serdes(Auto, Auto) }
+    }
+
+    /// These serdes for the repartition topic and the buffer, should they be needed.
     pub fn serdes(keys: impl Serde<K>, values: impl Serde<V>) -> Self {
-        Self { keys: Arc::new(keys), values: Arc::new(values) }
+        Self { keys: Arc::new(keys), values: Arc::new(values), own_serdes: true, grace: None }
+    }
+
+    /// Lets records of the stream wait until stream time is `grace` past them, and joins them in the order of their
+    /// timestamps. The table must be versioned, with a history of at least `grace`. Default: they do not wait.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use streams_core::{dsl::{Consumed, Joined, Materialized, StreamsBuilder}, testing::TopologyTestDriver};
+    /// # use streams_core::topic::{Store, Topic};
+    /// const RATES: Topic<String, f64> = Topic::new("rates");
+    /// const ORDERS: Topic<String, f64> = Topic::new("orders");
+    /// const OUT: Topic<String, f64> = Topic::new("out");
+    /// const HISTORY: Store<String, f64> = Store::new("rate-history");
+    /// let builder = StreamsBuilder::new();
+    /// let kept = Materialized::from(&HISTORY).versioned(Duration::from_secs(60));
+    /// let rates = builder.table_with(&RATES, Consumed::new(), kept);
+    /// let waits = Joined::new().grace(Duration::from_secs(10));
+    /// builder.stream(&ORDERS).join_table_with(&rates, |_, amount, rate| amount * rate, waits).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let (rates, orders) = (driver.input(&RATES), driver.input(&ORDERS));
+    /// orders.pipe_at("usd", 10.0, 5_000);
+    /// rates.pipe_at("usd", 2.0, 4_000); // Late, but not too late for the order.
+    /// orders.pipe_at("usd", 1.0, 15_000);
+    /// assert_eq!(driver.output(&OUT).read_all(), [("usd".to_owned(), 20.0)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn grace(mut self, grace: std::time::Duration) -> Self {
+        self.grace = Some(super::versioned::millis(grace));
+        self
+    }
+
+    /// Takes the serdes that travel with the stream, unless the user chose others.
+    pub(crate) fn over(mut self, keys: Option<SerdeRef<K>>, values: Option<SerdeRef<V>>) -> Self {
+        if !self.own_serdes {
+            self.keys = keys.unwrap_or(self.keys);
+            self.values = values.unwrap_or(self.values);
+        }
+        self
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use streams_state::error::StateError;
-use streams_state::serdes::{Serde, SerdeRef};
+use streams_state::serdes::{HeadersAside, Raw, Serde, SerdeRef};
 use streams_state::store::{KeyValueOptions, KeyValueStore};
 
+use crate::operators::SubscriptionStore;
 use crate::processor::StoreInstance;
 use crate::topic::Store;
 use crate::topology::{OpenStore, StoreFactory, StoreKind, StoreSpec};
@@ -169,4 +170,23 @@ fn open_key_value<K: 'static, V: Clone + 'static>(
         tier_max_bytes: open.tier_max_bytes,
     };
     KeyValueStore::new(options, open.engine, keys.clone(), values.clone())
+}
+
+/// The store of a foreign-key join's subscriptions: never cached, in the default place, its changelog with headers.
+pub(crate) fn subscription_store(name: &Arc<str>) -> GraphStore {
+    let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+        let options = KeyValueOptions {
+            name: open.name,
+            timestamped: true,
+            caching: open.caching,
+            logging: open.logging,
+            tier_max_bytes: open.tier_max_bytes,
+        };
+        let rows = Arc::new(HeadersAside(Arc::new(Raw)));
+        let store = SubscriptionStore::new(options, open.engine, Arc::new(Raw), rows)?;
+        // As in Kafka Streams, rows in memory keep the headers of their records; rows on disk do not.
+        Ok(StoreInstance::new(store.with_headers(open.in_memory)))
+    });
+    let spec = store_spec(name.clone(), StoreKind::TimestampedKeyValue, factory);
+    GraphStore { spec, identity: Arc::new(()), default_place: true }
 }

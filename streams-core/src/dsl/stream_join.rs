@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use streams_state::serdes::SerdeRef;
+use streams_state::store::GraceBuffer;
 
 use super::Data;
 use super::global_table::GlobalKTable;
+use super::grace_buffer::{check_grace, grace_buffer};
 use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan};
 use super::names;
 use super::options::Joined;
+use super::stores::GraphStore;
 use super::stream::KStream;
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, repartition_node};
-use crate::operators::{NullCheck, OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
+use crate::operators::{GraceJoin, NullCheck, OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
 use crate::processor::ErasedPush;
 
 /// The parts of a join's node.
@@ -54,6 +57,45 @@ where
                 left,
                 outputs: plan.outputs::<K, VO>(children)?,
             })))
+        })
+    }
+}
+
+impl<K, V, VT, J> JoinParts<K, V, VT, OwnKey, J>
+where
+    K: 'static,
+    V: 'static,
+    VT: 'static,
+    J: Send + Sync + 'static,
+{
+    /// The factory of a join whose records wait in `buffer`.
+    fn make_waiting<VO>(self, keys: SerdeRef<K>, buffer: &GraphStore) -> MakeProcessor
+    where
+        VO: 'static,
+        J: Fn(&K, V, Option<&VT>) -> Option<VO>,
+    {
+        let Self { table_keys, values, getter, select: _, join, left } = self;
+        let (join, buffer) = (Arc::new(join), buffer.spec.name.clone());
+        Arc::new(move |builder, children, plan: &Plan| {
+            let join = StreamTableJoin {
+                name: plan.name.clone(),
+                values: NullCheck::new(&values),
+                table_keys: NullCheck::new(&table_keys),
+                table: getter(builder, &plan.name)?,
+                select: Arc::new(OwnKey),
+                join: join.clone(),
+                left,
+                outputs: plan.outputs::<K, VO>(children)?,
+            };
+            let buffer = builder.store::<GraceBuffer<K, V>>(&plan.name, &buffer)?;
+            let waiting = GraceJoin {
+                name: plan.name.clone(),
+                keys: NullCheck::new(&keys),
+                values: NullCheck::new(&values),
+                join,
+                buffer,
+            };
+            Ok(ErasedPush::new::<K, V>(Box::new(waiting)))
         })
     }
 }
@@ -103,8 +145,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         K: Data,
         V: Data,
     {
-        let (keys, values) = self.serdes();
-        self.join_table_with(table, joiner, Joined { keys, values })
+        self.join_table_with(table, joiner, Joined::new())
     }
 
     /// As [`join_table_with_key`](Self::join_table_with_key), with serdes of its own.
@@ -160,8 +201,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         K: Data,
         V: Data,
     {
-        let (keys, values) = self.serdes();
-        self.left_join_table_with(table, joiner, Joined { keys, values })
+        self.left_join_table_with(table, joiner, Joined::new())
     }
 
     /// As [`left_join_table_with_key`](Self::left_join_table_with_key), with serdes of its own.
@@ -187,12 +227,18 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         left: bool,
     ) -> KStream<K, VO> {
         let same = self.up.check_same_builder(&table.up, "stream-table join");
+        let joined = joined.over(self.keys.clone(), self.values.clone());
         let pending = self.up.pending.clone();
         let up = repartition_for_join(&self.up, &joined);
         let mut graph = up.graph();
         let sources = graph.copartition_sources(&up.sources, &table.up.sources);
         let name = graph.name_or(&pending, if left { names::LEFT_JOIN } else { names::JOIN });
         let connect = if same { graph.table_stores(table.table) } else { Vec::new() };
+        let wait = joined.grace.filter(|_| same).map(|grace| {
+            check_grace(&mut graph, &name, grace, table.up.node, &connect);
+            let named = pending.is_some();
+            grace_buffer(&mut graph, &name, named, grace, joined.keys.clone(), joined.values.clone())
+        });
         let parts = JoinParts {
             table_keys: table.keys.clone(),
             values: joined.values,
@@ -201,8 +247,11 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             join,
             left,
         };
-        let kind =
-            GraphKind::Processor { make: parts.make::<K, VO>(), table: None, stores: Vec::new(), connect };
+        let (make, stores) = match wait {
+            None => (parts.make::<K, VO>(), Vec::new()),
+            Some(buffer) => (parts.make_waiting::<VO>(joined.keys.clone(), &buffer), vec![buffer]),
+        };
+        let kind = GraphKind::Processor { make, table: None, stores, connect };
         let fork = Fork::default();
         let mut node = GraphNode::new(name.clone(), kind, fork.clone());
         node.keeps_null_keys = left;

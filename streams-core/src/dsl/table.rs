@@ -5,23 +5,22 @@ use std::sync::Arc;
 use streams_state::serdes::SerdeRef;
 use streams_state::types::Change;
 
-use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableId, TableKind};
-use super::materialize::materialize;
+use super::graph::{MakeProcessor, Plan, TableId, TableKind};
 use super::names;
 use super::options::Materialized;
-use super::stores::GraphStore;
 use super::stream::KStream;
+use super::table_derived::{Derivation, derived_store};
 use super::upstream::{Changes, Upstream, operator};
 use crate::error::NodeResult;
 use crate::operators::{
     BoxGetter, FilterGetter, MapValuesGetter, Nullable, StoreGetter, TableFilter, TableMapValues, TableStore,
-    ToStream, Updates,
+    ToStream,
 };
 use crate::processor::{ErasedPush, TaskBuilder};
 
 /// Makes a getter of a table for a node.
 pub(crate) type MakeGetter<K, V> =
-    Arc<dyn Fn(&TaskBuilder<'_>, &str) -> NodeResult<BoxGetter<K, V>> + Send + Sync>;
+    Arc<dyn Fn(&mut TaskBuilder<'_>, &str) -> NodeResult<BoxGetter<K, V>> + Send + Sync>;
 
 /// A table: for each key of type `K` the latest value of type `V`. Values are never null: null deletes the row.
 ///
@@ -55,7 +54,7 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
         values: Option<SerdeRef<V>>,
         store: Arc<str>,
     ) -> Self {
-        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(StoreGetter(TableStore::open(builder, node, &store)?)))
         });
         Self { up, table, keys, values, getter }
@@ -71,7 +70,11 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
     pub fn queryable_store_name(&self) -> Option<String> {
         let graph = self.up.graph();
         let table = graph.table(self.table);
-        table.store.as_ref().filter(|_| table.materialized).map(|store| store.spec.name.to_string())
+        let store = table.store.as_ref().filter(|_| table.materialized)?;
+        let name = store.spec.name.to_string();
+        // A generated name can be queried only where Kafka Streams says so: a join's.
+        let queryable = matches!(table.kind, TableKind::Join { .. }) || !graph.unnamed.stores.contains(&name);
+        queryable.then_some(name)
     }
 
     /// The changes of the table as a stream: the new value, `None` where a row was deleted.
@@ -165,7 +168,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let parent = self.getter.clone();
         let inherited = self.values.clone();
         let through = predicate.clone();
-        let getter: MakeGetter<K, V> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+        let getter: MakeGetter<K, V> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(FilterGetter { parent: parent(builder, node)?, predicate: through.clone() }))
         });
         let versioned = self.up.graph().is_versioned(self.up.node);
@@ -185,7 +188,16 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                 })))
             })
         };
-        self.derived(names::TABLE_FILTER, materialized, inherited, getter, send_old, &make)
+        self.derived(Derivation {
+            prefix: names::TABLE_FILTER,
+            materialized,
+            values: inherited,
+            getter,
+            send_old,
+            make: &make,
+            uses_number: true,
+            connect: &[],
+        })
     }
 
     /// Maps each row to another value.
@@ -246,7 +258,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let mapper = Arc::new(mapper);
         let parent = self.getter.clone();
         let through = mapper.clone();
-        let getter: MakeGetter<K, V2> = Arc::new(move |builder: &TaskBuilder<'_>, node: &str| {
+        let getter: MakeGetter<K, V2> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             Ok(Box::new(MapValuesGetter { parent: parent(builder, node)?, mapper: through.clone() }))
         });
         let make = move |store: Option<Arc<str>>| -> MakeProcessor {
@@ -262,71 +274,15 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                 })))
             })
         };
-        self.derived(names::TABLE_MAP_VALUES, materialized, None, getter, false, &make)
+        self.derived(Derivation {
+            prefix: names::TABLE_MAP_VALUES,
+            materialized,
+            values: None,
+            getter,
+            send_old: false,
+            make: &make,
+            uses_number: true,
+            connect: &[],
+        })
     }
-
-    /// Adds a table made of this one. It has a store only if the user named one.
-    fn derived<V2: Clone + 'static>(
-        self,
-        prefix: &str,
-        materialized: Option<Materialized<K, V2>>,
-        values: Option<SerdeRef<V2>>,
-        getter: MakeGetter<K, V2>,
-        send_old: bool,
-        make: &dyn Fn(Option<Arc<str>>) -> MakeProcessor,
-    ) -> KTable<K, V2> {
-        let mut graph = self.up.graph();
-        let (mut keys, mut values, mut store) = (self.keys.clone(), values, None);
-        let kept = materialized.is_some();
-        if let Some(mut materialized) = materialized {
-            keys = materialized.keys.take().unwrap_or(keys);
-            let rows = materialized.rows(values);
-            values = Some(rows.clone());
-            if materialized.name.is_some() {
-                store = Some(materialize(&mut graph, materialized, keys.clone(), rows, prefix).0);
-            } else {
-                materialized.check_history(&mut graph);
-                // Kafka Streams uses up a number here, and names must agree.
-                graph.new_store_name(prefix);
-            }
-        }
-        let name = graph.name_or(&self.up.pending, prefix);
-        let store_name = store.as_ref().map(|store| store.spec.name.clone());
-        let versioned = store.as_ref().is_some_and(GraphStore::is_versioned);
-        let materialized = store.is_some();
-        let table = graph.add_table(TableKind::Derived { parent: self.table }, store, materialized);
-        graph.table_mut(table).send_old = send_old;
-        let fork = Fork::allowed::<K, Change<V2>>();
-        let kind = GraphKind::Processor {
-            make: make(store_name.clone()),
-            table: Some(table),
-            stores: Vec::new(),
-            connect: Vec::new(),
-        };
-        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
-        node.versioned = kept.then_some(versioned);
-        let id = graph.add(&[self.up.node], node);
-        drop(graph);
-        let up = self.up.moved_to(id, name, fork, false);
-        match store_name {
-            Some(store) => KTable::stored(up, table, keys, values, store),
-            None => KTable { up, table, keys, values, getter },
-        }
-    }
-}
-
-type DerivedStore<K, V> = (Option<TableStore<K, V>>, Updates<K, V>);
-
-/// The store of a derived table, if it has one, and where its updates go.
-fn derived_store<K: 'static, V: Clone + 'static>(
-    builder: &mut TaskBuilder<'_>,
-    children: Vec<crate::processor::Child>,
-    plan: &Plan,
-    store_name: &Option<Arc<str>>,
-) -> NodeResult<DerivedStore<K, V>> {
-    let outputs = plan.outputs(children)?;
-    let Some(store_name) = store_name else { return Ok((None, Updates::AtOnce(outputs))) };
-    let store = TableStore::open(builder, &plan.name, store_name)?;
-    let updates = store.updates(builder, &plan.name, store_name, outputs, plan.send_old);
-    Ok((Some(store), updates))
 }

@@ -205,7 +205,7 @@ pub(crate) fn repartition_node<K: 'static, V: 'static>(
         Ok(ErasedPush::new::<K, V>(Box::new(NullKeyFilter { keys, outputs })))
     });
     let makers = RepartitionMakers {
-        filter,
+        filter: Some(filter),
         sink: sink::<K, V, V>(names.topic.clone(), true, keys.clone(), values.clone(), partitioner),
         source: source(keys, values, None),
         types: (TypeId::of::<K>(), TypeId::of::<V>()),

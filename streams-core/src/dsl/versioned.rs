@@ -45,7 +45,7 @@ impl<K, V> Materialized<K, V> {
     /// rates.pipe_at("usd", 2.0, 1_000);
     /// rates.pipe_at("usd", 3.0, 5_000);
     /// driver.input(&ORDERS).pipe_at("usd", 10.0, 4_999);
-    /// assert_eq!(driver.output(&OUT).read_values(), [20.0]);
+    /// assert_eq!(driver.output(&OUT).read_all(), [("usd".to_owned(), 20.0)]);
     /// assert_eq!(driver.versioned_store(&HISTORY).get_as_of(&"usd".to_owned(), 4_999), Some(2.0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -4,6 +4,7 @@
 //! A table edge carries `Change<V>` as the value. No operator holds a borrow of a store while it pushes.
 
 // What all operators share.
+mod change_serde;
 mod null_check;
 mod nullable;
 mod table_store;
@@ -25,12 +26,19 @@ mod select_key;
 // User processors.
 mod fixed_key;
 mod process;
+mod value_transformer;
 // With state.
 mod aggregate;
+mod foreign_key;
+mod grace_join;
 mod stream_table_join;
+mod table_aggregate;
 mod table_filter;
+mod table_join;
 mod table_map_values;
+mod table_repartition_map;
 mod table_source;
+mod table_transform_values;
 mod to_stream;
 // Out.
 mod partitioner;
@@ -38,12 +46,18 @@ mod sink;
 
 pub(crate) use aggregate::{Aggregate, Fold, FoldOption, Reduce, ReduceOption, StreamAggregate};
 pub(crate) use branch::{BranchPredicate, BranchPredicates};
+pub(crate) use change_serde::ChangeSerde;
 pub(crate) use filter::{Filter, NullKeyFilter};
 pub(crate) use fixed_key::FixedKeyAdapter;
 pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
 pub(crate) use flat_map::FlatMap;
 pub(crate) use flat_map_values::FlatMapValues;
 pub(crate) use for_each::ForEach;
+pub(crate) use foreign_key::{
+    AskAgain, ForeignTableJoin, Response, ResponseJoin, ResponseSerde, Subscription, SubscriptionJoin,
+    SubscriptionReceive, SubscriptionSend, SubscriptionSerde, SubscriptionStore,
+};
+pub(crate) use grace_join::GraceJoin;
 pub(crate) use map::Map;
 pub(crate) use map_values::MapValues;
 pub(crate) use null_check::NullCheck;
@@ -57,10 +71,15 @@ pub(crate) use sink::{Destination, Sink, TopicExtractor};
 pub use source::TimestampExtractor;
 pub(crate) use source::{CompositeSource, Source, Timestamps};
 pub(crate) use stream_table_join::{OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
+pub(crate) use table_aggregate::{AddSubtract, AddSubtractOption, Adjust, MergeRemove, TableAggregate};
 pub(crate) use table_filter::{FilterGetter, TableFilter};
+pub(crate) use table_join::{Needs, Side, TableJoinGetter, TableJoinMerge, TableTableJoin};
 pub(crate) use table_map_values::{MapValuesGetter, TableMapValues};
+pub(crate) use table_repartition_map::TableRepartitionMap;
 pub(crate) use table_source::TableSource;
 pub(crate) use table_store::{TablePut, TableStore};
+pub(crate) use table_transform_values::{TableTransformValues, TransformValuesGetter, TransformerNode};
 pub(crate) use to_stream::ToStream;
 pub(crate) use updates::{Updates, update_context};
-pub(crate) use value_getter::{BoxGetter, GlobalGetter, RowRef, StoreGetter, ValueGetter};
+pub(crate) use value_getter::{BoxGetter, GlobalGetter, ReadResult, RowRef, StoreGetter, ValueGetter};
+pub use value_transformer::{ValueTransformerContext, ValueTransformerWithKey};

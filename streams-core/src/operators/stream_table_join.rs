@@ -85,8 +85,10 @@ where
             let mut visit = |row: RowRef<'_, VT>| {
                 joined = value.take().and_then(|value| join(&key, value, row.map(|(row, _)| row)));
             };
-            let read = self.table.read_as_of(&table_key, timestamp, &mut visit);
-            read.map_err(|error| context.state_error(&self.name, error))?;
+            let read = self.table.read_as_of(context, &table_key, timestamp, &mut visit);
+            if let Err(cause) = read {
+                return context.read_failed(&self.name, cause);
+            }
             joined
         } else if self.left {
             (self.join)(&key, value, None)

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use streams_state::error::StateError;
 use streams_state::types::{Change, Timestamp};
 
-use super::{BoxGetter, RowRef, TablePut, TableStore, Updates, ValueGetter, update_context};
+use super::{BoxGetter, ReadResult, RowRef, TablePut, TableStore, Updates, ValueGetter, update_context};
 use crate::error::NodeResult;
 use crate::processor::{Push, TaskContext};
 use crate::record::Record;
@@ -61,19 +60,25 @@ pub(crate) struct FilterGetter<K, V, F> {
 }
 
 impl<K, V, F: Fn(&K, &V) -> bool> ValueGetter<K, V> for FilterGetter<K, V, F> {
-    fn read(&mut self, key: &K, visit: &mut dyn FnMut(RowRef<'_, V>)) -> Result<(), StateError> {
+    fn read(
+        &mut self,
+        context: &mut TaskContext,
+        key: &K,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> ReadResult {
         let predicate = &self.predicate;
-        self.parent.read(key, &mut |row| visit(row.filter(|(value, _)| predicate(key, value))))
+        self.parent.read(context, key, &mut |row| visit(row.filter(|(value, _)| predicate(key, value))))
     }
 
     fn read_as_of(
         &mut self,
+        context: &mut TaskContext,
         key: &K,
         timestamp: Timestamp,
         visit: &mut dyn FnMut(RowRef<'_, V>),
-    ) -> Result<(), StateError> {
+    ) -> ReadResult {
         let predicate = &self.predicate;
         let mut visit = |row: RowRef<'_, V>| visit(row.filter(|(value, _)| predicate(key, value)));
-        self.parent.read_as_of(key, timestamp, &mut visit)
+        self.parent.read_as_of(context, key, timestamp, &mut visit)
     }
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use streams_state::error::StateError;
 use streams_state::types::{Change, Timestamp};
 
-use super::{BoxGetter, RowRef, TablePut, TableStore, Updates, ValueGetter, update_context};
+use super::{BoxGetter, ReadResult, RowRef, TablePut, TableStore, Updates, ValueGetter, update_context};
 use crate::error::NodeResult;
 use crate::processor::{Push, TaskContext};
 use crate::record::Record;
@@ -64,18 +63,24 @@ impl<K, V, V2, F: Fn(&K, &V) -> Option<V2>> MapValuesGetter<K, V, F> {
 }
 
 impl<K, V, V2, F: Fn(&K, &V) -> Option<V2>> ValueGetter<K, V2> for MapValuesGetter<K, V, F> {
-    fn read(&mut self, key: &K, visit: &mut dyn FnMut(RowRef<'_, V2>)) -> Result<(), StateError> {
+    fn read(
+        &mut self,
+        context: &mut TaskContext,
+        key: &K,
+        visit: &mut dyn FnMut(RowRef<'_, V2>),
+    ) -> ReadResult {
         let mapper = &*self.mapper;
-        self.parent.read(key, &mut |row| Self::map(mapper, key, row, visit))
+        self.parent.read(context, key, &mut |row| Self::map(mapper, key, row, visit))
     }
 
     fn read_as_of(
         &mut self,
+        context: &mut TaskContext,
         key: &K,
         timestamp: Timestamp,
         visit: &mut dyn FnMut(RowRef<'_, V2>),
-    ) -> Result<(), StateError> {
+    ) -> ReadResult {
         let mapper = &*self.mapper;
-        self.parent.read_as_of(key, timestamp, &mut |row| Self::map(mapper, key, row, visit))
+        self.parent.read_as_of(context, key, timestamp, &mut |row| Self::map(mapper, key, row, visit))
     }
 }

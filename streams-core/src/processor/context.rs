@@ -24,6 +24,10 @@ pub enum DropReason {
     Handled,
     /// A partitioner chose no partition.
     NoPartition,
+    /// A row of a table has no foreign key, where a join needs one.
+    NullForeignKey,
+    /// An answer in a foreign-key join was made for a value that the row no longer has.
+    StaleAnswer,
     /// The record came too late for its window or table version.
     Late,
 }
@@ -144,6 +148,19 @@ impl TaskContext {
         match self.ask(&*handler, ErrorStage::Processing, node, &error) {
             true => Ok(()),
             false => Err(self.error(node, TaskErrorCause::Processing(error))),
+        }
+    }
+
+    /// A table could not be read for `node`. If user code on the way to the row failed, asks the handler; `Ok` means that
+    /// the record is dropped and work goes on.
+    pub fn read_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
+        match cause {
+            TaskErrorCause::Processing(error) => self.processing_failed(node, error),
+            TaskErrorCause::Deserialization { .. }
+            | TaskErrorCause::Timestamp(_)
+            | TaskErrorCause::Serialization { .. }
+            | TaskErrorCause::State(_)
+            | TaskErrorCause::Wiring(_) => Err(self.error(node, cause)),
         }
     }
 

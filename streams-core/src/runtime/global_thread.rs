@@ -151,8 +151,8 @@ impl GlobalThread {
 
     fn wipe(&mut self, store: &str) -> Result<(), StreamsError> {
         let wiped = self.task.turn(|_, stores| {
-            let mine = stores.iter().filter(|(name, _)| &**name == store);
-            mine.map(|(_, store)| store.state.borrow_mut().wipe()).collect::<Result<(), StateError>>()
+            let mut mine = stores.iter().filter(|(name, _)| &**name == store);
+            mine.try_for_each(|(_, store)| store.state.borrow_mut().wipe())
         });
         Ok(wiped.unwrap_or(Ok(()))?)
     }

@@ -61,6 +61,7 @@ fn instance(
     (spec.factory)(OpenStore {
         name: spec.name.clone(),
         engine,
+        in_memory: spec.in_memory,
         caching: false,
         logging: false,
         tier_max_bytes,

@@ -92,6 +92,7 @@ impl StateManager {
                     let open = OpenStore {
                         name: spec.name.clone(),
                         engine,
+                        in_memory: spec.in_memory,
                         caching: spec.caching && options.caching,
                         logging: writes_changelog(spec),
                         tier_max_bytes,

@@ -26,7 +26,7 @@ use crate::record::RawRecord;
 
 /// A task: queues, chains and stores of one partition.
 ///
-/// A *slot* is the number of a source topic in the task, an index into [`topics`](Self::topics).
+/// A *slot* is the number of a source topic in the task, an index into its list of topics.
 pub struct StreamTask {
     context: TaskContext,
     group: PartitionGroup,

@@ -182,6 +182,13 @@ impl TopologyTestDriver {
         TestVersionedStore::new(instance)
     }
 
+    /// The store of this name as the type `S` that it was made with, whatever kind it is of; `None` if it has another type.
+    pub fn find_store_as<S: 'static>(&self, name: &str) -> Option<Rc<RefCell<S>>> {
+        let stores = self.crank.borrow().stores();
+        let (_, instance) = stores.iter().find(|(store, _)| &**store == name)?;
+        instance.typed.clone().downcast().ok()
+    }
+
     /// Names of all stores that nodes use, global ones included.
     pub fn store_names(&self) -> Vec<Arc<str>> {
         self.crank.borrow().stores().into_iter().map(|(name, _)| name).collect()

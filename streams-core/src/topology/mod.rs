@@ -3,11 +3,14 @@
 mod builder;
 mod copartition;
 mod describe;
+mod drawing;
 mod error;
 mod internal_topic;
 mod java_order;
 mod pattern;
 mod plan;
+mod plan_diff;
+mod snapshot;
 mod spec;
 mod subtopology;
 #[cfg(test)]
@@ -23,6 +26,8 @@ pub use internal_topic::{
 pub(crate) use java_order::HashOrder;
 pub use pattern::SourcePattern;
 pub use plan::{TopicCounts, TopicPlan};
+pub use plan_diff::{PlanChange, PlanDiff, Severity};
+pub use snapshot::{StoreSnapshot, SubtopologySnapshot, TopologySnapshot};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,
     SourceFactory, SourceTopic, StoreFactory, StoreId, StoreKind, StoreSpec, TopicKind, Topology,

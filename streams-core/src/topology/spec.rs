@@ -119,6 +119,8 @@ pub struct OpenStore {
     pub name: Arc<str>,
     /// Its engine, open.
     pub engine: Box<dyn Engine>,
+    /// Whether the store is asked to be in memory only, whatever its engine.
+    pub in_memory: bool,
     /// Whether updates are held back until a commit (`false` if the application's cache size is 0).
     pub caching: bool,
     /// Whether updates go to a changelog.

@@ -5,10 +5,13 @@
 
 mod aggregates;
 mod faults;
+mod foreign_keys;
 mod processors;
 mod routes;
 mod sinks;
 mod sources;
+mod tables;
+mod versioned;
 
 use streams_core::dsl::StreamsBuilder;
 use streams_core::testing::{DriverConfig, TopologyTestDriver};

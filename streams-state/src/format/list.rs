@@ -6,12 +6,24 @@
 //! ```
 //!
 //! The second form is for elements whose size the serde knows (integers, floats, UUIDs).
+//!
+//! A list that was cut off within its last element is read as Java reads it: the missing bytes are 0. Here a limit
+//! ([`PADDING_MAX`]) keeps a false length from asking for memory. A list whose last element is empty can be read,
+//! which Java cannot.
+
+use std::borrow::Cow;
 
 use super::FormatError;
 use super::reader::Reader;
 
 const LAYOUT: &str = "list";
 const NULL: i32 = -1;
+
+/// How many bytes of a last element may be missing.
+pub const PADDING_MAX: usize = 1 << 16;
+
+/// One element as read: `None` is null. Owned only if bytes were missing.
+pub type Element<'a> = Option<Cow<'a, [u8]>>;
 
 /// How the elements are told apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,7 +88,7 @@ pub fn encode_slices(elements: &[&[u8]], out: &mut Vec<u8>) {
 
 /// Reads a list: the elements in order, `None` for null. `constant` is the size of an element if the serde knows
 /// it; without it lists of the second form are refused. Bytes behind the last element are ignored, as in Java.
-pub fn decode(bytes: &[u8], constant: Option<usize>) -> Result<Vec<Option<&[u8]>>, FormatError> {
+pub fn decode(bytes: &[u8], constant: Option<usize>) -> Result<Vec<Element<'_>>, FormatError> {
     let mut reader = Reader::new(LAYOUT, bytes);
     match (reader.u8("flag")?, constant) {
         (1, _) => variable(reader),
@@ -86,7 +98,7 @@ pub fn decode(bytes: &[u8], constant: Option<usize>) -> Result<Vec<Option<&[u8]>
     }
 }
 
-fn variable(mut reader: Reader<'_>) -> Result<Vec<Option<&[u8]>>, FormatError> {
+fn variable(mut reader: Reader<'_>) -> Result<Vec<Element<'_>>, FormatError> {
     let count = reader.length("count")?;
     // Each element takes four bytes at least, so a false count cannot ask for much.
     let mut elements = Vec::with_capacity(count.min(reader.left() / 4));
@@ -95,27 +107,41 @@ fn variable(mut reader: Reader<'_>) -> Result<Vec<Option<&[u8]>>, FormatError> {
             NULL => None,
             length => {
                 let length = reader.not_negative("length of an element", length)?;
-                Some(reader.take("element", length)?)
+                Some(element(&mut reader, length)?)
             }
         });
     }
     Ok(elements)
 }
 
-fn constant_size(mut reader: Reader<'_>, size: usize) -> Result<Vec<Option<&[u8]>>, FormatError> {
+fn constant_size(mut reader: Reader<'_>, size: usize) -> Result<Vec<Element<'_>>, FormatError> {
     let nulls = reader.length("number of nulls")?;
     let indexes = reader.take("indexes of nulls", nulls.saturating_mul(4))?;
     let mut nulls: Vec<i32> =
         indexes.as_chunks::<4>().0.iter().map(|index| i32::from_be_bytes(*index)).collect();
     nulls.sort_unstable();
     let count = reader.length("count")?;
+    if size == 0 && count > nulls.len() {
+        return Err(reader.error(format!("{count} elements of no size")));
+    }
     // Each element is in the bytes or among the nulls, so a false count ends with an error before it costs memory.
     let mut elements = Vec::with_capacity(count.min(nulls.len() + reader.left() / size.max(1)));
     for index in 0..count {
         let null = i32::try_from(index).is_ok_and(|index| nulls.binary_search(&index).is_ok());
-        elements.push(if null { None } else { Some(reader.take("element", size)?) });
+        elements.push(if null { None } else { Some(element(&mut reader, size)?) });
     }
     Ok(elements)
+}
+
+/// The next element, padded with zeros if it is the last one and was cut off behind its first byte.
+fn element<'a>(reader: &mut Reader<'a>, length: usize) -> Result<Cow<'a, [u8]>, FormatError> {
+    let left = reader.left();
+    if left == 0 || left >= length || length - left > PADDING_MAX {
+        return reader.take("element", length).map(Cow::Borrowed);
+    }
+    let mut padded = reader.take("element", left)?.to_vec();
+    padded.resize(length, 0);
+    Ok(Cow::Owned(padded))
 }
 
 #[cfg(test)]
@@ -137,10 +163,11 @@ mod tests {
         let elements = [Some(&b"ab"[..]), None, Some(b"cd")];
         let variable = list(ElementSize::Variable, &elements);
         assert_eq!(variable, b"\x01\0\0\0\x03\0\0\0\x02ab\xff\xff\xff\xff\0\0\0\x02cd");
-        assert_eq!(decode(&variable, None).unwrap(), elements);
+        let expected = elements.map(|element| element.map(Cow::Borrowed));
+        assert_eq!(decode(&variable, None).unwrap(), expected);
         let constant = list(ElementSize::Constant(2), &elements);
         assert_eq!(constant, b"\0\0\0\0\x01\0\0\0\x01\0\0\0\x03abcd");
-        assert_eq!(decode(&constant, Some(2)).unwrap(), elements);
+        assert_eq!(decode(&constant, Some(2)).unwrap(), expected);
         let mut slices = Vec::new();
         encode_slices(&[b"x"], &mut slices);
         assert_eq!(slices, b"\x01\0\0\0\x01\0\0\0\x01x");
@@ -156,6 +183,9 @@ mod tests {
             "indexes of nulls needs 8589934588 bytes, 0 are left"
         );
         assert_eq!(problem(b"\0\0\0\0\0\x7f\xff\xff\xff", Some(4)), "element needs 4 bytes, 0 are left");
+        assert_eq!(problem(b"\x01\0\0\0\x01\x7f\0\0\0a", None), "element needs 2130706432 bytes, 1 are left");
+        assert_eq!(decode(b"\x01\0\0\0\x01\0\0\0\x03a", None).unwrap(), [Some(Cow::Borrowed(&b"a\0\0"[..]))]);
+        assert_eq!(problem(b"\0\0\0\0\0\x7f\xff\xff\xff", Some(0)), "2147483647 elements of no size");
         assert_eq!(problem(b"\0", None), "elements of constant size, and this type has none");
         assert_eq!(problem(b"\x02", None), "flag 2, known are 0 and 1");
     }

@@ -1,16 +1,4 @@
 //! The default serde: Java's layout where Java has the type, JSON through serde elsewhere.
-//!
-//! | type | bytes | Java's serde |
-//! |---|---|---|
-//! | `String` | UTF-8 | `StringSerializer` |
-//! | `Vec<u8>` | as they are | `ByteArraySerializer` |
-//! | `i16`, `i32`, `i64` | big-endian | `Short`-, `Integer`-, `LongSerializer` |
-//! | `f32`, `f64` | big-endian IEEE bits | `Float`-, `DoubleSerializer` |
-//! | `bool` | one byte, 1 or 0 | `BooleanSerializer` |
-//! | `Uuid` | its text, 36 characters | `UUIDSerializer` |
-//! | `()` | null; anything is accepted and ignored | `VoidSerializer` |
-//! | `Option<U>` of these | null or as `U` | null |
-//! | everything else | JSON | - |
 
 use std::any::{Any, TypeId};
 
@@ -18,86 +6,24 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::fixed::Fixed;
 use super::{Json, Serde, SerdeError, null_probe};
 
-/// The serde that is used where none is named. See the [module's table](self).
+/// The serde that is used where none is named.
+///
+/// | type | bytes | Java's serde |
+/// |---|---|---|
+/// | `String` | UTF-8 | `StringSerializer` |
+/// | `Vec<u8>` | as they are | `ByteArraySerializer` |
+/// | `i16`, `i32`, `i64` | big-endian | `Short`-, `Integer`-, `LongSerializer` |
+/// | `f32`, `f64` | big-endian IEEE bits, one NaN for `f64` | `Float`-, `DoubleSerializer` |
+/// | `bool` | one byte, 1 or 0 | `BooleanSerializer` |
+/// | `Uuid` | its text, 36 characters | `UUIDSerializer` |
+/// | `()` | null; anything is accepted and ignored | `VoidSerializer` |
+/// | `Option<U>` of these | null or as `U` | null |
+/// | everything else | JSON | - |
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Auto;
-
-/// A type with a fixed Kafka layout.
-trait Fixed: Sized + 'static {
-    fn write(&self, out: &mut Vec<u8>);
-    fn read(bytes: &[u8]) -> Result<Self, SerdeError>;
-}
-
-macro_rules! big_endian {
-    ($($type:ty),*) => {$(
-        impl Fixed for $type {
-            #[inline]
-            fn write(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(&self.to_be_bytes());
-            }
-            #[inline]
-            fn read(bytes: &[u8]) -> Result<Self, SerdeError> {
-                match bytes.try_into() {
-                    Ok(array) => Ok(<$type>::from_be_bytes(array)),
-                    Err(_) => Err(SerdeError(format!(
-                        "{} bytes where {} has {}", bytes.len(), stringify!($type), size_of::<$type>()
-                    ))),
-                }
-            }
-        }
-    )*};
-}
-big_endian!(i16, i32, i64, f32, f64);
-
-impl Fixed for String {
-    #[inline]
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_bytes());
-    }
-    #[inline]
-    fn read(bytes: &[u8]) -> Result<Self, SerdeError> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(SerdeError(format!("not UTF-8 text: {error}"))),
-        }
-    }
-}
-
-impl Fixed for Vec<u8> {
-    #[inline]
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self);
-    }
-    #[inline]
-    fn read(bytes: &[u8]) -> Result<Self, SerdeError> {
-        Ok(bytes.to_vec())
-    }
-}
-
-impl Fixed for bool {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(*self));
-    }
-    fn read(bytes: &[u8]) -> Result<Self, SerdeError> {
-        match bytes {
-            [1] => Ok(true),
-            [0] => Ok(false),
-            [other] => Err(SerdeError(format!("byte {other} where a bool is 0 or 1"))),
-            _ => Err(SerdeError(format!("{} bytes where bool has 1", bytes.len()))),
-        }
-    }
-}
-
-impl Fixed for Uuid {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
-    }
-    fn read(bytes: &[u8]) -> Result<Self, SerdeError> {
-        Uuid::try_parse_ascii(bytes).map_err(|error| SerdeError(format!("not a UUID: {error}")))
-    }
-}
 
 /// `value` as an `A`, if that is what it is. Folds away once `T` is known.
 #[inline]
@@ -147,6 +73,16 @@ macro_rules! fixed_layouts {
             )*
             None
         }
+
+        fn fixed_size<T: 'static>() -> Option<usize> {
+            let wanted = TypeId::of::<T>();
+            $(
+                if wanted == TypeId::of::<$type>() || wanted == TypeId::of::<Option<$type>>() {
+                    return <$type>::SIZE;
+                }
+            )*
+            None
+        }
     };
 }
 fixed_layouts!(String, i64, Vec<u8>, i32, i16, f64, f32, bool, Uuid);
@@ -174,6 +110,10 @@ impl<T: Serialize + DeserializeOwned + 'static> Serde<T> for Auto {
     #[inline]
     fn is_null(&self, value: &T) -> bool {
         null_probe::is_null(value)
+    }
+
+    fn constant_size(&self) -> Option<usize> {
+        fixed_size::<T>()
     }
 }
 

@@ -1,8 +1,15 @@
 //! Typed keys and values to Kafka bytes and back.
 //!
 //! [`Serde`] is the trait, [`Auto`] the default: Java's layouts for the types that Java has, JSON for the rest.
+//! Java's serdes are there under their names too: [`StringSerde`], [`LongSerde`], ... (a table is [here](named)),
+//! [`ListSerde`], [`TimeWindowedSerde`], [`SessionWindowedSerde`].
 
 mod auto;
+mod charset;
+mod fixed;
+mod headers_aside;
+mod list;
+pub mod named;
 mod null_probe;
 mod primitives;
 mod windowed;
@@ -12,8 +19,15 @@ use std::sync::Arc;
 use crate::format::FormatError;
 
 pub use auto::Auto;
+pub use charset::Charset;
+pub use headers_aside::HeadersAside;
+pub use list::ListSerde;
+pub use named::{
+    BooleanSerde, ByteArraySerde, DoubleSerde, FloatSerde, IntegerSerde, LongSerde, ShortSerde, StringSerde,
+    UuidSerde, VoidSerde,
+};
 pub use primitives::{Json, Raw};
-pub use windowed::TimeWindowed;
+pub use windowed::{SessionWindowed, SessionWindowedSerde, TimeWindowed, TimeWindowedSerde};
 
 /// Why bytes could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +64,37 @@ pub trait Serde<T>: Send + Sync + 'static {
     fn is_null(&self, _value: &T) -> bool {
         false
     }
+
+    /// How many bytes every value has, if they are always as many and Java's list serde knows it. Lists of such
+    /// values are written without lengths.
+    fn constant_size(&self) -> Option<usize> {
+        None
+    }
+
+    /// The part of the written key `bytes` that a `to()` chooses the partition by: all of them, or without the
+    /// window for a windowed key.
+    fn base_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes
+    }
 }
 
 /// A serde whose type is erased, shared by the nodes that use it.
 pub type SerdeRef<T> = Arc<dyn Serde<T>>;
+
+impl<T: 'static> Serde<T> for SerdeRef<T> {
+    fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+        (**self).serialize(value, out)
+    }
+    fn deserialize(&self, bytes: Option<&[u8]>) -> Result<T, SerdeError> {
+        (**self).deserialize(bytes)
+    }
+    fn is_null(&self, value: &T) -> bool {
+        (**self).is_null(value)
+    }
+    fn constant_size(&self) -> Option<usize> {
+        (**self).constant_size()
+    }
+    fn base_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        (**self).base_key(bytes)
+    }
+}

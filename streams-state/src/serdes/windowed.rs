@@ -1,57 +1,211 @@
-//! Keys with a window, as Kafka Streams' `TimeWindowedSerde` writes them: the key's bytes and the start.
+//! Windowed keys in topics: Java's `WindowedSerdes`.
+//!
+//! ```text
+//! time window               | key ... | start i64 |
+//! time window, changelog    | key ... | start i64 | sequence i32 |     read only
+//! session                   | key ... | end i64 | start i64 |
+//! ```
+//!
+//! The end of a time window is not written: the reader knows its size. Both refuse windows that cannot be: a start
+//! below 0, an end before the start, a time window without length.
 
+use super::named::null_refused;
 use super::{Serde, SerdeError, SerdeRef};
-use crate::format::window_key;
-use crate::types::Windowed;
+use crate::format::{session_key, window_key};
+use crate::types::{Timestamp, Window, Windowed};
 
-/// Keys of windows of one size: key, then start, 8 bytes big-endian.
+/// Keys of time windows over a serde whose type is erased.
+pub type TimeWindowed<K> = TimeWindowedSerde<SerdeRef<K>>;
+
+/// Keys of sessions over a serde whose type is erased.
+pub type SessionWindowed<K> = SessionWindowedSerde<SerdeRef<K>>;
+
+/// Java's `WindowedSerdes.timeWindowedSerdeFrom(inner, size)`: keys of time windows.
 ///
-/// The bytes do not hold the end, so whoever reads them must give the size. In: [`Windowed<K>`] and the bytes of
-/// the key's own serde; a null key, and bytes without a start, are errors.
+/// A `to()` with this serde for its keys chooses the partition by the inner key alone, so that all windows of a key
+/// are in one partition.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use streams_state::serdes::{Auto, Serde, TimeWindowed};
+/// use streams_state::serdes::{Serde, StringSerde, TimeWindowedSerde};
 /// use streams_state::types::{Window, Windowed};
 ///
-/// let serde: TimeWindowed<String> = TimeWindowed::new(Arc::new(Auto), 60_000);
+/// let serde = TimeWindowedSerde::new(StringSerde::default(), 60_000);
 /// let key = Windowed { key: "ada".to_owned(), window: Window { start: 120_000, end: 180_000 } };
 /// let mut bytes = Vec::new();
-/// serde.serialize(&key, &mut bytes).unwrap();
+/// serde.serialize(&key, &mut bytes)?;
 /// assert_eq!(bytes, b"ada\0\0\0\0\0\x01\xd4\xc0");
-/// assert_eq!(serde.deserialize(Some(&bytes)).unwrap(), key);
+/// let read: Windowed<String> = serde.deserialize(Some(&bytes))?;
+/// assert_eq!(read, key);
+/// # Ok::<(), streams_state::serdes::SerdeError>(())
 /// ```
-pub struct TimeWindowed<K> {
-    inner: SerdeRef<K>,
-    window_size: i64,
+#[derive(Clone, Copy, Debug)]
+pub struct TimeWindowedSerde<S> {
+    inner: S,
+    window_size: Option<i64>,
+    changelog: bool,
 }
 
-impl<K> TimeWindowed<K> {
-    /// For windows of `window_size` ms over keys of `inner`. `i64::MAX` reads windows without an end.
-    pub fn new(inner: SerdeRef<K>, window_size: i64) -> Self {
-        Self { inner, window_size }
+impl<S> TimeWindowedSerde<S> {
+    /// Keys that `inner` serves, in windows of `window_size` ms.
+    pub fn new(inner: S, window_size: i64) -> Self {
+        Self { inner, window_size: Some(window_size), changelog: false }
     }
-}
 
-impl<K> Clone for TimeWindowed<K> {
-    fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), window_size: self.window_size }
+    /// As [`new`](Self::new), for writing only: without a size reading is refused.
+    pub fn write_only(inner: S) -> Self {
+        Self { inner, window_size: None, changelog: false }
     }
-}
 
-impl<K: 'static> Serde<Windowed<K>> for TimeWindowed<K> {
-    fn serialize(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
-        if !self.inner.serialize(&value.key, out)? {
-            return Err(SerdeError::new("the key of a window is null"));
-        }
+    /// Java's `forChangelog`: whether the keys that are read stand in the changelog of a window store, with a
+    /// sequence number. What is written has none in either case.
+    #[must_use]
+    pub fn for_changelog(self, changelog: bool) -> Self {
+        Self { changelog, ..self }
+    }
+
+    fn write<K>(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<(), SerdeError>
+    where
+        S: Serde<K>,
+    {
+        write_key(&self.inner, &value.key, out)?;
         out.extend_from_slice(&value.window.start.to_be_bytes());
-        Ok(true)
+        Ok(())
     }
 
-    fn deserialize(&self, bytes: Option<&[u8]>) -> Result<Windowed<K>, SerdeError> {
-        let bytes = bytes.ok_or_else(|| SerdeError::new("null where a windowed key was expected"))?;
-        let (key, start) = window_key::decode_topic_key(bytes)?;
-        let window = window_key::time_window(start, self.window_size)?;
+    fn read<K>(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError>
+    where
+        S: Serde<K>,
+    {
+        let Some(size) = self.window_size else {
+            return Err(SerdeError::new("a windowed key cannot be read without the size of its window"));
+        };
+        let (key, start) = match self.changelog {
+            true => window_key::WindowKey::decode(bytes).map(|row| (row.key, row.start))?,
+            false => window_key::decode_topic_key(bytes)?,
+        };
+        let window = window_key::time_window(start, size)?;
         Ok(Windowed { key: self.inner.deserialize(Some(key))?, window })
+    }
+}
+
+/// Java's `WindowedSerdes.sessionWindowedSerdeFrom(inner)`: keys of sessions.
+///
+/// A `to()` with this serde for its keys chooses the partition by the inner key alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionWindowedSerde<S> {
+    inner: S,
+}
+
+impl<S> SessionWindowedSerde<S> {
+    /// Keys that `inner` serves.
+    pub fn new(inner: S) -> Self {
+        Self { inner }
+    }
+
+    fn write<K>(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<(), SerdeError>
+    where
+        S: Serde<K>,
+    {
+        write_key(&self.inner, &value.key, out)?;
+        session_key::encode_suffix(value.window, out);
+        Ok(())
+    }
+
+    fn read<K>(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError>
+    where
+        S: Serde<K>,
+    {
+        let (key, window) = session_key::decode(bytes)?;
+        let Window { start, end } = window;
+        if start < 0 || end < start {
+            return Err(SerdeError(format!("no session: start {start}, end {end}")));
+        }
+        Ok(Windowed { key: self.inner.deserialize(Some(key))?, window })
+    }
+}
+
+macro_rules! nullable {
+    ($name:ident, $window_bytes:expr) => {
+        impl<K, S: Serde<K>> Serde<Windowed<K>> for $name<S> {
+            fn serialize(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+                self.write(value, out)?;
+                Ok(true)
+            }
+            fn deserialize(&self, bytes: Option<&[u8]>) -> Result<Windowed<K>, SerdeError> {
+                self.read(
+                    bytes.filter(|bytes| !bytes.is_empty()).ok_or_else(|| null_refused("a windowed key"))?,
+                )
+            }
+            fn base_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+                &bytes[..bytes.len().saturating_sub($window_bytes)]
+            }
+        }
+
+        /// No bytes at all are null, as in Java.
+        impl<K, S: Serde<K>> Serde<Option<Windowed<K>>> for $name<S> {
+            fn serialize(&self, value: &Option<Windowed<K>>, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+                if let Some(value) = value {
+                    self.write(value, out)?;
+                }
+                Ok(value.is_some())
+            }
+            fn deserialize(&self, bytes: Option<&[u8]>) -> Result<Option<Windowed<K>>, SerdeError> {
+                bytes.filter(|bytes| !bytes.is_empty()).map(|bytes| self.read(bytes)).transpose()
+            }
+            fn is_null(&self, value: &Option<Windowed<K>>) -> bool {
+                value.is_none()
+            }
+            fn base_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+                &bytes[..bytes.len().saturating_sub($window_bytes)]
+            }
+        }
+    };
+}
+nullable!(TimeWindowedSerde, size_of::<Timestamp>());
+nullable!(SessionWindowedSerde, session_key::SUFFIX_LEN);
+
+fn write_key<K>(inner: &impl Serde<K>, key: &K, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+    match inner.serialize(key, out)? {
+        true => Ok(()),
+        false => Err(SerdeError::new("a windowed key cannot be null")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LongSerde;
+    use super::*;
+
+    #[test]
+    fn time_windows_and_sessions() {
+        let key = Windowed { key: 1_i64, window: Window { start: 10, end: 30 } };
+        let time = TimeWindowedSerde::new(LongSerde, 20);
+        let mut bytes = Vec::new();
+        time.serialize(&key, &mut bytes).unwrap();
+        assert_eq!(bytes, [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 10]);
+        let read: Windowed<i64> = time.deserialize(Some(&bytes)).unwrap();
+        assert_eq!(read, key);
+        assert_eq!(Serde::<Windowed<i64>>::base_key(&time, &bytes), [0, 0, 0, 0, 0, 0, 0, 1]);
+        bytes.extend_from_slice(&[0, 0, 0, 9]);
+        let read: Windowed<i64> = time.for_changelog(true).deserialize(Some(&bytes)).unwrap();
+        assert_eq!(read, key);
+        bytes.clear();
+        let session = SessionWindowedSerde::new(LongSerde);
+        session.serialize(&key, &mut bytes).unwrap();
+        assert_eq!(&bytes[8..], [0, 0, 0, 0, 0, 0, 0, 30, 0, 0, 0, 0, 0, 0, 0, 10]);
+        let read: Windowed<i64> = session.deserialize(Some(&bytes)).unwrap();
+        assert_eq!(read, key);
+    }
+
+    #[test]
+    fn refuses_windows_that_cannot_be() {
+        let time = TimeWindowedSerde::new(LongSerde, i64::MAX);
+        let read = |bytes: &[u8]| Serde::<Option<Windowed<i64>>>::deserialize(&time, Some(bytes));
+        assert_eq!(read(b"").unwrap(), None);
+        assert!(read(&[0xff; 16]).unwrap_err().to_string().contains("no window of"));
+        assert!(read(&[0; 7]).unwrap_err().to_string().contains("7 bytes, at least 8"));
+        let write_only: Result<Windowed<i64>, _> =
+            TimeWindowedSerde::write_only(LongSerde).deserialize(Some(&[0; 16]));
+        assert!(write_only.is_err());
     }
 }

@@ -80,6 +80,8 @@ pub struct KeyValueStore<K, V> {
     evict_above: u64,
     cache: RecordCache<V>,
     send_old_values: bool,
+    log_headers: bool,
+    keep_headers: bool,
     log: ChangelogBuffer,
     ordered: OrderedKeys,
     /// Updates written out and not committed.
@@ -115,6 +117,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             evict_above,
             cache: RecordCache::new(),
             send_old_values: false,
+            log_headers: false,
+            keep_headers: false,
             log: ChangelogBuffer::default(),
             ordered: OrderedKeys::default(),
             uncommitted: 0,
@@ -125,6 +129,18 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             key_bytes: Vec::new(),
             value_bytes: Vec::new(),
         })
+    }
+
+    /// Header-aware: changelog records carry the headers of the updates. `keep` says whether rows should have
+    /// them, too; making such rows ([`ValueAndHeaders`](crate::types::ValueAndHeaders)) is up to who writes them.
+    pub fn with_headers(mut self, keep: bool) -> Self {
+        (self.log_headers, self.keep_headers) = (true, keep);
+        self
+    }
+
+    /// Whether rows should have the headers of the updates.
+    pub fn keeps_headers(&self) -> bool {
+        self.keep_headers
     }
 
     /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.
@@ -244,7 +260,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             if self.tier.slot(held.slot).row.is_none() && held.flushed.is_none() {
                 continue;
             }
-            self.write_out(held.slot, held.context.timestamp)?;
+            self.write_out(held.slot, &held.context)?;
             let slot = self.tier.slot(held.slot);
             let key = self.keys.deserialize(Some(slot.key())).map_err(|source| self.serde_error(source))?;
             let (new, timestamp) = match &slot.row {
@@ -269,7 +285,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     #[inline]
     fn changed(&mut self, id: u32, flushed: Option<V>, context: &RecordContext) -> Result<(), StateError> {
         if !self.options.caching {
-            return self.write_out(id, context.timestamp);
+            return self.write_out(id, context);
         }
         let slot = self.tier.slot_mut(id);
         if slot.row.as_ref().is_some_and(|(value, _)| self.values.is_null(value)) {
@@ -285,20 +301,25 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Logs the row of `id`. The one place where an update is counted and null turns into absence.
     #[inline]
-    fn write_out(&mut self, id: u32, context_timestamp: Timestamp) -> Result<(), StateError> {
+    fn write_out(&mut self, id: u32, context: &RecordContext) -> Result<(), StateError> {
         let slot = self.tier.slot_mut(id);
         let (values, row) = (&*self.values, &slot.row);
         let len = if self.options.logging {
             let timestamp = match row {
                 Some((_, timestamp)) if self.options.timestamped => *timestamp,
-                Some(_) | None => context_timestamp,
+                Some(_) | None => context.timestamp,
             };
             let write = |out: &mut Vec<u8>| match row {
                 Some((value, _)) => values.serialize(value, out),
                 None => Ok(false),
             };
-            match self.log.push(slot.key(), (timestamp, context_timestamp), write) {
-                Ok(len) => Some(len.ok_or(())),
+            match self.log.push(slot.key(), (timestamp, context.timestamp), write) {
+                Ok(len) => {
+                    if self.log_headers {
+                        self.log.last_headers(&context.headers);
+                    }
+                    Some(len.ok_or(()))
+                }
                 Err(source) => return Err(self.break_off(source)),
             }
         } else if row.as_ref().is_none_or(|(value, _)| values.is_null(value)) {

@@ -34,6 +34,8 @@ pub struct ChangelogEntry<'a> {
     pub value: Option<&'a [u8]>,
     /// Timestamp of the changelog record; negative leaves it to the producer's clock.
     pub timestamp: Timestamp,
+    /// Headers of the changelog record: none, except in stores that log those of the update.
+    /// Headers of the changelog record: those of the value in a store that is aware of headers, else none.
     /// Headers of the changelog record: those of the value in a store that is aware of headers, the version of the
     /// layout for a suppress buffer, else none.
     pub headers: &'a Headers,

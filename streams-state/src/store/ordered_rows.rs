@@ -171,9 +171,9 @@ impl OrderedRows {
         &self,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
     ) -> Result<(), StateError> {
-        let mut clean = self.clean.iter().peekable();
+        let clean = self.clean.iter();
         let mut fresh = self.fresh.iter().peekable();
-        while let Some((key, value)) = clean.next() {
+        for (key, value) in clean {
             while let Some((key, fresh)) = fresh.next_if(|(over, _)| *over < key) {
                 if visit(key.as_slice(), &fresh.value)?.is_break() {
                     return Ok(());

@@ -72,7 +72,7 @@ impl<K: 'static, L: 'static, R: 'static> WaitingRow<'_, K, L, R> {
     pub fn values(&self) -> Result<Vec<LeftOrRight<L, R>>, StateError> {
         let elements =
             list::decode(self.list, None).map_err(|error| self.store.progress.serde_error(error))?;
-        elements.into_iter().map(|element| self.store.decode_element(element.unwrap_or_default())).collect()
+        elements.into_iter().map(|element| self.store.decode_element(&element.unwrap_or_default())).collect()
     }
 }
 

@@ -14,7 +14,8 @@
 //!
 //! **Expiry.** The store's own stream time is the largest start put into it. A row at or before stream time -
 //! `retention` is refused and hidden, exactly, in reads of any kind; memory and disk are given back by segment. Where
-//! Kafka Streams' persistent and in-memory stores differ, [`WindowOptions::persistent`] says which is meant.
+//! Kafka Streams' persistent and in-memory stores differ, [`WindowOptions::persistent`] says which is meant; that its
+//! record cache shows expired rows is in [`WindowOptions::expired_max_bytes`].
 //!
 //! What must never happen: an engine that holds something uncommitted, or a held-back update that goes with its
 //! segment before it was forwarded. For aborts and serde errors the rules are those of
@@ -80,11 +81,15 @@ pub struct WindowOptions {
     pub ordered_by_time: bool,
     /// Bytes that the tier may use before it evicts what the engine has.
     pub tier_max_bytes: u64,
+    /// With caching: bytes of expired rows that stay visible. Kafka Streams' record cache knows no retention: it shows
+    /// rows that were written since the store was opened until it needs their room. 0 hides them exactly.
+    pub expired_max_bytes: u64,
 }
 
 impl WindowOptions {
     /// Kafka Streams' defaults for a store with windows of `window_size` that keeps its rows for `retention`:
-    /// persistent, timestamped, logged, not cached, without duplicates, not in order of time; 64 MiB of tier.
+    /// persistent, timestamped, logged, not cached, without duplicates, not in order of time; 64 MiB of tier, 1 MiB of
+    /// expired rows if it is cached.
     pub fn new(name: impl Into<Arc<str>>, retention: i64, window_size: i64) -> Self {
         Self {
             name: name.into(),
@@ -99,6 +104,7 @@ impl WindowOptions {
             persistent: true,
             ordered_by_time: false,
             tier_max_bytes: 64 << 20,
+            expired_max_bytes: 1 << 20,
         }
     }
 }
@@ -209,13 +215,14 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// The value of `key` in the window that starts at `start`, and its timestamp. Of duplicates the last one.
     #[inline]
     pub fn fetch(&mut self, key: &K, start: Timestamp) -> Result<Option<(&V, Timestamp)>, StateError> {
-        if self.is_expired(start) {
+        if start < self.first_shown() {
             return Ok(None);
         }
         let hash = self.encode_key(key)?;
         let Some(segment) = self.segment_at(start) else { return Ok(None) };
         let Some(slot) = self.resolve(segment, hash)? else { return Ok(None) };
         let row = self.segments[segment].slot(slot).rows.between(start, start).last();
+        let row = row.filter(|row| row.shown || !self.is_expired(start));
         Ok(row.and_then(|row| row.value.as_ref()).map(|(value, timestamp)| (value, *timestamp)))
     }
 
@@ -309,6 +316,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     }
 
     /// Puts a row beside those that have the same key and start. The engine is not asked.
+    ///
+    /// The sequence goes on after a restart: Kafka Streams counts from 1 again, and so may overwrite a row.
     fn put_duplicate(
         &mut self,
         key: &K,

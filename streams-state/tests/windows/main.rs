@@ -9,7 +9,13 @@ mod engines;
 mod model;
 mod reads;
 
+use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
+
 use proptest::prelude::*;
+use streams_state::serdes::Auto;
+use streams_state::store::{StateStore, WindowOptions, WindowStore};
+use streams_state::types::RecordContext;
 
 use engines::Opener;
 use model::{Options, Run};
@@ -126,7 +132,7 @@ fn check(options: Options, ops: &[Op], opener: Opener) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn over_an_engine_that_keeps_its_rows(options in options(), ops in proptest::collection::vec(op(), 1..120)) {
@@ -139,9 +145,54 @@ proptest! {
     }
 }
 
+/// What has expired takes no memory, and no room in the engine after the next flush.
+fn give_back_what_has_expired(mut opener: Opener) {
+    let options = WindowOptions { segment_interval: 1000, ..WindowOptions::new("s", 3000, 10) };
+    let engine = (opener)();
+    let mut store: WindowStore<i64, String> =
+        WindowStore::new(options, engine, Arc::new(Auto), Arc::new(Auto)).unwrap();
+    let mut most = 0;
+    for round in 0..200_i64 {
+        for number in 0..50 {
+            let start = round * 100 + number;
+            let value = Some("a value of some length".to_owned());
+            store.put(&number, start, value, start, &RecordContext::none(start)).unwrap();
+        }
+        store.drain_changelog(&mut |_| Ok(())).unwrap();
+        store.committed(Some(round));
+        if round % 5 == 0 {
+            store.flush().unwrap();
+        }
+        most = most.max(store.memory_bytes());
+    }
+    let mut rows = 0;
+    store.all(&mut |_, _, _, _| rows += 1).unwrap();
+    assert!(most < 1_500_000 && rows == 50 * 30, "{most} bytes, {rows} rows");
+    store.flush().unwrap();
+    drop(store);
+    let mut entries = 0;
+    let mut count = |_: &[u8], _: &[u8]| {
+        entries += 1;
+        ControlFlow::Continue(())
+    };
+    opener().scan(Bound::Unbounded, Bound::Unbounded, &mut count).unwrap();
+    assert!((50 * 30..50 * 41).contains(&entries), "{entries} entries");
+}
+
+#[test]
+fn expired_segments_go_from_an_engine_that_keeps_its_rows() {
+    give_back_what_has_expired(engines::kept_map());
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn expired_segments_go_from_rocksdb() {
+    give_back_what_has_expired(engines::rocksdb());
+}
+
 #[cfg(feature = "rocksdb")]
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
 
     #[test]
     fn over_rocksdb(options in options(), ops in proptest::collection::vec(op(), 1..120)) {

@@ -127,6 +127,7 @@ impl Run {
             persistent: self.options.persistent,
             ordered_by_time: self.options.ordered_by_time,
             tier_max_bytes: self.options.tier_max_bytes,
+            expired_max_bytes: 0,
             ..WindowOptions::new("s", RETENTION, WINDOW_SIZE)
         };
         let mut store = WindowStore::new(options, engine, Arc::new(Auto), Arc::new(Auto)).unwrap();

@@ -1,6 +1,6 @@
 //! Joins of streams with tables, local and global.
 
-use streams_core::dsl::{GlobalKTable, KStream, KTable};
+use streams_core::dsl::{GlobalKTable, Joined, KStream, KTable};
 
 use super::super::golden::{Step, Unsupported};
 use super::{Item, Values, named};
@@ -10,11 +10,14 @@ pub(super) fn join<V: Values>(
     table: &KTable<String, i64>,
     step: Step<'_>,
 ) -> Result<Item, Unsupported> {
-    step.without(&["grace"])?;
+    let joined = match step.has("grace") {
+        true => Joined::new().grace(step.millis("grace")),
+        false => Joined::new(),
+    };
     let stream = named(stream, step.text("joined").or(step.text("named")));
     Ok(V::stream(match step.op() {
-        "join" => stream.join_table(table, |value, _| value),
-        "leftJoin" => stream.left_join_table(table, |value, _| value),
+        "join" => stream.join_table_with(table, |_, value, _| value, joined),
+        "leftJoin" => stream.left_join_table_with(table, |_, value, _| value, joined),
         _ => return step.unsupported(),
     }))
 }

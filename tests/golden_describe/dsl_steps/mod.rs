@@ -1,9 +1,13 @@
 //! Programs of the DSL, step by step. Keys are text, values are numbers; functions do nothing of interest.
 
+// Cogrouped streams.
+mod cogroups;
 // Joins of streams with tables.
 mod lookups;
 // Steps on streams.
 mod streams;
+// Joins of tables.
+mod table_joins;
 // Steps on groups and tables.
 mod tables;
 
@@ -11,8 +15,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use streams_core::dsl::{
-    Consumed, Data, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, GlobalKTable, KGroupedStream,
-    KStream, KTable, Materialized, Stores, StreamsBuilder, TopologyConfig,
+    CogroupedKStream, Consumed, Data, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, GlobalKTable,
+    KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Stores, StreamsBuilder, TopologyConfig,
 };
 use streams_core::error::BoxError;
 use streams_core::processor::{Processor, ProcessorContext};
@@ -21,9 +25,11 @@ use streams_core::serdes::Auto;
 use streams_core::topic::{Store, Topic};
 use streams_core::topology::{Topology, TopologyError};
 
+use self::cogroups::{cogroup, on_cogrouped};
 use self::lookups::{join, join_global};
 use self::streams::{on_stream, split};
-use self::tables::{on_grouped, on_grouped_rows, on_table};
+use self::table_joins::join_tables;
+use self::tables::{foreign_key_join, on_grouped, on_grouped_rows, on_grouped_table, on_table};
 use super::golden::{Step, Unsupported, store_builder};
 
 /// What a step gives.
@@ -33,6 +39,8 @@ enum Item {
     Rows(KStream<String, Option<i64>>),
     Grouped(KGroupedStream<String, i64>),
     GroupedRows(KGroupedStream<String, Option<i64>>),
+    GroupedTable(KGroupedTable<String, i64>),
+    Cogrouped(CogroupedKStream<String, i64>),
     Table(KTable<String, i64>),
     Global(GlobalKTable<String, i64>),
     Nothing,
@@ -172,6 +180,9 @@ fn run(
     let input = |index: usize| step.list("in").get(index).and_then(|id| items.get(*id));
     match (input(0), input(1)) {
         (None, _) => source(builder, step),
+        _ if step.op() == "cogroup" => {
+            cogroup(step, &step.list("in").into_iter().filter_map(|id| items.get(id)).collect::<Vec<_>>())
+        }
         (Some(Item::Stream(one)), Some(Item::Stream(two))) if step.op() == "merge" => {
             Ok(Item::Stream(named(one.clone(), step.text("named")).merge(two.clone())))
         }
@@ -180,6 +191,10 @@ fn run(
         }
         (Some(Item::Stream(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
         (Some(Item::Rows(stream)), Some(Item::Table(table))) => join(stream.clone(), table, step),
+        (Some(Item::Table(one)), Some(Item::Table(two))) if step.has("fk") => {
+            foreign_key_join(one.clone(), two, step)
+        }
+        (Some(Item::Table(one)), Some(Item::Table(two))) => join_tables(one.clone(), two, step),
         (Some(Item::Stream(stream)), Some(Item::Global(table))) => join_global(stream.clone(), table, step),
         (Some(Item::Rows(stream)), Some(Item::Global(table))) => join_global(stream.clone(), table, step),
         (Some(_), Some(_)) => Err(Unsupported(format!("{} of these two", step.op()))),
@@ -187,6 +202,8 @@ fn run(
         (Some(Item::Rows(stream)), None) => on_stream(stream.clone(), step),
         (Some(Item::Grouped(grouped)), None) => on_grouped(grouped.clone(), step),
         (Some(Item::GroupedRows(grouped)), None) => on_grouped_rows(grouped.clone(), step),
+        (Some(Item::GroupedTable(grouped)), None) => on_grouped_table(grouped.clone(), step),
+        (Some(Item::Cogrouped(cogrouped)), None) => on_cogrouped(cogrouped.clone(), step),
         (Some(Item::Table(table)), None) => on_table(table.clone(), step),
         (Some(Item::Global(_) | Item::Nothing), None) => step.unsupported(),
     }
@@ -200,8 +217,11 @@ fn named<V: 'static>(stream: KStream<String, V>, name: Option<&str>) -> KStream<
 }
 
 fn materialized(step: Step<'_>) -> Result<Option<Materialized<String, i64>>, Unsupported> {
-    step.without(&["retention", "wsize", "wret"])?;
     let supplier = step.text("supplier");
+    step.without(&["retention", "wsize"])?;
+    if supplier != Some("versioned") {
+        step.without(&["wret"])?;
+    }
     let mut materialized = match (step.text("store"), step.has("mat") || supplier.is_some()) {
         (Some(store), _) => Materialized::from(&Store::<String, i64>::named(store)),
         (None, true) => Materialized::unnamed(),
@@ -210,6 +230,7 @@ fn materialized(step: Step<'_>) -> Result<Option<Materialized<String, i64>>, Uns
     match supplier {
         None | Some("kv_rocks") => {}
         Some("kv_mem") => materialized = materialized.in_memory(),
+        Some("versioned") => materialized = materialized.versioned(step.millis("wret")),
         Some(other) => return Err(Unsupported(format!("store {other}"))),
     }
     if step.text("storetype") == Some("in_memory") {

@@ -1,10 +1,14 @@
 //! A case's steps as calls of our DSL. Comes in: steps. Goes out: a topology, or what the DSL lacks, or why it refused.
 //! Streams are `Text` by `Text`; tables hold `String` rows by `Text` keys, as a null row is a missing row.
 
+// Foreign-key joins of tables.
+mod foreign_keys;
 // Joins of a stream with a table.
 mod lookups;
 // Calls on streams.
 mod streams;
+// Joins of tables.
+mod table_joins;
 // Calls on tables.
 mod tables;
 
@@ -13,8 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kstreams::dsl::{
-    Consumed, Data, GlobalKTable, KGroupedStream, KStream, KTable, Materialized, StoreBuilder, Stores,
-    StreamsBuilder, TopologyConfig,
+    CogroupedKStream, Consumed, Data, GlobalKTable, KGroupedStream, KGroupedTable, KStream, KTable,
+    Materialized, StoreBuilder, Stores, StreamsBuilder, TopologyConfig,
 };
 use kstreams::topic::{Store, Topic};
 use kstreams::topology::{Topology, TopologyError};
@@ -53,6 +57,8 @@ enum Variable {
     Table(Table),
     Global(GlobalKTable<Text, String>),
     Grouped(KGroupedStream<Text, Text>),
+    GroupedTable(KGroupedTable<Text, String>),
+    Cogrouped(CogroupedKStream<Text, String>),
 }
 
 /// The operators and options of `steps` that our DSL does not have.
@@ -79,6 +85,11 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
         "process",
         "processValues",
         "toTable",
+        "tableGroupBy",
+        "tableTransformValues",
+        "tableTableJoin",
+        "cogroup",
+        "cogroupAdd",
         "groupByKey",
         "groupBy",
         "count",
@@ -90,15 +101,13 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
         "toStream",
         "streamTableJoin",
         "streamGlobalJoin",
+        "foreignKeyJoin",
     ];
     let mut found = BTreeSet::new();
     for step in steps {
         let op = step.op();
         if !OPERATORS.contains(&op) {
             found.insert(op.to_owned());
-        }
-        if op == "streamTableJoin" && step.number("grace").is_some() {
-            found.insert("streamTableJoin with grace".to_owned());
         }
     }
     found.into_iter().collect()
@@ -217,8 +226,13 @@ impl Calls {
             }
             "process" | "processValues" => Some(self.process(step)),
             "toTable" | "groupByKey" | "groupBy" => Some(self.regroup(step)),
+            "tableGroupBy" => Some(self.regroup_table(step)),
+            "cogroup" | "cogroupAdd" => Some(self.cogroup(step)),
             "count" | "reduce" | "aggregate" => Some(Variable::Table(self.aggregation(step))),
+            "tableTransformValues" => Some(Variable::Table(self.transform_values(step))),
+            "tableTableJoin" => Some(Variable::Table(self.join_tables(step))),
             "tableFilter" | "tableFilterNot" | "tableMapValues" | "toStream" => Some(self.on_table(step)),
+            "foreignKeyJoin" => Some(Variable::Table(self.foreign_key_join(step))),
             "streamTableJoin" => Some(Variable::Stream(self.table_join(step))),
             "streamGlobalJoin" => Some(Variable::Stream(self.global_join(step))),
             _ => Some(Variable::Stream(self.on_stream(step))),

@@ -1,10 +1,11 @@
 //! Tables: groupings, aggregations, and calls on tables. Comes in: a step. Goes out: a group, a table or a stream.
 
-use kstreams::dsl::Materialized;
+use kstreams::dsl::{CogroupedKStream, KGroupedStream, KGroupedTable, Materialized};
 
 use super::{Calls, Table, Variable, function, key_for, materialized};
 use crate::case::Step;
 use crate::functions::{self, Text};
+use crate::transformers::CaseTransformer;
 
 impl Calls {
     pub(super) fn regroup(&self, step: &Step) -> Variable {
@@ -24,43 +25,46 @@ impl Calls {
         }
     }
 
-    pub(super) fn aggregation(&self, step: &Step) -> Table {
-        let grouped = match self.variables.get(step.text("in")) {
+    pub(super) fn regroup_table(&self, step: &Step) -> Variable {
+        let name = function(step);
+        Variable::GroupedTable(
+            self.named_table(step).group_by(move |k: &Text, v: &String| {
+                (functions::key(&name, k.as_deref(), Some(v)), v.clone())
+            }),
+        )
+    }
+
+    pub(super) fn cogroup(&self, step: &Step) -> Variable {
+        let grouped = |field| match self.variables.get(step.text(field)) {
             Some(Variable::Grouped(grouped)) => grouped.clone(),
+            _ => panic!("`{}` is no group", step.text(field)),
+        };
+        let add = aggregator(step.text("fn"));
+        Variable::Cogrouped(match (step.op(), self.variables.get(step.text("in"))) {
+            ("cogroupAdd", Some(Variable::Cogrouped(cogrouped))) => {
+                cogrouped.clone().cogroup_opt(grouped("group"), add)
+            }
+            _ => grouped("in").cogroup_opt(add),
+        })
+    }
+
+    pub(super) fn aggregation(&self, step: &Step) -> Table {
+        match self.variables.get(step.text("in")) {
+            Some(Variable::Grouped(grouped)) => of_stream(grouped.clone(), step),
+            Some(Variable::GroupedTable(grouped)) => of_table(grouped.clone(), step),
+            Some(Variable::Cogrouped(cogrouped)) => of_cogroup(cogrouped.clone(), step),
             _ => panic!("`{}` is no group", step.text("in")),
-        };
-        let grouped = match step.find("name") {
-            Some(name) => grouped.named(name),
-            None => grouped,
-        };
-        match step.op() {
-            "count" => {
-                let counts = match materialized(step) {
-                    Some(materialized) => grouped.count_with(materialized),
-                    None => grouped.count(),
-                };
-                counts.map_values(|count| count.to_string())
-            }
-            "reduce" => {
-                let name = step.text("adder").to_owned();
-                let reducer = move |a: String, v: String| functions::reduce(&name, Some(&a), Some(&v));
-                match materialized(step) {
-                    Some(materialized) => grouped.reduce_opt_with(reducer, materialized),
-                    None => grouped.reduce_opt(reducer),
-                }
-            }
-            _ => {
-                let (init, add) = (step.text("init").to_owned(), step.text("adder").to_owned());
-                let init = move || functions::init(&init);
-                let add = move |k: &Text, v: Text, a: Option<String>| {
-                    functions::aggregate(&add, k.as_deref(), v.as_deref(), a.as_deref())
-                };
-                match (materialized(step), step.find("name")) {
-                    (Some(materialized), _) => grouped.aggregate_opt_with(init, add, materialized),
-                    (None, Some(_)) => grouped.aggregate_opt_with(init, add, Materialized::unnamed()),
-                    (None, None) => grouped.aggregate_opt(init, add),
-                }
-            }
+        }
+    }
+
+    pub(super) fn transform_values(&self, step: &Step) -> Table {
+        let table = self.named_table(step);
+        let store = step.find("store").map(str::to_owned);
+        let stores: Vec<&str> = step.find("store").into_iter().collect();
+        let supplier = move || CaseTransformer::new(store.clone());
+        match materialized(step) {
+            Some(materialized) => table.transform_values_with(supplier, &stores, materialized),
+            None => table.transform_values(supplier, &stores),
         }
     }
 
@@ -91,5 +95,91 @@ impl Calls {
             (_, None) => table.filter_not(predicate),
             (_, Some(materialized)) => table.filter_not_with(predicate, materialized),
         })
+    }
+}
+
+/// An adder that may be given no aggregate and may give none.
+fn aggregator<V: Into<Text>>(
+    name: &str,
+) -> impl Fn(&Text, V, Option<String>) -> Option<String> + Send + Sync + use<V> {
+    let name = name.to_owned();
+    move |k, v, a| functions::aggregate(&name, k.as_deref(), v.into().as_deref(), a.as_deref())
+}
+
+fn reducer(name: &str) -> impl Fn(String, String) -> Option<String> + Send + Sync + use<> {
+    let name = name.to_owned();
+    move |a, v| functions::reduce(&name, Some(&a), Some(&v))
+}
+
+fn init(step: &Step) -> impl Fn() -> Option<String> + Send + Sync + use<> {
+    let init = step.text("init").to_owned();
+    move || functions::init(&init)
+}
+
+fn of_stream(mut grouped: KGroupedStream<Text, Text>, step: &Step) -> Table {
+    if let Some(name) = step.find("name") {
+        grouped = grouped.named(name);
+    }
+    match step.op() {
+        "count" => {
+            let counts = match materialized(step) {
+                Some(materialized) => grouped.count_with(materialized),
+                None => grouped.count(),
+            };
+            counts.map_values(|count| count.to_string())
+        }
+        "reduce" => match (reducer(step.text("adder")), materialized(step)) {
+            (reducer, Some(materialized)) => grouped.reduce_opt_with(reducer, materialized),
+            (reducer, None) => grouped.reduce_opt(reducer),
+        },
+        _ => {
+            let (init, add) = (init(step), aggregator(step.text("adder")));
+            match (materialized(step), step.find("name")) {
+                (Some(materialized), _) => grouped.aggregate_opt_with(init, add, materialized),
+                (None, Some(_)) => grouped.aggregate_opt_with(init, add, Materialized::unnamed()),
+                (None, None) => grouped.aggregate_opt(init, add),
+            }
+        }
+    }
+}
+
+fn of_table(mut grouped: KGroupedTable<Text, String>, step: &Step) -> Table {
+    if let Some(name) = step.find("name") {
+        grouped = grouped.named(name);
+    }
+    match step.op() {
+        "count" => {
+            let counts = match materialized(step) {
+                Some(materialized) => grouped.count_with(materialized),
+                None => grouped.count(),
+            };
+            counts.map_values(|count| count.to_string())
+        }
+        "reduce" => {
+            let (add, subtract) = (reducer(step.text("adder")), reducer(step.text("subtractor")));
+            match materialized(step) {
+                Some(materialized) => grouped.reduce_opt_with(add, subtract, materialized),
+                None => grouped.reduce_opt(add, subtract),
+            }
+        }
+        _ => {
+            let subtract = aggregator(step.text("subtractor"));
+            let subtract = move |k: &Text, v: String, a: String| subtract(k, v, Some(a));
+            let (init, add) = (init(step), aggregator(step.text("adder")));
+            match materialized(step) {
+                Some(materialized) => grouped.aggregate_opt_with(init, add, subtract, materialized),
+                None => grouped.aggregate_opt(init, add, subtract),
+            }
+        }
+    }
+}
+
+fn of_cogroup(mut cogrouped: CogroupedKStream<Text, String>, step: &Step) -> Table {
+    if let Some(name) = step.find("name") {
+        cogrouped = cogrouped.named(name);
+    }
+    match materialized(step) {
+        Some(materialized) => cogrouped.aggregate_opt_with(init(step), materialized),
+        None => cogrouped.aggregate_opt(init(step)),
     }
 }

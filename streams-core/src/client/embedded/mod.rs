@@ -5,7 +5,7 @@
 //! members can be committed by a member of the current generation only, in transactions too.
 //!
 //! The order of the files is the order from a byte to a client: a batch of records, the log of a partition,
-//! compaction, topics, transactions, groups, the [`log::Log`] that holds them all behind one lock, and the clients.
+//! compaction, topics, transactions, groups, the log that holds them all behind one lock, and the clients.
 //! Nothing here reads a clock but through [`Clock`], starts a thread, or touches a network.
 
 mod batch;

@@ -167,7 +167,8 @@ impl World {
     pub(super) fn lag(&self) -> BTreeMap<String, i64> {
         let mut lag = BTreeMap::new();
         for topic in self.kafka.topics() {
-            if topic != "lines" && !topic.ends_with("-repartition") {
+            let internal = topic.ends_with("-repartition") || topic.ends_with("-topic");
+            if !internal && !["lines", "left", "right"].contains(&&*topic) {
                 continue;
             }
             for (partition, end) in (0..).zip(self.kafka.end_offsets(&topic).unwrap()) {

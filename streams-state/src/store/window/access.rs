@@ -44,6 +44,17 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if keeps_last { expired } else { expired.saturating_add(1) }
     }
 
+    /// The first start that may be shown: before the horizon, if the cache shows what has expired.
+    #[inline]
+    pub(super) fn first_shown(&self) -> Timestamp {
+        if self.shows_expired() { Timestamp::MIN } else { self.horizon() }
+    }
+
+    #[inline]
+    fn shows_expired(&self) -> bool {
+        self.options.caching && self.options.expired_max_bytes > 0
+    }
+
     /// Whether Kafka Streams' store would refuse a put at `start`.
     pub(super) fn refuses(&self, start: Timestamp) -> bool {
         let expired = self.stream_time.max(start).saturating_sub(self.options.retention);
@@ -208,7 +219,10 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     pub(super) fn advance(&mut self, start: Timestamp) {
         if start > self.stream_time {
             self.stream_time = start;
-            self.expire();
+            // What the cache shows must not go before those downstream have seen the record that moved time.
+            if !self.shows_expired() {
+                self.expire();
+            }
         }
     }
 
@@ -220,9 +234,15 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if self.segments.first().is_none_or(|first| first.id >= min_live) {
             return;
         }
+        let most = if self.shows_expired() { self.options.expired_max_bytes } else { 0 };
+        let expired = self.segments.iter().filter(|segment| segment.id < min_live);
+        let mut in_use: u64 = expired.map(Segment::memory_bytes).sum();
         let dropped = &mut self.dropped;
         self.segments.retain(|segment| {
-            let goes = segment.id < min_live && segment.held == 0;
+            let goes = segment.id < min_live && segment.held == 0 && (most == 0 || in_use > most);
+            if goes {
+                in_use -= segment.memory_bytes();
+            }
             if goes && segment.in_engine {
                 *dropped = (*dropped).max(Some(segment.id));
             }

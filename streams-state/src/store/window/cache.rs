@@ -70,6 +70,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if row.value.as_ref().is_some_and(|(value, _)| self.values.is_null(value)) {
             row.value = None;
         }
+        row.shown = true;
         match row.cached {
             NONE => {
                 let held = self.places.add(HeldPlace { segment: id, slot: place.slot, start: row.start });

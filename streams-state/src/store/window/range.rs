@@ -41,7 +41,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         to: Timestamp,
         visit: &mut RowVisitor<'_, V>,
     ) -> Result<(), StateError> {
-        let from = from.max(self.horizon());
+        let from = from.max(self.first_shown());
         if to < from {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         to: Timestamp,
         visit: &mut RowVisitor<'_, V>,
     ) -> Result<(), StateError> {
-        let from = from.max(self.horizon());
+        let from = from.max(self.first_shown());
         if to < from {
             return Ok(());
         }
@@ -154,7 +154,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let rows = self.segments.iter().map(Segment::rows).sum();
         match self.segments.iter().all(|segment| segment.complete) {
             true => rows,
-            false => self.engine.approximate_entries().max(rows),
+            // In order of time each row has a second entry.
+            false => (self.engine.approximate_entries() >> u32::from(self.options.ordered_by_time)).max(rows),
         }
     }
 
@@ -172,10 +173,13 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         backward: bool,
         visit: &mut RowVisitor<'_, V>,
     ) -> ControlFlow<()> {
+        let horizon = self.horizon();
         let rows = self.segments[segment].slot(slot).rows.between(from, to);
         for index in 0..rows.len() {
             let row = &rows[if backward { rows.len() - 1 - index } else { index }];
-            if let Some((value, timestamp)) = &row.value {
+            if let Some((value, timestamp)) = &row.value
+                && (row.shown || row.start >= horizon)
+            {
                 visit(row.start, value, *timestamp)?;
             }
         }
@@ -183,7 +187,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     }
 
     fn scan(&mut self, mut span: Span, visit: &mut KeyedRowVisitor<'_, K, V>) -> Result<(), StateError> {
-        span.from = span.from.max(self.horizon());
+        span.from = span.from.max(self.first_shown());
         if span.to < span.from {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use hashbrown::HashTable;
 
 use super::rows::{Row, Rows};
 use crate::store::key_bytes::KeyBytes;
-use crate::store::tier::{NONE, key_number};
+use crate::store::tier::key_number;
 use crate::types::Timestamp;
 
 /// Bytes of hash table for each slot: index and control byte at the mean load.
@@ -259,8 +259,8 @@ impl<V> Segment<V> {
             steps -= 1;
             self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
             let slot = &mut self.slots[self.hand];
-            let held = |slot: &Slot<V>| slot.rows.as_slice().iter().any(|row| row.cached != NONE);
-            if !slot.live || slot.touched || std::mem::take(&mut slot.used) || held(slot) {
+            // A row whose update is held back is touched, too.
+            if !slot.live || slot.touched || std::mem::take(&mut slot.used) {
                 continue;
             }
             if !slot.rows.as_slice().is_empty() {

@@ -1,0 +1,245 @@
+//! `config.json`: settings. Keys, defaults, accepted values, and what each Kafka client is given. Differences that are
+//! meant are listed here, each with its reason; whatever is on no list must be equal.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kstreams::config::{ProcessingGuarantee, StreamsConfig};
+use serde_json::Value;
+
+use crate::tally::{Difference, Tally, Verdict, equal};
+use crate::vectors::{each, lists, unknown_list};
+
+pub(crate) fn judge(file: &Value, tally: &mut Tally) {
+    for (name, list) in lists(file) {
+        match name {
+            "keys" => each(tally, name, list, key),
+            "prefixes" => prefixes(tally, list),
+            "client_defaults" => client_defaults(tally, list),
+            "override_outcomes" => each(tally, name, list, override_outcome),
+            "value_checks" => each(tally, name, list, value_check),
+            other => unknown_list(tally, other),
+        }
+    }
+    tally.vector("beyond the file", 0, exactly_once_never_reads_uncommitted);
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn config(properties: &[(&str, &str)]) -> Result<StreamsConfig, String> {
+    let required = [("application.id", "app"), ("bootstrap.servers", "broker:9092")];
+    StreamsConfig::from_properties(required.iter().chain(properties).copied())
+        .map_err(|error| error.to_string())
+}
+
+/// A key is known, and giving its default changes nothing.
+fn key(vector: &Value) -> Verdict {
+    let name = vector["key"].as_str().unwrap();
+    if vector["default"].is_null() {
+        let value = match name {
+            "upgrade.from" => "4.2",
+            _ if vector["type"] == "INT" || vector["type"] == "LONG" => "1",
+            _ => "x:1",
+        };
+        return equal("known", Ok(()), config(&[(name, value)]).map(drop));
+    }
+    if vector["required"] == true {
+        return Ok(());
+    }
+    let temporary = std::env::temp_dir().to_string_lossy().trim_end_matches('/').to_owned();
+    let default = text(&vector["default"]).replace("${java.io.tmpdir}", &temporary);
+    match config(&[(name, &default)]) {
+        Ok(mut with_default) => {
+            with_default.client_properties.clear();
+            equal(name, format!("{:?}", config(&[]).unwrap()), format!("{with_default:?}"))
+        }
+        Err(error) => equal(name, default, error),
+    }
+}
+
+/// Accepted by Kafka Streams' parser, and refused or useless later: refused at once here.
+const STRICTER: [(&str, &str); 7] = [
+    ("num.stream.threads", "-1"),
+    ("replication.factor", "0"),
+    ("state.cleanup.delay.ms", "-5"),
+    ("poll.ms", "-1"),
+    ("application.id", ""),
+    // Not supported yet.
+    ("dsl.store.format", "headers"),
+    ("dsl.store.format", "HEADERS"),
+];
+
+fn value_check(vector: &Value) -> Verdict {
+    let (key, value) = (vector["key"].as_str().unwrap(), vector["value"].as_str().unwrap());
+    let expected = vector["accepted"] == true && !STRICTER.contains(&(key, value));
+    equal(&format!("{key} = `{value}` accepted"), expected, config(&[(key, value)]).is_ok())
+}
+
+fn of_client(config: &StreamsConfig, client: &str) -> BTreeMap<String, String> {
+    match client {
+        "main_consumer" => config.consumer_properties(),
+        "restore_consumer" => config.restore_consumer_properties(),
+        "global_consumer" => config.global_consumer_properties(),
+        "producer" => config.producer_properties(),
+        "admin" => config.admin_properties(),
+        other => panic!("client {other}"),
+    }
+}
+
+/// What Kafka Streams hands to its own assignor inside the consumer's settings, and ids that the runtime gives.
+const NOT_PASSED: [&str; 18] = [
+    "acceptable.recovery.lag",
+    "application.id",
+    "application.server",
+    "client.id",
+    "group.id",
+    "internal.throw.on.fetch.stable.offset.unsupported",
+    "max.warmup.replicas",
+    "num.standby.replicas",
+    "partition.assignment.strategy",
+    "probing.rebalance.interval.ms",
+    "rack.aware.assignment.non_overlap_cost",
+    "rack.aware.assignment.strategy",
+    "rack.aware.assignment.tags",
+    "rack.aware.assignment.traffic_cost",
+    "replication.factor",
+    "task.assignor.class",
+    "upgrade.from",
+    "windowstore.changelog.additional.retention.ms",
+];
+
+/// Kafka Streams' defaults for the tuning of its Java clients: ours tune themselves, unless the user says otherwise.
+const TUNING: [(&str, &str); 3] =
+    [("linger.ms", "100"), ("delivery.timeout.ms", "2147483647"), ("enable.metrics.push", "true")];
+
+/// A setting behind a prefix reaches the clients that the prefix names.
+fn prefixes(tally: &mut Tally, list: &Value) {
+    for (index, (client, prefix)) in list.as_object().unwrap().iter().enumerate() {
+        tally.vector(&format!("prefixes.{client}"), index, || {
+            let prefix = prefix.as_str().unwrap();
+            let key = format!("{prefix}x.y");
+            let config = config(&[(&key, "v")]).unwrap();
+            let given =
+                |client: &str| of_client(&config, client).get("x.y").is_some_and(|value| value == "v");
+            match client.as_str() {
+                "consumer" => {
+                    let consumers = ["main_consumer", "restore_consumer", "global_consumer"];
+                    equal(&key, true, consumers.into_iter().all(given))
+                }
+                "main_consumer" | "restore_consumer" | "global_consumer" | "producer" | "admin" => {
+                    equal(&key, true, given(client))
+                }
+                // For internal topics, and for the code of the user: no client gets them.
+                _ => equal(&key, false, given("main_consumer")),
+            }
+        });
+    }
+}
+
+fn client_defaults(tally: &mut Tally, list: &Value) {
+    for (guarantee, clients) in list.as_object().unwrap() {
+        let config = config(&[("processing.guarantee", guarantee)]).unwrap();
+        for (index, (client, settings)) in clients.as_object().unwrap().iter().enumerate() {
+            tally.vector(&format!("client_defaults.{guarantee}.{client}"), index, || match client.as_str() {
+                "streams" => {
+                    let interval = Duration::from_millis(settings["commit.interval.ms"].as_u64().unwrap());
+                    equal("commit interval", interval, config.commit_interval)
+                }
+                client => defaults_of_client(&config, client, settings),
+            });
+        }
+    }
+}
+
+fn defaults_of_client(config: &StreamsConfig, client: &str, settings: &Value) -> Verdict {
+    let passed = settings["passed"].as_object().unwrap().iter();
+    let expected: BTreeMap<String, String> = passed
+        .filter(|(key, _)| !NOT_PASSED.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), text(value)))
+        .filter(|(key, value)| !TUNING.contains(&(key, value)))
+        .collect();
+    equal("settings", expected, of_client(config, client))
+}
+
+/// Rows where a client is given something else than by Kafka Streams, on purpose.
+fn differs(guarantee: &str, key: &str) -> bool {
+    let setting = ["main.consumer.", "restore.consumer.", "consumer.", "producer."]
+        .iter()
+        .find_map(|prefix| key.strip_prefix(prefix))
+        .unwrap_or(key);
+    match setting {
+        // Given by the runtime, or chosen by this library.
+        "client.id"
+        | "group.id"
+        | "group.instance.id"
+        | "partition.assignment.strategy"
+        | "transactional.id" => true,
+        // Java classes: no effect here, and not passed on unless a client's prefix asks for it.
+        "metric.reporters" => key == setting,
+        // Kafka Streams lets these two through, and with them exactly once would read what was aborted.
+        "isolation.level" => {
+            guarantee == "exactly_once_v2" && key != setting && !key.starts_with("producer.")
+        }
+        // Kafka Streams refuses it even for consumers, which have no such setting.
+        "max.in.flight.requests.per.connection" => {
+            guarantee == "exactly_once_v2" && key != setting && !key.starts_with("producer.")
+        }
+        _ => false,
+    }
+}
+
+fn override_outcome(row: &Value) -> Verdict {
+    let guarantee = row["processing.guarantee"].as_str().unwrap();
+    let (key, value) = (row["set"].as_str().unwrap(), row["to"].as_str().unwrap());
+    if differs(guarantee, key) {
+        return Ok(());
+    }
+    let config =
+        match (config(&[("processing.guarantee", guarantee), (key, value)]), row["error"].is_string()) {
+            (Err(_), true) => return Ok(()),
+            (Ok(config), false) => config,
+            (Ok(_), true) => return equal(key, "refused", "accepted"),
+            (Err(error), false) => {
+                let expected = "accepted".to_owned();
+                return Err(Difference { what: key.to_owned(), expected, got: error });
+            }
+        };
+    let prefixes = ["main.consumer.", "restore.consumer.", "global.consumer.", "consumer.", "producer."];
+    let setting = prefixes.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key);
+    for client in ["main_consumer", "restore_consumer", "global_consumer", "producer"] {
+        let ours = of_client(&config, client).remove(setting);
+        let expected = Some(&row[client]).filter(|value| !value.is_null()).map(text);
+        let expected = expected.filter(|value| !TUNING.contains(&(setting, value)));
+        equal(&format!("{guarantee} {key} = {value}: {client}"), expected, ours)?;
+    }
+    Ok(())
+}
+
+/// What no setting of the user changes: isolation with exactly once, and the ids that the runtime gives.
+fn exactly_once_never_reads_uncommitted() -> Verdict {
+    let config = config(&[
+        ("processing.guarantee", "exactly_once_v2"),
+        ("main.consumer.isolation.level", "read_uncommitted"),
+        ("group.instance.id", "gi"),
+        ("group.id", "other"),
+        ("client.id", "cc"),
+        ("producer.transactional.id", "tid"),
+    ])
+    .unwrap();
+    let consumer = config.consumer_properties();
+    equal("isolation.level", "read_committed", consumer["isolation.level"].as_str())?;
+    equal("instance id", Some("gi"), config.group_instance_id())?;
+    for key in ["group.instance.id", "group.id", "client.id"] {
+        equal(key, None, consumer.get(key))?;
+    }
+    equal("transactional.id", None, config.producer_properties().get("transactional.id"))?;
+    equal("client.id", "cc", config.client_id.as_str())?;
+    equal("transaction.timeout.ms", Some(Duration::from_secs(10)), config.transaction_timeout())?;
+    equal("guarantee", true, config.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2)
+}
