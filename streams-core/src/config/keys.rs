@@ -185,7 +185,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ),
     (
         "processing.exception.handler.global.enabled",
-        nothing("false", any_bool, "this version has no global tables"),
+        nothing("false", any_bool, "the processing handler is always asked for global stores, too"),
     ),
     (
         "processor.wrapper.class",
