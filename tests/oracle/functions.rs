@@ -171,6 +171,15 @@ pub(crate) fn reduce(name: &str, a: Option<&str>, v: Option<&str>) -> Text {
     }
 }
 
+/// Session mergers.
+pub(crate) fn merge(name: &str, k: Option<&str>, a: Option<&str>, b: Option<&str>) -> Text {
+    match name {
+        "tilde" => Some(clip(format!("{}~{}", s(a), s(b)))),
+        "keyTilde" => Some(clip(format!("{}~{}~{}", s(a), s(k), s(b)))),
+        other => unknown("session merger", other),
+    }
+}
+
 /// Topic name extractors.
 pub(crate) fn topic(name: &str, k: Option<&str>, v: Option<&str>) -> String {
     match name {

@@ -18,6 +18,8 @@ mod processors;
 mod transformers;
 // A case's steps as calls of our DSL.
 mod topology;
+// What is in the stores.
+mod stores;
 // A case, from build to the last input item.
 mod run;
 // Counts and prints.

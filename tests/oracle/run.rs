@@ -1,24 +1,20 @@
 //! One case, from build to the last input item. Comes in: a case. Goes out: a verdict.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-use kstreams::testing::{DriverConfig, ProducedRecord, TestVersion, TopologyTestDriver};
-use kstreams::topic::Store;
+use kstreams::testing::{DriverConfig, ProducedRecord, TopologyTestDriver};
 use kstreams::topology::Topology;
-use kstreams::types::{Header, Headers, ValueAndHeaders};
+use kstreams::types::{Header, Headers};
 use serde_json::{Value, json};
-use streams_state::format::murmur3::Hash128;
-use streams_state::format::subscription_wrapper::{Instruction, SubscriptionWrapper};
-use streams_state::store::GraceBuffer;
 
 use crate::base64;
 use crate::case::{Case, Input};
 use crate::compare::{self, Difference, Failure, Level, Observed};
 use crate::functions::Text;
 use crate::report::{Outcome, Verdict};
+use crate::stores::stores;
 use crate::topology::{self, Seen};
 
 /// Runs a case and compares.
@@ -163,102 +159,11 @@ fn written(record: &ProducedRecord, internal: bool) -> Value {
     written
 }
 
-fn header(header: &Header) -> Value {
+/// A header as the case files write it.
+pub(crate) fn header(header: &Header) -> Value {
     let value = header.value.as_ref().map(|bytes| match bytes.iter().all(|byte| (32..127).contains(byte)) {
         true => String::from_utf8_lossy(bytes).into_owned(),
         false => format!("base64:{}", base64::encode(bytes)),
     });
     json!([header.key, value])
-}
-
-/// The rows of all stores. Their types say what they are: those of processors hold text by text; tables hold a
-/// timestamp with each value.
-fn stores(driver: &TopologyTestDriver) -> BTreeMap<String, Value> {
-    let mut stores = BTreeMap::new();
-    for name in driver.store_names() {
-        if let Some(rows) = versions(driver, &name) {
-            stores.insert(name.to_string(), json!({ "type": "versioned", "rows": rows }));
-            continue;
-        }
-        if let Some(buffer) = driver.find_store_as::<GraceBuffer<Text, Text>>(&name) {
-            let records = buffer.borrow().num_records();
-            stores.insert(name.to_string(), json!({ "type": "buffer", "records": records }));
-            continue;
-        }
-        let rows: Vec<Value> = if let Some(store) = driver.find_store(&Store::<String, String>::named(&*name))
-        {
-            store.all().into_iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
-        } else if let Some(store) = driver.find_store(&Store::<Text, String>::named(&*name)) {
-            rows_with_time(store.rows())
-        } else if let Some(store) = driver.find_store(&Store::<Text, i64>::named(&*name)) {
-            rows_with_time(store.rows())
-        } else if let Some(store) = driver.find_store(&SubscriptionStore::named(&*name)) {
-            subscriptions(store.rows())
-        } else {
-            panic!("store `{name}` has rows of no type that the cases use")
-        };
-        stores.insert(name.to_string(), json!({ "type": "keyvalue", "rows": rows }));
-    }
-    stores
-}
-
-type SubscriptionStore = Store<Vec<u8>, ValueAndHeaders<Vec<u8>>>;
-
-/// The rows of a foreign-key join's subscription store, in the order of their keys as text.
-fn subscriptions(rows: Vec<(Vec<u8>, ValueAndHeaders<Vec<u8>>, i64)>) -> Vec<Value> {
-    let mut rows: Vec<Value> =
-        rows.into_iter().map(|(key, row, time)| subscription(&key, &row, time)).collect();
-    rows.sort_by(|one, two| one["key"].as_str().cmp(&two["key"].as_str()));
-    rows
-}
-
-fn subscription(key: &[u8], row: &ValueAndHeaders<Vec<u8>>, timestamp: i64) -> Value {
-    let wrapper = SubscriptionWrapper::decode(&row.value).expect("the store holds subscriptions");
-    let instruction = match wrapper.instruction {
-        Instruction::DeleteKeyNoPropagate => "DELETE_KEY_NO_PROPAGATE",
-        Instruction::DeleteKeyAndPropagate => "DELETE_KEY_AND_PROPAGATE",
-        Instruction::PropagateNullIfNoFkValAvailable => "PROPAGATE_NULL_IF_NO_FK_VAL_AVAILABLE",
-        Instruction::PropagateOnlyIfFkValAvailable => "PROPAGATE_ONLY_IF_FK_VAL_AVAILABLE",
-    };
-    let headers = &row.headers;
-    let mut row = json!({
-        "key": format!("base64:{}", base64::encode(key)),
-        "primaryKey": String::from_utf8_lossy(wrapper.primary_key),
-        "instruction": instruction,
-        "version": i32::from(wrapper.primary_partition.is_some()),
-        "timestamp": timestamp,
-    });
-    if !headers.is_empty() {
-        row["headers"] = headers.iter().map(header).collect();
-    }
-    if let Some(Hash128(first, second)) = wrapper.hash {
-        row["hash"] = json!([first.to_string(), second.to_string()]);
-    }
-    if let Some(partition) = wrapper.primary_partition {
-        row["primaryPartition"] = partition.into();
-    }
-    row
-}
-
-/// The versions of a versioned store; `None` if it is none.
-fn versions(driver: &TopologyTestDriver, name: &str) -> Option<Vec<Value>> {
-    if let Some(store) = driver.find_versioned_store(&Store::<Text, String>::named(name)) {
-        return Some(store.all().into_iter().map(|(key, version)| version_row(&key, &version)).collect());
-    }
-    let store = driver.find_versioned_store(&Store::<Text, i64>::named(name))?;
-    Some(store.all().into_iter().map(|(key, version)| version_row(&key, &version)).collect())
-}
-
-fn version_row<V: ToString>(key: &Text, version: &TestVersion<V>) -> Value {
-    let mut row = json!({ "key": key, "value": version.value.to_string(), "timestamp": version.valid_from });
-    if let Some(valid_to) = version.valid_to {
-        row["validTo"] = json!(valid_to);
-    }
-    row
-}
-
-fn rows_with_time<V: ToString>(rows: Vec<(Text, V, i64)>) -> Vec<Value> {
-    rows.into_iter()
-        .map(|(key, value, timestamp)| json!({ "key": key, "value": value.to_string(), "timestamp": timestamp }))
-        .collect()
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::serdes::{Serde, SerdeRef};
-use streams_state::types::Change;
+use streams_state::types::{Change, Timestamp};
 
 use super::Data;
 use super::graph::{
@@ -15,24 +15,33 @@ use super::grouped::KGroupedStream;
 use super::materialize::materialize;
 use super::names::{self, RepartitionNames};
 use super::options::Materialized;
+use super::session_windowed::session_aggregation;
 use super::stores::GraphStore;
 use super::table::KTable;
 use super::upstream::{Upstream, operator, repartition_node};
-use crate::operators::{FoldOption, NullCheck, PassThrough, StreamAggregate, TableStore};
+use super::window_stores::WindowPlan;
+use super::windowed::window_aggregation;
+use super::windows::{EmitStrategy, SessionWindows, Windowing};
+use crate::operators::{
+    EachWindow, FoldOption, NullCheck, PassThrough, SessionFoldOption, StreamAggregate, TableStore,
+};
 use crate::processor::ErasedPush;
 use crate::topic::Store;
 
 /// Makes the first aggregate of a key; `None`: there is none until an adder makes one.
 pub(super) type Init<A> = Arc<dyn Fn() -> Option<A> + Send + Sync>;
 
+/// Makes one aggregate of two sessions that become one.
+pub(super) type Merge<K, A> = Arc<dyn Fn(&K, Option<A>, A) -> Option<A> + Send + Sync>;
+
 /// Several grouped streams with a common key type, each with its way to be added to a common aggregate.
 ///
 /// Aggregations drop records with a null key or a null value, counted. The timestamp of a row is the largest of its
 /// records'. With caching (the default) a key's changes are forwarded once per commit.
 pub struct CogroupedKStream<K, A> {
-    graph: GraphRef,
+    pub(super) graph: GraphRef,
     groups: Vec<Group<K, A>>,
-    keys: SerdeRef<K>,
+    pub(super) keys: SerdeRef<K>,
     pending: Option<String>,
 }
 
@@ -56,6 +65,18 @@ pub(super) trait GroupInput<K, A>: Send + Sync {
 
     /// The node that adds the stream's records to the rows of `store`.
     fn aggregate(&self, init: Init<A>, store: Arc<str>) -> MakeProcessor;
+
+    /// The same over windows: `store` is a window store.
+    fn aggregate_windows(&self, init: Init<A>, plan: WindowPlan, store: Arc<str>) -> MakeProcessor;
+
+    /// The same over sessions: `store` is a session store.
+    fn aggregate_sessions(
+        &self,
+        init: Init<A>,
+        merge: Merge<K, A>,
+        windows: SessionWindows,
+        store: Arc<str>,
+    ) -> MakeProcessor;
 }
 
 /// The adder of one stream.
@@ -98,6 +119,27 @@ where
                 updates,
             })))
         })
+    }
+
+    fn aggregate_windows(&self, init: Init<A>, plan: WindowPlan, store: Arc<str>) -> MakeProcessor {
+        let add = self.add.clone();
+        let add = move |key: &K, value: V, aggregate: Option<A>| add(key, value, aggregate);
+        let aggregate = Arc::new(EachWindow(FoldOption { init: move || init(), add }));
+        window_aggregation(plan, store, (self.keys.clone(), self.values.clone()), aggregate)
+    }
+
+    fn aggregate_sessions(
+        &self,
+        init: Init<A>,
+        merge: Merge<K, A>,
+        windows: SessionWindows,
+        store: Arc<str>,
+    ) -> MakeProcessor {
+        let add = self.add.clone();
+        let add = move |key: &K, value: V, aggregate: Option<A>| add(key, value, aggregate);
+        let merge = move |key: &K, aggregate: Option<A>, session: A| merge(key, aggregate, session);
+        let aggregate = Arc::new(SessionFoldOption { init: move || init(), add, merge });
+        session_aggregation((windows, EmitStrategy::OnWindowUpdate), store, self.keys.clone(), aggregate)
     }
 }
 
@@ -172,6 +214,32 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.pending = Some(name.into());
         self
+    }
+
+    /// Aggregates by windows in time: as [`KGroupedStream::windowed_by`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use streams_core::{dsl::{StreamsBuilder, TimeWindows}, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const ORDERS: Topic<String, i64> = Topic::new("orders");
+    /// const REFUNDS: Topic<String, i64> = Topic::new("refunds");
+    /// const BALANCE: Store<String, i64> = Store::new("balance");
+    /// let builder = StreamsBuilder::new();
+    /// let refunds = builder.stream(&REFUNDS).group_by_key();
+    /// let orders = builder.stream(&ORDERS).group_by_key().cogroup(|_, cents, balance| *balance += cents);
+    /// orders
+    ///     .cogroup(refunds, |_, cents, balance| *balance -= cents)
+    ///     .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_millis(10)))
+    ///     .aggregate_with(|| 0, &BALANCE);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ORDERS).pipe_at("ada", 50, 11);
+    /// driver.input(&REFUNDS).pipe_at("ada", 8, 17);
+    /// assert_eq!(driver.window_store(&BALANCE).fetch(&"ada".to_owned(), 10), Some(42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn windowed_by<W: Windowing>(self, windows: W) -> W::Cogrouped<K, A> {
+        windows.over_cogrouped(self)
     }
 
     /// Adds a stream: `adder` puts its values into the aggregate, in place. It is called only while there is an aggregate,
@@ -288,16 +356,16 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
         let (store_name, init): (_, Init<A>) = (store.spec.name.clone(), Arc::new(init));
         let node_store = store_name.clone();
         let make = move |input: &dyn GroupInput<K, A>| input.aggregate(init.clone(), node_store.clone());
-        let (up, table) = self.cogrouped::<K>(store, named_store, &make);
+        let (up, table) = self.cogrouped::<K>((store, named_store), None, &make);
         KTable::stored(up, table, keys, Some(rows), store_name)
     }
 
     /// Adds repartitions, a node for each stream, made by `make`, and the node where they meet. The rows of the result,
-    /// keyed by `KR`, are in `store`.
+    /// keyed by `KR`, are in `store`. `grace` is that of their windows, if they have some.
     pub(super) fn cogrouped<KR: Clone + 'static>(
         self,
-        store: GraphStore,
-        named_store: bool,
+        (store, named_store): (GraphStore, bool),
+        grace: Option<Timestamp>,
         make: &dyn Fn(&dyn GroupInput<K, A>) -> MakeProcessor,
     ) -> (Upstream, TableId) {
         let mut graph = self.graph.borrow_mut();
@@ -319,6 +387,7 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
                 GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
             let mut node = GraphNode::new(name, kind, Fork::default());
             node.versioned = Some(versioned);
+            node.grace = grace;
             nodes.push(graph.add(&[*parent], node));
         }
         let name = graph.name_with_suffix_or(&self.pending, "-cogroup-merge", names::COGROUP_MERGE);

@@ -7,6 +7,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
+use streams_state::types::Timestamp;
+
 use super::names::{RepartitionNames, Unnamed};
 use super::stores::GraphStore;
 use crate::error::NodeResult;
@@ -193,6 +195,8 @@ pub(crate) struct GraphNode {
     pub(crate) merge: bool,
     /// A left join below a repartition: records without a key must pass.
     pub(crate) keeps_null_keys: bool,
+    /// A windowed aggregation: how long after its end a window closes, ms.
+    pub(crate) grace: Option<Timestamp>,
     /// Types of keys and values that come out; known where repartitions may be moved to.
     pub(crate) types: Option<(TypeId, TypeId)>,
     /// Whether what comes out is a versioned table; `None`: as what goes in.
@@ -213,6 +217,7 @@ impl GraphNode {
             changes_value: false,
             merge: false,
             keeps_null_keys: false,
+            grace: None,
             types: None,
             versioned: None,
             fork,

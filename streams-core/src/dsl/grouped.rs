@@ -12,6 +12,7 @@ use super::names;
 use super::options::Materialized;
 use super::table::KTable;
 use super::upstream::{Upstream, repartition_node};
+use super::windows::Windowing;
 use crate::operators::{
     Aggregate, Fold, FoldOption, NullCheck, Reduce, ReduceOption, StreamAggregate, TableStore,
 };
@@ -55,6 +56,30 @@ impl<K: 'static, V: 'static> KGroupedStream<K, V> {
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.up.pending = Some(name.into());
         self
+    }
+
+    /// Aggregates the records of each key by windows in time: [`TimeWindows`](super::TimeWindows),
+    /// [`SlidingWindows`](super::SlidingWindows), [`SessionWindows`](super::SessionWindows),
+    /// [`UnlimitedWindows`](super::UnlimitedWindows), or [`Windows`](super::Windows) of one's own.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use streams_core::{dsl::{StreamsBuilder, TimeWindows}, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const VIEWS: Topic<String, String> = Topic::new("views");
+    /// const PER_MINUTE: Store<String, i64> = Store::new("per-minute");
+    /// let builder = StreamsBuilder::new();
+    /// let minutes = TimeWindows::of_size_and_grace(Duration::from_secs(60), Duration::from_secs(10));
+    /// builder.stream(&VIEWS).group_by_key().windowed_by(minutes).count_with(&PER_MINUTE);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&VIEWS).pipe_at("home", "ada", 1_000);
+    /// driver.input(&VIEWS).pipe_at("home", "bob", 61_000);
+    /// driver.input(&VIEWS).pipe_at("home", "eve", 59_000); // late, but within the grace
+    /// assert_eq!(driver.window_store(&PER_MINUTE).fetch(&"home".to_owned(), 0), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn windowed_by<W: Windowing>(self, windows: W) -> W::Stream<K, V> {
+        windows.over(self)
     }
 }
 
@@ -282,7 +307,7 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
 
     /// Where the aggregation goes: behind a repartition if the key may have changed. A named grouping
     /// has one repartition for all its aggregations, an unnamed one has one for each.
-    fn repartitioned(&self, store_name: &str, named_store: bool) -> Upstream {
+    pub(crate) fn repartitioned(&self, store_name: &str, named_store: bool) -> Upstream {
         if !self.up.repartition_required {
             return self.up.clone();
         }

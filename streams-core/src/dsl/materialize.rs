@@ -8,7 +8,7 @@ use super::graph::Graph;
 use super::options::Materialized;
 use super::stores::{GraphStore, key_value_factory, store_spec};
 use super::versioned::versioned_factory;
-use crate::topology::StoreKind;
+use crate::topology::{StoreFactory, StoreKind};
 
 /// The store of a table, and whether it has a name of the user's. An unnamed store uses up a number.
 pub(crate) fn materialize<K: 'static, V: Clone + 'static>(
@@ -17,6 +17,24 @@ pub(crate) fn materialize<K: 'static, V: Clone + 'static>(
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
     prefix: &str,
+) -> (GraphStore, bool) {
+    let (kind, factory) = match materialized.history {
+        None => (StoreKind::TimestampedKeyValue, key_value_factory(keys, values, true)),
+        Some(history) => {
+            let kind = StoreKind::Versioned { history: history.retention };
+            (kind, versioned_factory(keys, values, history))
+        }
+    };
+    materialize_as(graph, materialized, prefix, kind, factory)
+}
+
+/// As [`materialize`], for a store of this kind.
+pub(crate) fn materialize_as<K, V>(
+    graph: &mut Graph,
+    materialized: Materialized<K, V>,
+    prefix: &str,
+    kind: StoreKind,
+    factory: StoreFactory,
 ) -> (GraphStore, bool) {
     let named = materialized.name.is_some();
     materialized.check_history(graph);
@@ -34,13 +52,7 @@ pub(crate) fn materialize<K: 'static, V: Clone + 'static>(
             name
         }
     };
-    let mut spec = match materialized.history {
-        None => store_spec(name, StoreKind::TimestampedKeyValue, key_value_factory(keys, values, true)),
-        Some(history) => {
-            let kind = StoreKind::Versioned { history: history.retention };
-            store_spec(name, kind, versioned_factory(keys, values, history))
-        }
-    };
+    let mut spec = store_spec(name, kind, factory);
     spec.in_memory = materialized.in_memory == Some(true);
     spec.logging = materialized.logging;
     spec.caching = materialized.caching && materialized.history.is_none();

@@ -15,6 +15,7 @@ mod materialize;
 mod names;
 mod upstream;
 mod versioned;
+mod window_stores;
 // What users write: streams and tables.
 mod branched;
 mod builder;
@@ -24,16 +25,22 @@ mod global_store;
 mod global_table;
 mod grouped;
 mod grouped_table;
+mod session_windowed;
 mod stream;
 mod stream_join;
 mod stream_map;
 mod stream_output;
 mod stream_process;
 mod stream_try;
+mod suppressed;
 mod table;
 mod table_derived;
 mod table_join;
+mod table_suppress;
 mod table_transform;
+mod windowed;
+mod windowed_cogroup;
+mod windows;
 // What users write: node by node.
 mod processor_topology;
 mod topology_stores;
@@ -51,11 +58,16 @@ pub use grouped::KGroupedStream;
 pub use grouped_table::KGroupedTable;
 pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};
 pub use processor_topology::NodeRef;
+pub use session_windowed::SessionWindowedKStream;
 pub use stores::{StoreBuilder, Stores};
 pub use stream::KStream;
+pub use suppressed::{BufferConfig, EmitEarly, Strict, Suppressed};
 pub use table::KTable;
+pub use windowed::TimeWindowedKStream;
+pub use windowed_cogroup::{SessionWindowedCogroupedKStream, TimeWindowedCogroupedKStream};
+pub use windows::{EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Windowing};
 
 pub use crate::operators::{
     FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, Partitioner, TimestampExtractor,
-    ValueTransformerContext, ValueTransformerWithKey,
+    ValueTransformerContext, ValueTransformerWithKey, Windows,
 };

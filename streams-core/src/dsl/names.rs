@@ -28,6 +28,7 @@ pub(crate) const LEFT_JOIN: &str = "KSTREAM-LEFTJOIN-";
 pub(crate) const TABLE_SOURCE: &str = "KTABLE-SOURCE-";
 pub(crate) const TABLE_FILTER: &str = "KTABLE-FILTER-";
 pub(crate) const TABLE_MAP_VALUES: &str = "KTABLE-MAPVALUES-";
+pub(crate) const SUPPRESS: &str = "KTABLE-SUPPRESS-";
 pub(crate) const TABLE_TRANSFORM_VALUES: &str = "KTABLE-TRANSFORMVALUES-";
 pub(crate) const TABLE_SELECT: &str = "KTABLE-SELECT-";
 pub(crate) const TABLE_AGGREGATE: &str = "KTABLE-AGGREGATE-";

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use streams_state::serdes::{Auto, Serde, SerdeRef};
 use streams_state::types::Timestamp;
@@ -290,6 +291,8 @@ pub struct Materialized<K, V> {
     pub(crate) caching: bool,
     pub(crate) logging: bool,
     pub(crate) changelog_config: BTreeMap<String, String>,
+    /// How long windows are kept, ms.
+    pub(crate) retention: Option<Timestamp>,
     pub(crate) history: Option<History>,
 }
 
@@ -313,6 +316,7 @@ impl<K, V> Materialized<K, V> {
             caching: true,
             logging: true,
             changelog_config: BTreeMap::new(),
+            retention: None,
             history: None,
         }
     }
@@ -337,6 +341,15 @@ impl<K, V> Materialized<K, V> {
         V: Data,
     {
         Self::of(Arc::new(Auto), false)
+    }
+
+    /// Kept under this name, with the serdes of the operator: for keys that a [`Store`] constant cannot name, such as those of
+    /// windowed tables.
+    pub fn named(name: impl Into<String>) -> Self
+    where
+        V: Data,
+    {
+        Self { name: Some(name.into()), ..Self::of(Arc::new(Auto), false) }
     }
 
     /// Kept under a generated name, with these serdes.
@@ -366,6 +379,13 @@ impl<K, V> Materialized<K, V> {
     /// Whether a changelog topic backs the store. Default: on. Without it the table is lost with the machine.
     pub fn logging(mut self, logging: bool) -> Self {
         self.logging = logging;
+        self
+    }
+
+    /// How long a windowed store keeps its windows, by event time. Default: as long as records may still change them. `build`
+    /// refuses less than that. Other stores ignore it.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = Some(Timestamp::try_from(retention.as_millis()).unwrap_or(Timestamp::MAX));
         self
     }
 

@@ -29,9 +29,13 @@ mod process;
 mod value_transformer;
 // With state.
 mod aggregate;
+mod emit_on_close;
 mod foreign_key;
 mod grace_join;
+mod session_aggregate;
+mod sliding_aggregate;
 mod stream_table_join;
+mod suppress;
 mod table_aggregate;
 mod table_filter;
 mod table_join;
@@ -40,6 +44,8 @@ mod table_repartition_map;
 mod table_source;
 mod table_transform_values;
 mod to_stream;
+mod window_aggregate;
+mod window_rule;
 // Out.
 mod partitioner;
 mod sink;
@@ -47,6 +53,7 @@ mod sink;
 pub(crate) use aggregate::{Aggregate, Fold, FoldOption, Reduce, ReduceOption, StreamAggregate};
 pub(crate) use branch::{BranchPredicate, BranchPredicates};
 pub(crate) use change_serde::ChangeSerde;
+pub(crate) use emit_on_close::{CloseRule, Closed, EmitOnClose, SessionEmission, WindowEmission};
 pub(crate) use filter::{Filter, NullKeyFilter};
 pub(crate) use fixed_key::FixedKeyAdapter;
 pub use fixed_key::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
@@ -67,10 +74,16 @@ pub(crate) use pass_through::PassThrough;
 pub(crate) use peek::Peek;
 pub(crate) use process::make_processor;
 pub(crate) use select_key::SelectKey;
+pub(crate) use session_aggregate::{
+    SessionAggregate, SessionFold, SessionFoldOption, SessionGetter, SessionReduce, SessionReduceOption,
+    SessionStoreRef, SessionWindowAggregate,
+};
 pub(crate) use sink::{Destination, Sink, TopicExtractor};
+pub(crate) use sliding_aggregate::SlidingAggregate;
 pub use source::TimestampExtractor;
 pub(crate) use source::{CompositeSource, Source, Timestamps};
 pub(crate) use stream_table_join::{OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
+pub(crate) use suppress::{BufferLimits, ChangeBufferRef, Suppress, SuppressGetter, WhenFull};
 pub(crate) use table_aggregate::{AddSubtract, AddSubtractOption, Adjust, MergeRemove, TableAggregate};
 pub(crate) use table_filter::{FilterGetter, TableFilter};
 pub(crate) use table_join::{Needs, Side, TableJoinGetter, TableJoinMerge, TableTableJoin};
@@ -83,3 +96,8 @@ pub(crate) use to_stream::ToStream;
 pub(crate) use updates::{Updates, update_context};
 pub(crate) use value_getter::{BoxGetter, GlobalGetter, ReadResult, RowRef, StoreGetter, ValueGetter};
 pub use value_transformer::{ValueTransformerContext, ValueTransformerWithKey};
+pub(crate) use window_aggregate::{
+    Count, EachWindow, WindowAggregate, WindowGetter, WindowReduceOption, WindowStoreRef,
+};
+pub(crate) use window_rule::WindowRule;
+pub use window_rule::Windows;

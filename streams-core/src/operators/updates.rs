@@ -8,7 +8,7 @@ use streams_state::store::CachedStore;
 use streams_state::types::{Change, RecordContext};
 
 use crate::error::NodeResult;
-use crate::processor::{Lifecycle, Outputs, TaskBuilder, TaskContext};
+use crate::processor::{DropReason, Lifecycle, Outputs, TaskBuilder, TaskContext};
 use crate::record::Record;
 
 /// Context of an update made for `record`: that of the source record, with the record's own time and headers.
@@ -83,6 +83,8 @@ impl<S: CachedStore<K, V>, K: 'static, V: Clone + 'static> Lifecycle for CacheFo
         loop {
             let popped = self.store.borrow_mut().pop_cached();
             let Some(update) = popped.map_err(|error| context.state_error(&self.node, error))? else {
+                let refused = self.store.borrow_mut().take_refused();
+                (0..refused).for_each(|_| context.drop_record(&self.node, DropReason::Late));
                 return Ok(());
             };
             let headers = update.context.headers.clone();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
 
-use super::{GlobalStore, Outbox, Punctuations};
+use super::{GlobalStore, Outbox, ProcessorMetadata, Punctuations};
 use crate::config::TimestampPolicy;
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
@@ -55,6 +55,8 @@ pub struct TaskContext {
     pub punctuations: Punctuations,
     /// Slot of the lifecycle node in work; schedules made now belong to it.
     pub node_slot: usize,
+    /// Kept by operators beside committed offsets.
+    pub processor_metadata: ProcessorMetadata,
     /// Records dropped so far.
     pub dropped: u64,
     /// A processor asked for a commit.
@@ -92,6 +94,7 @@ impl TaskContext {
             outbox: Outbox::default(),
             punctuations: Punctuations::default(),
             node_slot: 0,
+            processor_metadata: ProcessorMetadata::default(),
             dropped: 0,
             commit_requested: false,
             timestamp_policy: TimestampPolicy::default(),

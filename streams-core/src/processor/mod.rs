@@ -2,6 +2,7 @@
 
 mod context;
 mod global_store;
+mod metadata;
 mod outbox;
 mod outputs;
 mod punctuation;
@@ -12,6 +13,7 @@ mod wiring;
 pub use context::{DropReason, PartitionCounts, TaskContext};
 pub(crate) use global_store::SharedStore;
 pub use global_store::{GlobalStore, GlobalStoreRef, Lend};
+pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub use punctuation::{Punctuation, PunctuationType, Punctuations};

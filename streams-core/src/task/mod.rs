@@ -27,9 +27,10 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod toy;
 
+pub use crate::processor::ProcessorMetadata;
 pub use chain::{Chain, LifecycleNode, SourceEnd, topic_name};
 pub use global_task::{GlobalTask, open_global_stores};
-pub use offset_metadata::{OffsetMetadata, ProcessorMetadata};
+pub use offset_metadata::OffsetMetadata;
 pub use options::{GlobalFeed, TaskOptions};
 pub use partition_group::{PartitionGroup, Turn};
 pub use record_queue::RecordQueue;

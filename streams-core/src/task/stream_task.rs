@@ -35,7 +35,6 @@ pub struct StreamTask {
     lifecycle: Vec<LifecycleNode>,
     init_order: Vec<usize>,
     max_task_idle: Option<Duration>,
-    metadata: ProcessorMetadata,
     /// A punctuator ran since the last commit.
     punctuated: bool,
 }
@@ -83,7 +82,6 @@ impl StreamTask {
             lifecycle: chain.lifecycle,
             init_order: chain.init_order,
             max_task_idle: options.max_task_idle,
-            metadata: ProcessorMetadata::default(),
             punctuated: false,
         })
     }
@@ -121,7 +119,7 @@ impl StreamTask {
         };
         let metadata = OffsetMetadata::decode(&committed.metadata);
         self.context.stream_time = self.context.stream_time.max(metadata.partition_time);
-        self.metadata.merge(&metadata.processor);
+        self.context.processor_metadata.merge(&metadata.processor);
         if let Some(queue) = self.group.queue_mut(slot) {
             queue.start_at(Some(committed.offset), metadata.partition_time);
         }
@@ -241,7 +239,7 @@ impl StreamTask {
     pub fn commit_needed(&self) -> bool {
         self.punctuated
             || !self.context.outbox.records.is_empty()
-            || self.metadata.changed()
+            || self.context.processor_metadata.changed()
             || self.group.queues().iter().any(|queue| queue.uncommitted_offset().is_some())
     }
 
@@ -264,15 +262,17 @@ impl StreamTask {
     /// Offsets to commit, with their metadata: of partitions that moved since the last commit, or of all that were ever
     /// consumed if processor metadata changed. Ask after [`prepare_commit`](Self::prepare_commit).
     pub fn committable_offsets(&self) -> Vec<(TopicPartition, CommittedOffset)> {
-        let all = self.metadata.changed();
+        let all = self.context.processor_metadata.changed();
         let offset = |queue: &RecordQueue| match all {
             true => queue.next_offset(),
             false => queue.uncommitted_offset(),
         };
         let committable = |(partition, queue): (&TopicPartition, &RecordQueue)| {
             let offset = offset(queue)?;
-            let metadata =
-                OffsetMetadata { partition_time: queue.partition_time(), processor: self.metadata.clone() };
+            let metadata = OffsetMetadata {
+                partition_time: queue.partition_time(),
+                processor: self.context.processor_metadata.clone(),
+            };
             Some((partition.clone(), CommittedOffset { offset, metadata: metadata.encode() }))
         };
         self.partitions.iter().zip(self.group.queues()).filter_map(committable).collect()
@@ -296,7 +296,7 @@ impl StreamTask {
             let consumed = offsets.iter().find(|(partition, _)| partition == changelog);
             consumed.map_or_else(|| acked(changelog), |(_, committed)| Some(committed.offset))
         });
-        self.metadata.committed();
+        self.context.processor_metadata.committed();
         self.context.commit_requested = false;
         self.punctuated = false;
     }
@@ -315,7 +315,7 @@ impl StreamTask {
 
     /// What operators keep in the metadata of committed offsets.
     pub fn processor_metadata(&mut self) -> &mut ProcessorMetadata {
-        &mut self.metadata
+        &mut self.context.processor_metadata
     }
 
     /// Closes the nodes, all of them even if one fails, and returns the first error. Committed updates stay where they are:

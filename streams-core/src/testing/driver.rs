@@ -42,7 +42,7 @@ use crate::topology::Topology;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TopologyTestDriver {
-    crank: Rc<RefCell<Crank>>,
+    pub(super) crank: Rc<RefCell<Crank>>,
 }
 
 impl TopologyTestDriver {

@@ -16,6 +16,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod versioned_store;
+mod window_store;
 
 pub use config::DriverConfig;
 pub use crank::ProducedRecord;
@@ -24,3 +25,4 @@ pub use input_topic::TestInputTopic;
 pub use output_topic::TestOutputTopic;
 pub use store::TestStore;
 pub use versioned_store::{TestVersion, TestVersionedStore};
+pub use window_store::{TestSessionStore, TestWindowStore};

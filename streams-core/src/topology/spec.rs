@@ -119,7 +119,7 @@ pub struct OpenStore {
     pub name: Arc<str>,
     /// Its engine, open.
     pub engine: Box<dyn Engine>,
-    /// Whether the store is asked to be in memory only, whatever its engine.
+    /// Whether the store is one in memory: some orders and bounds differ, as in Kafka Streams.
     pub in_memory: bool,
     /// Whether updates are held back until a commit (`false` if the application's cache size is 0).
     pub caching: bool,

@@ -16,6 +16,8 @@
 
 mod dirty_keys;
 mod lifecycle;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -40,6 +42,9 @@ const INDEX: u8 = 1;
 
 /// The engine's row with the number of rows and their bytes.
 const COUNTS: &[u8] = &[0];
+
+/// What a row usually needs beside its values.
+const ROW_CAPACITY: usize = 80;
 
 /// How a change buffer is made.
 #[derive(Debug, Clone)]
@@ -232,7 +237,8 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         let place = self.locate(key)?;
         let time = place.unwrap_or(time);
         encode_row_key(time, key, &mut self.row_key);
-        let mut row = Vec::new();
+        let mut row =
+            Vec::with_capacity(old.map_or(0, <[u8]>::len) + new.map_or(0, <[u8]>::len) + ROW_CAPACITY);
         let before = if place.is_some() { self.rows.get(&self.row_key)? } else { None };
         let size = match before {
             Some(before) => {

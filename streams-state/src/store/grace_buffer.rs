@@ -265,7 +265,7 @@ impl<K: 'static, V: 'static> StateStore for GraceBuffer<K, V> {
 
     fn flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(!self.log.is_empty())?;
-        if self.rows.changed() || self.progress.offset_moved() {
+        if self.progress.behind() {
             let mut state = self.stream_time.to_be_bytes().to_vec();
             state.extend_from_slice(&self.number.to_be_bytes());
             state.extend_from_slice(&self.records.to_be_bytes());

@@ -66,6 +66,12 @@ pub trait CachedStore<K, V> {
 
     /// Takes the next update that the cache holds back, and logs it. `None`: no more.
     fn pop_cached(&mut self) -> Result<Option<CachedUpdate<K, V>>, StateError>;
+
+    /// How many of the updates taken since the last call were too late for the store: handed over and logged all the same, as in
+    /// Kafka Streams, and counted as dropped by the caller.
+    fn take_refused(&mut self) -> u64 {
+        0
+    }
 }
 
 /// What has been committed but not yet given to the engine.

@@ -30,7 +30,7 @@ const ROWS_END: &[u8] = &[ROW + 1];
 const ROW_BYTES: u64 = 72;
 
 /// A page of the tail is at least this long.
-const PAGE_MIN_BYTES: u64 = 4 << 10;
+const PAGE_MIN_BYTES: u64 = 1 << 10;
 
 /// A row that the engine does not have, or has differently.
 struct Fresh {
@@ -171,9 +171,8 @@ impl OrderedRows {
         &self,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StateError>,
     ) -> Result<(), StateError> {
-        let clean = self.clean.iter();
         let mut fresh = self.fresh.iter().peekable();
-        for (key, value) in clean {
+        for (key, value) in &self.clean {
             while let Some((key, fresh)) = fresh.next_if(|(over, _)| *over < key) {
                 if visit(key.as_slice(), &fresh.value)?.is_break() {
                     return Ok(());
@@ -258,14 +257,12 @@ impl OrderedRows {
         self.fresh_bytes + self.clean_bytes + deleted
     }
 
-    /// Bytes of the run that a flush would give the engine, about.
+    /// Bytes of the run that a flush would give the engine, about; 0 for an engine that is given nothing.
     pub(super) fn unflushed_bytes(&self) -> u64 {
+        if !self.durable {
+            return 0;
+        }
         self.fresh_bytes + self.deleted.len() as u64 * ROW_BYTES
-    }
-
-    /// Whether a flush has something to give.
-    pub(super) fn changed(&self) -> bool {
-        !self.fresh.is_empty() || !self.deleted.is_empty()
     }
 
     /// Deletes everything.

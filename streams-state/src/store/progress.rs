@@ -52,9 +52,9 @@ impl Progress {
         self.unflushed
     }
 
-    /// Whether the engine's offset is behind.
-    pub(super) fn offset_moved(&self) -> bool {
-        self.offset != self.flushed_offset
+    /// Whether the engine does not have everything that is committed, or not the offset that it reaches.
+    pub(super) fn behind(&self) -> bool {
+        self.unflushed > 0 || self.offset != self.flushed_offset
     }
 
     /// Refuses a flush while something is uncommitted: `held_back` says what else would be lost.

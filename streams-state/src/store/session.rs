@@ -2,8 +2,11 @@
 //!
 //! In come aggregates of sessions, out go changelog entries, held-back updates ([`SessionStore::pop_cached`]) and,
 //! long after the commit, a sorted run for the engine. Both ends of a session are inclusive. Stream time is the
-//! largest end of a session that was put; a session that ended at or before stream time - retention is refused and
-//! hidden, whatever the segments.
+//! largest end of a session that was put. A session that ended at or before stream time - retention is hidden from
+//! reading by key; it is kept, and read by time, until its segment has passed, as in Kafka Streams (its emission on
+//! close relies on it), or with `in_memory_order` gone at once. What is not kept is refused. With a cache, updates move
+//! stream time when they are flushed, and sessions that are too old are still shown, and updated, while there is room
+//! ([`SessionOptions::expired_max_bytes`]): Kafka Streams' cache does not look at the time of what it holds.
 //!
 //! ```text
 //! tier:    key -> sessions, in the order of (end, start); all of a key's live sessions, or no slot
@@ -17,6 +20,7 @@ mod find;
 mod layout;
 mod lifecycle;
 mod sessions;
+mod slots;
 mod time_index;
 
 use std::collections::BTreeSet;
@@ -47,8 +51,8 @@ pub struct SessionOptions {
     /// Keep an index by time: [`SessionStore::find_sessions_ended`] is read from it then, and looks at all sessions
     /// of the segments in question without. For emitting on close.
     pub time_index: bool,
-    /// List sessions as Kafka Streams' in-memory store does: those that end together by key and start backward, and
-    /// not by start and key.
+    /// Behave as Kafka Streams' in-memory store where that is visible: sessions that end together are listed by key
+    /// and start backward, not by start and key, and what is older than the retention is gone at once.
     pub in_memory_order: bool,
     /// Hold updates back until a flush; one changelog record and one forward per session then.
     pub caching: bool,
@@ -56,6 +60,9 @@ pub struct SessionOptions {
     pub logging: bool,
     /// Bytes that the tier may use before it evicts what the engine has.
     pub tier_max_bytes: u64,
+    /// With caching: bytes that the tier may use before it is searched for sessions that are too old. Kafka Streams' record
+    /// cache knows no retention: it shows what was written since the store was opened until it needs the room.
+    pub expired_max_bytes: u64,
 }
 
 /// The session of a held-back update, and its aggregate at the last flush.
@@ -81,7 +88,10 @@ pub struct SessionStore<K, V> {
     log: ChangelogBuffer,
     progress: Progress,
     index: TimeIndex,
+    /// Largest end of a session that was put; with a cache, that was flushed.
     stream_time: Timestamp,
+    /// Flushed updates that came too late, not yet asked for.
+    refused: u64,
     /// Segments that the engine has rows of.
     segments: BTreeSet<i64>,
     /// Segments below this one are not in the tier.
@@ -117,6 +127,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             log: ChangelogBuffer::default(),
             index: TimeIndex::new(durable),
             stream_time: NO_TIMESTAMP,
+            refused: 0,
             segments: BTreeSet::new(),
             swept: i64::MIN,
             puts: 0,
@@ -155,7 +166,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// The aggregate of one session.
     pub fn fetch_session(&mut self, key: &K, window: Window) -> Result<Option<&V>, StateError> {
-        let live_from = self.live_from();
+        let live_from = self.shown_from();
         let Some(id) = self.locate(key)? else { return Ok(None) };
         let session = self.tier.slot(id).row.as_ref().and_then(|(sessions, _)| sessions.get(window));
         Ok(session
@@ -164,8 +175,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     }
 
     /// Sets or (`None`) deletes the aggregate of a session. A value that serializes as null deletes, too. `false`:
-    /// the session is older than the retention; nothing is kept, but the changelog has the record, as in Kafka
-    /// Streams, and a cache forwards it.
+    /// the session is too old to be kept; but the changelog has the record, as in Kafka Streams. A cache takes it, and counts it when it is
+    /// flushed ([`CachedStore::take_refused`]).
     pub fn put(
         &mut self,
         key: &K,
@@ -175,9 +186,9 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     ) -> Result<bool, StateError> {
         let id = self.locate_or_insert(key)?;
         self.change(id, window, value, context)?;
-        let live = window.end >= self.live_from();
+        let kept = self.options.caching || window.end >= self.kept_from();
         self.sweep();
-        Ok(live)
+        Ok(kept)
     }
 
     /// Deletes a session and returns its aggregate. The changelog gets a tombstone even if there was none.
@@ -214,9 +225,24 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         Ok(None)
     }
 
-    /// The first end of a session that is not too old.
+    /// The first end of a session that is read by key.
     fn live_from(&self) -> Timestamp {
         self.stream_time.saturating_sub(self.options.retention).saturating_add(1)
+    }
+
+    /// The first end of a session that reads by key show. A cache shows what it has, whatever its time.
+    fn shown_from(&self) -> Timestamp {
+        if self.options.caching { Timestamp::MIN } else { self.live_from() }
+    }
+
+    /// The first end of a session that is kept.
+    fn kept_from(&self) -> Timestamp {
+        if self.options.in_memory_order {
+            return self.live_from();
+        }
+        let interval = self.options.segment_interval.max(1);
+        let oldest = self.stream_time.saturating_sub(self.options.retention);
+        oldest.div_euclid(interval).saturating_mul(interval)
     }
 
     fn segment(&self, end: Timestamp) -> i64 {
@@ -231,13 +257,13 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         value: Option<V>,
         context: &RecordContext,
     ) -> Result<Option<V>, StateError> {
-        let live_from = self.live_from();
-        self.stream_time = self.stream_time.max(window.end);
         let value = value.filter(|value| !self.values.is_null(value));
-        match self.options.caching {
-            true => Ok(self.hold(id, window, value, context).filter(|_| window.end >= live_from)),
-            false => self.write(id, window, value, context.timestamp),
+        if self.options.caching {
+            return Ok(self.hold(id, window, value, context));
         }
+        self.stream_time = self.stream_time.max(window.end);
+        let before = self.write(id, window, value, context.timestamp)?;
+        Ok(before.filter(|_| window.end >= self.live_from()))
     }
 
     /// Sets the session and logs it.
@@ -254,13 +280,13 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Sets the session if it is not too old. It is in the slot then, or gone.
     fn set(&mut self, id: u32, window: Window, value: Option<V>, len: usize) -> Option<V> {
-        let live_from = self.live_from();
+        let kept_from = self.kept_from();
         let segment = self.segment(window.end);
         let slot = self.tier.slot_mut(id);
         let sessions = &mut slot.row.get_or_insert_with(Default::default).0;
-        sessions.expire(live_from);
+        sessions.expire(kept_from);
         let present = value.is_some();
-        let before = if window.end >= live_from {
+        let before = if window.end >= kept_from {
             if self.options.time_index {
                 self.index.set(slot.key(), window, present);
             }
@@ -280,18 +306,16 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Sets the session for the cache to hold back.
     fn hold(&mut self, id: u32, window: Window, value: Option<V>, context: &RecordContext) -> Option<V> {
-        let live_from = self.live_from();
         let slot = self.tier.slot_mut(id);
-        if self.options.time_index && window.end >= live_from {
+        if self.options.time_index {
             self.index.set(slot.key(), window, value.is_some());
         }
         let key_len = slot.key().len() + session_key::SUFFIX_LEN;
         let sessions = &mut slot.row.get_or_insert_with(Default::default).0;
-        sessions.expire(live_from);
         let (index, before) = sessions.hold(window, value);
         match sessions.list().get(index).map_or(NONE, |session| session.cached) {
             NONE => {
-                let flushed = Flushed { window, value: before.clone().filter(|_| window.end >= live_from) };
+                let flushed = Flushed { window, value: before.clone() };
                 let entry = self.cache.add(id, key_len, Some(flushed), context);
                 sessions.cached(index, entry);
                 slot.cached = 0;
@@ -310,8 +334,11 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         forwarding: bool,
     ) -> Result<Option<(Flushed<V>, Option<V>)>, StateError> {
         let Some(Flushed { window, value: before }) = &held.flushed else { return Ok(None) };
-        let flushed = Flushed { window: *window, value: before.clone() };
         let window = *window;
+        // What the store below the cache would not show any more was not there.
+        let flushed = Flushed { window, value: before.clone().filter(|_| window.end >= self.live_from()) };
+        let touches = self.durable && window.end >= self.kept_from();
+        let segment = self.segment(window.end);
         let slot = self.tier.slot_mut(held.slot);
         let Some((sessions, _)) = &mut slot.row else { return Ok(None) };
         let Ok(index) = sessions.position(window) else { return Ok(None) };
@@ -322,18 +349,22 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let new = sessions.list().get(index).and_then(|session| session.value.clone());
         if forwarding && new.is_none() && flushed.value.is_none() {
             sessions.remove(index);
+            if touches {
+                sessions.touch(segment);
+            }
             self.resized(held.slot);
             return Ok(None);
         }
+        self.stream_time = self.stream_time.max(window.end);
+        self.refused += u64::from(window.end < self.kept_from());
         let len = self.log(held.slot, window, new.as_ref(), held.context.timestamp)?;
-        let (segment, live_from, durable) = (self.segment(window.end), self.live_from(), self.durable);
         if let Some((sessions, _)) = &mut self.tier.slot_mut(held.slot).row {
-            if durable && window.end >= live_from {
+            if touches {
                 sessions.touch(segment);
             }
             match new {
-                Some(_) if window.end >= live_from => sessions.measured(index, len),
-                Some(_) | None => drop(sessions.remove(index)),
+                Some(_) => sessions.measured(index, len),
+                None => drop(sessions.remove(index)),
             }
         }
         self.resized(held.slot);
@@ -362,120 +393,15 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             Err(source) => Err(self.progress.break_off(source)),
         }
     }
-
-    /// The slot has changed.
-    fn resized(&mut self, id: u32) {
-        let len = self.tier.slot(id).row.as_ref().map_or(0, |(sessions, _)| sessions.heap_bytes());
-        self.tier.touch(id, Some(len));
-    }
-
-    /// Takes sessions that are too old out of the tier: not more often than a walk over it costs less than the puts
-    /// since the last one.
-    fn sweep(&mut self) {
-        self.puts += 1;
-        let live = self.segment(self.live_from());
-        if live <= self.swept || self.puts < self.tier.slots() {
-            return;
-        }
-        (self.swept, self.puts) = (live, 0);
-        let live_from = self.live_from();
-        self.index.expire(live_from);
-        self.tier.for_each_row(|sessions| {
-            sessions.expire(live_from);
-            sessions.heap_bytes()
-        });
-        self.tier.forget_if(|sessions| sessions.list().is_empty());
-    }
-
-    /// The slot of `key`; looks into the engine if the tier does not know. `None`: no session and no slot.
-    fn locate(&mut self, key: &K) -> Result<Option<u32>, StateError> {
-        self.encode_key(key)?;
-        self.locate_bytes()
-    }
-
-    /// The slot of the key in `key_bytes`.
-    fn locate_bytes(&mut self) -> Result<Option<u32>, StateError> {
-        let hash = self.tier.hash(&self.key_bytes);
-        match self.tier.find(hash, &self.key_bytes) {
-            Some(id) => Ok(Some(id)),
-            None if self.complete => Ok(None),
-            None => self.load(hash).map(Some),
-        }
-    }
-
-    /// The slot of `key`, made if there is none.
-    fn locate_or_insert(&mut self, key: &K) -> Result<u32, StateError> {
-        self.encode_key(key)?;
-        self.locate_or_insert_bytes()
-    }
-
-    fn locate_or_insert_bytes(&mut self) -> Result<u32, StateError> {
-        let hash = self.tier.hash(&self.key_bytes);
-        match self.tier.find(hash, &self.key_bytes) {
-            Some(id) => Ok(id),
-            None if self.complete => Ok(self.tier.insert(hash, &self.key_bytes, None, 0)),
-            None => self.load(hash),
-        }
-    }
-
-    /// Takes the live sessions of the key in `key_bytes` from the engine into the tier, or their absence.
-    #[cold]
-    fn load(&mut self, hash: u64) -> Result<u32, StateError> {
-        self.make_room();
-        let live_from = self.live_from();
-        let mut sessions = Sessions::default();
-        let mut row_key = Vec::new();
-        for segment in self.segments.range(self.segment(live_from)..) {
-            row_key.clear();
-            layout::row_key(*segment, &self.key_bytes, &mut row_key);
-            if !self.engine.get(&row_key, &mut self.value_bytes)? {
-                continue;
-            }
-            let read = layout::read_row(&self.value_bytes, &mut |window, bytes| {
-                if window.end >= live_from {
-                    sessions.set(window, Some(self.values.deserialize(Some(bytes))?), bytes.len());
-                }
-                Ok(())
-            });
-            read.map_err(|source| self.progress.serde_error(source))?;
-        }
-        let len = sessions.heap_bytes();
-        let row = (!sessions.list().is_empty()).then_some((sessions, 0));
-        Ok(self.tier.insert(hash, &self.key_bytes, row, len))
-    }
-
-    /// Evicts if loaded rows have filled the tier.
-    fn make_room(&mut self) {
-        if self.tier.memory_bytes() <= self.evict_above {
-            return;
-        }
-        self.evict();
-        let in_use = self.tier.memory_bytes();
-        self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
-    }
-
-    fn evict(&mut self) {
-        if self.tier.evict(self.options.tier_max_bytes / 2) {
-            self.complete = false;
-        }
-    }
-
-    /// Serializes `key` into `key_bytes`.
-    fn encode_key(&mut self, key: &K) -> Result<(), StateError> {
-        self.key_bytes.clear();
-        match self.keys.serialize(key, &mut self.key_bytes) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
-            }
-            Err(source) => Err(self.progress.serde_error(source)),
-        }
-    }
 }
 
 impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for SessionStore<K, V> {
     fn caching(&self) -> bool {
         self.caching()
+    }
+
+    fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     fn send_old_values(&mut self) {

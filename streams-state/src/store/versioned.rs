@@ -100,6 +100,8 @@ pub struct VersionedStore<K, V> {
     uncommitted: u64,
     /// Updates committed and not flushed.
     unflushed: u64,
+    /// Bytes of versions put since the last flush. A run has more: it writes all of a key's versions in a segment.
+    unflushed_bytes: u64,
     offset: Option<i64>,
     flushed_offset: Option<i64>,
     /// Why the changelog must not be handed over any more.
@@ -133,6 +135,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             log: ChangelogBuffer::default(),
             uncommitted: 0,
             unflushed: 0,
+            unflushed_bytes: 0,
             offset,
             flushed_offset: offset,
             broken: None,
@@ -284,8 +287,10 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         let (history, _) =
             self.tier.slot_mut(id).row.get_or_insert_with(|| (History::default(), NO_TIMESTAMP));
         history.expire(oldest, interval);
+        self.unflushed_bytes +=
+            self.key_bytes.len() as u64 + 20 + value.as_ref().map_or(0, |v| u64::from(v.len));
         let put = history.put(value, time, interval);
-        let len = history.len();
+        let len = history.bytes();
         self.tier.touch(id, Some(len));
         Ok(put)
     }
@@ -309,7 +314,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         let (row, len) = match history.is_empty() {
             true => (None, 0),
             false => {
-                let len = history.len();
+                let len = history.bytes();
                 (Some((history, NO_TIMESTAMP)), len)
             }
         };

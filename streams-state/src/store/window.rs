@@ -14,8 +14,9 @@
 //!
 //! **Expiry.** The store's own stream time is the largest start put into it. A row at or before stream time -
 //! `retention` is refused and hidden, exactly, in reads of any kind; memory and disk are given back by segment. Where
-//! Kafka Streams' persistent and in-memory stores differ, [`WindowOptions::persistent`] says which is meant; that its
-//! record cache shows expired rows is in [`WindowOptions::expired_max_bytes`].
+//! Kafka Streams' persistent and in-memory stores differ, [`WindowOptions::persistent`] says which is meant. With a cache, updates
+//! move stream time when they are flushed, and rows that are too old are still shown, and updated, while they fit into
+//! [`WindowOptions::expired_max_bytes`]: Kafka Streams' cache does not look at the time of what it holds.
 //!
 //! What must never happen: an engine that holds something uncommitted, or a held-back update that goes with its
 //! segment before it was forwarded. For aborts and serde errors the rules are those of
@@ -81,15 +82,14 @@ pub struct WindowOptions {
     pub ordered_by_time: bool,
     /// Bytes that the tier may use before it evicts what the engine has.
     pub tier_max_bytes: u64,
-    /// With caching: bytes of expired rows that stay visible. Kafka Streams' record cache knows no retention: it shows
-    /// rows that were written since the store was opened until it needs their room. 0 hides them exactly.
+    /// With caching: bytes of expired rows that stay visible, and can be updated. Kafka Streams' record cache knows no retention: it
+    /// shows rows that were written since the store was opened until it needs their room.
     pub expired_max_bytes: u64,
 }
 
 impl WindowOptions {
     /// Kafka Streams' defaults for a store with windows of `window_size` that keeps its rows for `retention`:
-    /// persistent, timestamped, logged, not cached, without duplicates, not in order of time; 64 MiB of tier, 1 MiB of
-    /// expired rows if it is cached.
+    /// persistent, timestamped, logged, not cached, without duplicates, not in order of time; 64 MiB of tier.
     pub fn new(name: impl Into<Arc<str>>, retention: i64, window_size: i64) -> Self {
         Self {
             name: name.into(),
@@ -125,8 +125,10 @@ pub struct WindowStore<K, V> {
     hasher: RandomState,
     /// The tier evicts when it needs more than this. Above `tier_max_bytes` while little can be evicted.
     evict_above: u64,
-    /// Largest start seen.
+    /// Largest start seen; with a cache, largest start flushed.
     stream_time: Timestamp,
+    /// Flushed updates that came too late, not yet asked for.
+    refused: u64,
     /// Number of the last put, where each is a row of its own.
     sequence: u32,
     /// Stream time and sequence that the engine has.
@@ -171,6 +173,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             hasher: RandomState::default(),
             evict_above,
             stream_time: crate::types::NO_TIMESTAMP,
+            refused: 0,
             sequence: 0,
             flushed_state: (crate::types::NO_TIMESTAMP, 0),
             dropped: None,
@@ -204,7 +207,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// Whether a row that starts at `start` is expired: hidden, and not to be updated.
     #[inline]
     pub fn is_expired(&self, start: Timestamp) -> bool {
-        start < self.horizon()
+        start < self.shown_from()
     }
 
     /// The window that starts at `start`.
@@ -215,14 +218,13 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// The value of `key` in the window that starts at `start`, and its timestamp. Of duplicates the last one.
     #[inline]
     pub fn fetch(&mut self, key: &K, start: Timestamp) -> Result<Option<(&V, Timestamp)>, StateError> {
-        if start < self.first_shown() {
+        if self.is_expired(start) {
             return Ok(None);
         }
         let hash = self.encode_key(key)?;
         let Some(segment) = self.segment_at(start) else { return Ok(None) };
         let Some(slot) = self.resolve(segment, hash)? else { return Ok(None) };
         let row = self.segments[segment].slot(slot).rows.between(start, start).last();
-        let row = row.filter(|row| row.shown || !self.is_expired(start));
         Ok(row.and_then(|row| row.value.as_ref()).map(|(value, timestamp)| (value, *timestamp)))
     }
 
@@ -277,7 +279,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let result = change(&mut row.value);
         if result.is_ok() {
             self.changed(place, flushed, context)?;
-            self.advance(start);
+            self.updated(start);
         }
         Ok(Some(result))
     }
@@ -311,7 +313,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let before = std::mem::replace(&mut row.value, value);
         let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
         self.changed(place, flushed, context)?;
-        self.advance(start);
+        self.updated(start);
         Ok(true)
     }
 

@@ -156,6 +156,11 @@ impl Run {
         if self.options.persistent && self.options.ordered_by_time { expired } else { expired + 1 }
     }
 
+    /// Whether the model knows what a change at `start` does: a cached store may still have rows that are too old.
+    pub(crate) fn is_known(&self, start: Timestamp) -> bool {
+        !self.options.caching || start >= self.horizon()
+    }
+
     /// Whether the store counts a put at `start` as dropped.
     fn refuses(&self, start: Timestamp) -> bool {
         let (expired, interval) =
@@ -177,8 +182,8 @@ impl Run {
         if let Some(row) = row.filter(|(value, _)| value.is_some()) {
             self.now.rows.insert(at, row);
         }
-        self.now.stream_time = self.now.stream_time.max(start);
         if !self.options.caching {
+            self.now.stream_time = self.now.stream_time.max(start);
             return self.log_row(key, start, context);
         }
         let position = self.dirty.iter().position(|dirty| dirty.key == *key && dirty.start == start);
@@ -230,7 +235,8 @@ impl Run {
                 if self.dirty.is_empty() {
                     break None;
                 }
-                let dirty = self.dirty.remove(0);
+                let mut dirty = self.dirty.remove(0);
+                dirty.before = dirty.before.filter(|_| dirty.start >= self.horizon());
                 if dirty.before.is_some() || self.now.rows.contains_key(&(dirty.start, dirty.key.clone(), 0))
                 {
                     break Some(dirty);
@@ -240,6 +246,7 @@ impl Run {
                 assert!(popped.is_none() && expected.is_none(), "{popped:?}");
                 return true;
             };
+            self.now.stream_time = self.now.stream_time.max(expected.start);
             self.log_row(&expected.key, expected.start, &expected.context);
             let row = self.now.rows.get(&(expected.start, expected.key.clone(), 0));
             assert_eq!((&popped.key.key, &popped.context), (&expected.key, &expected.context));
@@ -260,6 +267,7 @@ impl Run {
     fn write_cached(&mut self) {
         self.store().write_cached().unwrap();
         for dirty in std::mem::take(&mut self.dirty) {
+            self.now.stream_time = self.now.stream_time.max(dirty.start);
             self.log_row(&dirty.key, dirty.start, &dirty.context);
         }
     }
@@ -388,6 +396,9 @@ impl Run {
             Op::Take(at) => self.update(*at, &context, |row| *row = None),
             Op::Fail((number, distance)) => {
                 let (key, start) = (key(*number), self.start(*distance));
+                if !self.is_known(start) {
+                    return;
+                }
                 let failed = self.store().try_update(&key, start, &context, |_| Err::<(), _>("no")).unwrap();
                 assert_eq!(failed, (start >= self.horizon()).then_some(Err("no")));
             }
@@ -396,6 +407,9 @@ impl Run {
     }
 
     fn put(&mut self, key: &Key, start: Timestamp, row: Option<(Value, Timestamp)>, context: &RecordContext) {
+        if !self.is_known(start) {
+            return;
+        }
         let (new, timestamp) = row.clone().map_or((None, 5), |(value, timestamp)| (Some(value), timestamp));
         let accepted = self.store().put(key, start, new, timestamp, context).unwrap();
         if self.options.retain_duplicates {
@@ -439,6 +453,9 @@ impl Run {
         change: impl Fn(&mut Option<(Value, Timestamp)>),
     ) {
         let (key, start) = (key(number), self.start(distance));
+        if !self.is_known(start) {
+            return;
+        }
         let mut before = None;
         let done = self.store().update(&key, start, context, |row| {
             before = row.clone();

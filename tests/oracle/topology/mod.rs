@@ -11,6 +11,8 @@ mod streams;
 mod table_joins;
 // Calls on tables.
 mod tables;
+// Windows, and calls on windowed tables.
+mod windows;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +28,8 @@ use serde_json::{Value, json};
 
 use crate::case::{Config, Step};
 use crate::functions::Text;
+
+use self::windows::{WindowedGroup, WindowedTable};
 
 type Stream = KStream<Text, Text>;
 type Table = KTable<Text, String>;
@@ -57,6 +61,8 @@ enum Variable {
     Table(Table),
     Global(GlobalKTable<Text, String>),
     Grouped(KGroupedStream<Text, Text>),
+    WindowedGroup(WindowedGroup),
+    WindowedTable(WindowedTable),
     GroupedTable(KGroupedTable<Text, String>),
     Cogrouped(CogroupedKStream<Text, String>),
 }
@@ -85,6 +91,8 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
         "process",
         "processValues",
         "toTable",
+        "windowedBy",
+        "suppress",
         "tableGroupBy",
         "tableTransformValues",
         "tableTableJoin",
@@ -150,12 +158,15 @@ fn consumed<V>(step: &Step) -> Consumed<Text, V> {
     }
 }
 
-fn materialized<V: Data>(step: &Step) -> Option<Materialized<Text, V>> {
+fn materialized<K, V: Data>(step: &Step) -> Option<Materialized<K, V>> {
     let options = step.part("mat")?;
     let mut materialized = match options.find("store") {
-        Some(store) => Materialized::from(&Store::<Text, V>::named(store)),
+        Some(store) => Materialized::named(store),
         None => Materialized::unnamed(),
     };
+    if let Some(retention) = options.number("retention") {
+        materialized = materialized.retention(Duration::from_millis(retention.unsigned_abs()));
+    }
     if let Some(history) = options.number("history") {
         materialized = materialized.versioned(Duration::from_millis(history.unsigned_abs()));
     }
@@ -226,12 +237,24 @@ impl Calls {
             }
             "process" | "processValues" => Some(self.process(step)),
             "toTable" | "groupByKey" | "groupBy" => Some(self.regroup(step)),
+            "windowedBy" => Some(self.windowed_by(step)),
+            "count" | "reduce" | "aggregate" => Some(match self.variables.get(step.text("in")) {
+                Some(Variable::WindowedGroup(group)) => {
+                    Variable::WindowedTable(windows::aggregation(step, group.clone()))
+                }
+                _ => Variable::Table(self.aggregation(step)),
+            }),
+            "tableFilter" | "tableFilterNot" | "tableMapValues" | "toStream" => {
+                Some(match self.variables.get(step.text("in")) {
+                    Some(Variable::WindowedTable(table)) => windows::on_table(step, table.clone()),
+                    _ => self.on_table(step),
+                })
+            }
+            "suppress" => Some(self.suppress(step)),
             "tableGroupBy" => Some(self.regroup_table(step)),
             "cogroup" | "cogroupAdd" => Some(self.cogroup(step)),
-            "count" | "reduce" | "aggregate" => Some(Variable::Table(self.aggregation(step))),
             "tableTransformValues" => Some(Variable::Table(self.transform_values(step))),
-            "tableTableJoin" => Some(Variable::Table(self.join_tables(step))),
-            "tableFilter" | "tableFilterNot" | "tableMapValues" | "toStream" => Some(self.on_table(step)),
+            "tableTableJoin" => Some(self.join_tables(step)),
             "foreignKeyJoin" => Some(Variable::Table(self.foreign_key_join(step))),
             "streamTableJoin" => Some(Variable::Stream(self.table_join(step))),
             "streamGlobalJoin" => Some(Variable::Stream(self.global_join(step))),

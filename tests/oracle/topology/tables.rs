@@ -99,7 +99,7 @@ impl Calls {
 }
 
 /// An adder that may be given no aggregate and may give none.
-fn aggregator<V: Into<Text>>(
+pub(super) fn aggregator<V: Into<Text>>(
     name: &str,
 ) -> impl Fn(&Text, V, Option<String>) -> Option<String> + Send + Sync + use<V> {
     let name = name.to_owned();
@@ -111,7 +111,7 @@ fn reducer(name: &str) -> impl Fn(String, String) -> Option<String> + Send + Syn
     move |a, v| functions::reduce(&name, Some(&a), Some(&v))
 }
 
-fn init(step: &Step) -> impl Fn() -> Option<String> + Send + Sync + use<> {
+pub(super) fn init(step: &Step) -> impl Fn() -> Option<String> + Send + Sync + use<> {
     let init = step.text("init").to_owned();
     move || functions::init(&init)
 }

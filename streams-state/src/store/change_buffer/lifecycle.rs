@@ -58,7 +58,6 @@ impl<K: 'static, V: 'static> StateStore for ChangeBuffer<K, V> {
             Some(bytes) => self.restore_value(record, bytes)?,
             None => self.restore_tombstone(record.key)?,
         }
-        self.dirty.clear();
         self.settle()
     }
 
@@ -72,7 +71,7 @@ impl<K: 'static, V: 'static> StateStore for ChangeBuffer<K, V> {
 
     fn flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(!self.dirty.is_empty() || !self.log.is_empty())?;
-        if self.rows.changed() || self.progress.offset_moved() {
+        if self.progress.behind() {
             let extras = self.extras();
             let index = &mut self.index;
             self.rows.flush(&extras, self.progress.offset(), &mut |row_key, _| {

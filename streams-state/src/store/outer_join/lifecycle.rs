@@ -52,7 +52,7 @@ impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> 
 
     fn flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(!self.log.is_empty())?;
-        if self.rows.changed() || self.progress.offset_moved() {
+        if self.progress.behind() {
             self.rows.flush(&[], self.progress.offset(), &mut |_, _| Ok(()))?;
         }
         self.progress.flushed();

@@ -45,14 +45,15 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Visits the sessions of all keys that ended from `earliest_end` to `latest_end`, both included: by end, start
     /// and key bytes, or with [`in_memory_order`](SessionOptions::in_memory_order) by end, key bytes and start
-    /// backward.
+    /// backward. Without that order sessions are found that are hidden from reading by key already, until their segment
+    /// has passed.
     pub fn find_sessions_ended(
         &mut self,
         earliest_end: Timestamp,
         latest_end: Timestamp,
         visit: &mut dyn FnMut(K, Window, &V),
     ) -> Result<(), StateError> {
-        let from = earliest_end.max(self.live_from());
+        let from = earliest_end.max(if self.options.caching { Timestamp::MIN } else { self.kept_from() });
         if from > latest_end {
             return Ok(());
         }
@@ -72,7 +73,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Visits all sessions, by key bytes, end and start.
     pub fn for_each(&mut self, visit: &mut dyn FnMut(K, Window, &V)) -> Result<(), StateError> {
-        let mut places = self.search(self.live_from(), Timestamp::MAX)?;
+        let mut places = self.search(self.shown_from(), Timestamp::MAX)?;
         places.sort_by(|left, right| (&left.2, left.0, left.1).cmp(&(&right.2, right.0, right.1)));
         for (end, start, key) in places {
             self.visit_session(key.as_slice(), Window { start, end }, visit)?;
@@ -82,7 +83,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// Number of sessions: exact while all of them are in the tier, else at least those that are.
     pub fn approximate_num_entries(&self) -> u64 {
-        let live_from = self.live_from();
+        let live_from = self.shown_from();
         let live = |session: &&Session<V>| session.value.is_some() && session.window.end >= live_from;
         let rows = self.tier.present().filter_map(|slot| slot.row.as_ref());
         rows.map(|(sessions, _)| sessions.list().iter().filter(live).count() as u64).sum()
@@ -94,7 +95,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         earliest_end: Timestamp,
         latest_start: Timestamp,
     ) -> Result<impl Iterator<Item = (Window, &V)>, StateError> {
-        let from = earliest_end.max(self.live_from());
+        let from = earliest_end.max(self.shown_from());
         let backward = self.options.in_memory_order;
         let slot = self.locate(key)?.map(|id| self.tier.slot(id));
         let list = slot.and_then(|slot| slot.row.as_ref()).map_or(&[][..], |(sessions, _)| sessions.list());

@@ -58,7 +58,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
-        if self.durable && (!self.tier.touched().is_empty() || self.progress.offset_moved()) {
+        let changed = !self.tier.touched().is_empty() || self.index.changed();
+        if self.durable && (changed || self.progress.behind()) {
             self.apply()?;
         }
         self.drop_empty();
@@ -112,22 +113,22 @@ struct RunRow {
 impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// Gives the touched segments of the touched slots to the engine as one sorted run, and drops old segments.
     fn apply(&mut self) -> Result<(), StateError> {
-        let live_from = self.live_from();
+        let kept_from = self.kept_from();
         let mut state = self.stream_time.to_be_bytes().to_vec();
         state.push(u8::from(self.options.time_index));
         let mut extras = vec![(layout::STATE.to_vec(), Some(state))];
-        self.index.run(live_from, &mut extras);
+        self.index.run(kept_from, &mut extras);
         let (bytes, rows) = self.rows_of_run()?;
         let extras = extras.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
         let rows =
             rows.iter().map(|row| (&bytes[row.key.clone()], row.value.clone().map(|value| &bytes[value])));
         self.engine.apply(&mut extras.chain(rows), self.progress.offset())?;
         self.index.flushed();
-        self.drop_segments(live_from)
+        self.drop_segments(kept_from)
     }
 
     fn rows_of_run(&mut self) -> Result<(Vec<u8>, Vec<RunRow>), StateError> {
-        let live = self.segment(self.live_from());
+        let live = self.segment(self.kept_from());
         let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
         let mut rows = Vec::with_capacity(self.tier.touched().len());
         for id in self.tier.touched() {
@@ -157,8 +158,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     }
 
     /// Forgets in the engine what is too old: whole segments, and their index.
-    fn drop_segments(&mut self, live_from: Timestamp) -> Result<(), StateError> {
-        let live = self.segments.split_off(&self.segment(live_from));
+    fn drop_segments(&mut self, kept_from: Timestamp) -> Result<(), StateError> {
+        let live = self.segments.split_off(&self.segment(kept_from));
         let old = std::mem::replace(&mut self.segments, live);
         let (Some(first), Some(last)) = (old.first(), old.last()) else { return Ok(()) };
         let (mut low, mut high) = (Vec::new(), Vec::new());
@@ -166,7 +167,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         layout::row_key(last.saturating_add(1), &[], &mut high);
         self.engine.drop_range(&low, &high)?;
         if self.options.time_index {
-            self.engine.drop_range(&[layout::INDEX], &layout::index_from(live_from))?;
+            self.engine.drop_range(&[layout::INDEX], &layout::index_from(kept_from))?;
         }
         Ok(())
     }

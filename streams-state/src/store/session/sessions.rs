@@ -116,14 +116,14 @@ impl<V> Sessions<V> {
         session.value
     }
 
-    /// Takes out what ended before `live_from`, except what the cache holds back.
-    pub(super) fn expire(&mut self, live_from: i64) {
-        if self.list.first().is_none_or(|first| first.window.end >= live_from) {
+    /// Takes out what ended before `kept_from`, except what the cache holds back.
+    pub(super) fn expire(&mut self, kept_from: i64) {
+        if self.list.first().is_none_or(|first| first.window.end >= kept_from) {
             return;
         }
         let gone = &mut self.value_bytes;
         self.list.retain(|session| {
-            let stays = session.window.end >= live_from || session.cached != NONE;
+            let stays = session.window.end >= kept_from || session.cached != NONE;
             *gone -= if stays { 0 } else { session.len as usize };
             stays
         });

@@ -63,8 +63,8 @@ impl TimeIndex {
     }
 
     /// Appends the index rows of a run, in order.
-    pub(super) fn run(&self, live_from: Timestamp, out: &mut Vec<(Vec<u8>, Option<Vec<u8>>)>) {
-        let live = self.changes.iter().filter(|((end, _, _), _)| *end >= live_from);
+    pub(super) fn run(&self, kept_from: Timestamp, out: &mut Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+        let live = self.changes.iter().filter(|((end, _, _), _)| *end >= kept_from);
         out.extend(live.map(|((end, start, key), present)| {
             let mut row = Vec::new();
             layout::index_key(Window { start: *start, end: *end }, key.as_slice(), &mut row);
@@ -72,14 +72,19 @@ impl TimeIndex {
         }));
     }
 
+    /// Whether a run has something to write.
+    pub(super) fn changed(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// The engine has everything.
     pub(super) fn flushed(&mut self) {
         self.changes.clear();
     }
 
-    /// Forgets sessions that ended before `live_from`.
-    pub(super) fn expire(&mut self, live_from: Timestamp) {
-        self.changes = self.changes.split_off(&(live_from, Timestamp::MIN, KeyBytes::default()));
+    /// Forgets sessions that ended before `kept_from`.
+    pub(super) fn expire(&mut self, kept_from: Timestamp) {
+        self.changes = self.changes.split_off(&(kept_from, Timestamp::MIN, KeyBytes::default()));
     }
 
     /// Bytes of memory in use.

@@ -11,6 +11,8 @@
 //! without one in its segment leaves a marker, `[t, t)` without a value; only a deletion at the very time of the
 //! latest version leaves nothing, as in Kafka Streams.
 
+use std::collections::BTreeSet;
+
 use super::VersionedPut;
 use crate::types::Timestamp;
 
@@ -27,6 +29,16 @@ pub(super) struct Older<V> {
     pub(super) value: Option<Sized<V>>,
 }
 
+impl<V> Older<V> {
+    fn bytes(&self) -> usize {
+        20 + self.value.as_ref().map_or(0, |value| value.len as usize)
+    }
+}
+
+fn latest_bytes<V>(value: &Sized<V>) -> usize {
+    8 + value.len as usize
+}
+
 /// Number of the segment that holds versions ending at `to`.
 #[inline]
 pub(super) fn segment_of(to: Timestamp, interval: i64) -> i64 {
@@ -40,12 +52,14 @@ pub(super) struct History<V> {
     /// The engine has another latest version.
     pub(super) latest_changed: bool,
     /// Segments of which the engine has another row.
-    pub(super) changed: Vec<i64>,
+    pub(super) changed: BTreeSet<i64>,
+    /// Bytes of all versions as the engine has them.
+    bytes: usize,
 }
 
 impl<V> Default for History<V> {
     fn default() -> Self {
-        Self { latest: None, older: Vec::new(), latest_changed: false, changed: Vec::new() }
+        Self { latest: None, older: Vec::new(), latest_changed: false, changed: BTreeSet::new(), bytes: 0 }
     }
 }
 
@@ -55,18 +69,26 @@ impl<V> History<V> {
         self.latest.is_none() && self.older.is_empty()
     }
 
-    /// Length of all versions as the engine has them.
-    pub(super) fn len(&self) -> usize {
-        let latest = self.latest.as_ref().map_or(0, |(value, _)| value.len as usize + 8);
-        let len = |version: &Older<V>| 20 + version.value.as_ref().map_or(0, |value| value.len as usize);
-        latest + self.older.iter().map(len).sum::<usize>()
+    /// The versions as the engine has them, `older` in order.
+    pub(super) fn read(latest: Option<(Sized<V>, Timestamp)>, older: Vec<Older<V>>) -> Self {
+        let mut history = Self { latest, older, ..Self::default() };
+        let latest = history.latest.as_ref().map_or(0, |(value, _)| latest_bytes(value));
+        history.bytes = latest + history.older.iter().map(Older::bytes).sum::<usize>();
+        history
+    }
+
+    /// Bytes of all versions as the engine has them.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Forgets the versions of segments before `oldest`.
     pub(super) fn expire(&mut self, oldest: i64, interval: i64) {
         let gone = self.older.partition_point(|version| segment_of(version.to, interval) < oldest);
-        self.older.drain(..gone);
-        self.changed.retain(|segment| *segment >= oldest);
+        self.bytes -= self.older.drain(..gone).map(|version| version.bytes()).sum::<usize>();
+        if self.changed.first().is_some_and(|first| *first < oldest) {
+            self.changed = self.changed.split_off(&oldest);
+        }
     }
 
     /// The version that is valid at `time`.
@@ -86,11 +108,11 @@ impl<V> History<V> {
         if latest.is_none_or(|from| time < from) {
             return self.put_out_of_order(value, time, latest, interval);
         }
-        if let Some((before, from)) = self.latest.take()
-            && from < time
-        {
-            self.older.push(Older { from, to: time, value: Some(before) });
-            self.segment_changed(time, interval);
+        if let Some((before, from)) = self.latest.take() {
+            self.bytes -= latest_bytes(&before);
+            if from < time {
+                self.insert(self.older.len(), Older { from, to: time, value: Some(before) }, interval);
+            }
         }
         self.set_latest(value, time);
         VersionedPut::Latest
@@ -106,13 +128,14 @@ impl<V> History<V> {
     ) -> VersionedPut {
         if let Some(at) = self.containing(time) {
             let to = self.older[at].to;
-            self.segment_changed(to, interval);
             if self.older[at].from == time {
-                self.older[at].value = value;
+                let replaced = self.older.remove(at);
+                self.bytes -= replaced.bytes();
+                self.insert(at, Older { from: time, to, value }, interval);
             } else {
                 self.older[at].to = time;
-                self.segment_changed(time, interval);
-                self.older.insert(at + 1, Older { from: time, to, value });
+                self.changed.insert(segment_of(time, interval));
+                self.insert(at + 1, Older { from: time, to, value }, interval);
             }
             return VersionedPut::Older { valid_to: to };
         }
@@ -120,8 +143,7 @@ impl<V> History<V> {
         let boundary = self.older.get(next).map(|version| version.from).or(latest);
         match (boundary, value) {
             (Some(to), value) => {
-                self.older.insert(next, Older { from: time, to, value });
-                self.segment_changed(to, interval);
+                self.insert(next, Older { from: time, to, value }, interval);
                 VersionedPut::Older { valid_to: to }
             }
             (None, Some(value)) => {
@@ -130,8 +152,7 @@ impl<V> History<V> {
             }
             (None, None) => {
                 if self.older.last().is_none_or(|version| version.to != time) {
-                    self.older.push(Older { from: time, to: time, value: None });
-                    self.segment_changed(time, interval);
+                    self.insert(self.older.len(), Older { from: time, to: time, value: None }, interval);
                 }
                 VersionedPut::Latest
             }
@@ -139,6 +160,7 @@ impl<V> History<V> {
     }
 
     fn set_latest(&mut self, value: Option<Sized<V>>, time: Timestamp) {
+        self.bytes += value.as_ref().map_or(0, latest_bytes);
         self.latest = value.map(|value| (value, time));
         self.latest_changed = true;
     }
@@ -149,10 +171,9 @@ impl<V> History<V> {
         (time < self.older[at].to).then_some(at)
     }
 
-    fn segment_changed(&mut self, to: Timestamp, interval: i64) {
-        let segment = segment_of(to, interval);
-        if !self.changed.contains(&segment) {
-            self.changed.push(segment);
-        }
+    fn insert(&mut self, at: usize, version: Older<V>, interval: i64) {
+        self.changed.insert(segment_of(version.to, interval));
+        self.bytes += version.bytes();
+        self.older.insert(at, version);
     }
 }

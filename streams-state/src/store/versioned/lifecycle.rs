@@ -57,7 +57,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
     }
 
     fn unflushed(&self) -> Unflushed {
-        Unflushed { records: self.unflushed, bytes: self.tier.touched_bytes() }
+        Unflushed { records: self.unflushed, bytes: self.unflushed_bytes }
     }
 
     fn flush(&mut self) -> Result<(), StateError> {
@@ -68,7 +68,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
                 message: "flush was called with uncommitted updates".to_owned(),
             });
         }
-        self.unflushed = 0;
+        (self.unflushed, self.unflushed_bytes) = (0, 0);
         self.sweep();
         if !self.engine.is_durable() {
             self.forget_empty();
@@ -109,7 +109,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         (self.stream_time, self.swept) = (NO_TIMESTAMP, i64::MIN);
         self.complete = true;
         self.evict_above = self.options.tier_max_bytes;
-        (self.uncommitted, self.unflushed) = (0, 0);
+        (self.uncommitted, self.unflushed, self.unflushed_bytes) = (0, 0, 0);
         (self.offset, self.flushed_offset) = (None, None);
         self.broken = None;
         Ok(())
@@ -148,23 +148,21 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
 
     /// All live versions of `key` that the engine has.
     pub(super) fn read_engine(&self, key: &[u8]) -> Result<History<V>, StateError> {
-        let mut history = History::default();
+        let (mut latest, mut older) = (None, Vec::new());
         let (mut row, mut bytes) = (Vec::new(), Vec::new());
         rows::latest_key(key, &mut row);
         let values = &*self.values;
         if self.engine.get(&row, &mut bytes)? {
-            let latest = rows::read_latest(&bytes, values).map_err(|source| self.serde_error(source))?;
-            history.latest = Some(latest);
+            latest = Some(rows::read_latest(&bytes, values).map_err(|source| self.serde_error(source))?);
         }
         for segment in self.segments.range(self.oldest_segment()..) {
             row.clear();
             rows::segment_key(*segment, key, &mut row);
             if self.engine.get(&row, &mut bytes)? {
-                rows::read_segment(&bytes, values, &mut history.older)
-                    .map_err(|source| self.serde_error(source))?;
+                rows::read_segment(&bytes, values, &mut older).map_err(|source| self.serde_error(source))?;
             }
         }
-        Ok(history)
+        Ok(History::read(latest, older))
     }
 
     /// Forgets expired versions of keys that are not put any more, once for each segment that expires.
@@ -176,8 +174,10 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         self.swept = oldest;
         self.tier.for_each_row(|history| {
             history.expire(oldest, interval);
-            history.len()
+            history.bytes()
         });
+        // The engine's rows of such a key, if there are any, are those of expired segments.
+        self.tier.forget_if(History::is_empty);
     }
 
     /// Turns touched histories without any version into absent rows, and the others into what the engine has.
@@ -196,7 +196,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
 
     /// Gives the changed rows of touched slots to the engine as one sorted run, with the stream time.
     fn apply(&mut self) -> Result<(), StateError> {
-        let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
+        let mut bytes = Vec::new();
         let mut run: Vec<RunRow> = Vec::new();
         for id in self.tier.touched() {
             let slot = self.tier.slot(*id);

@@ -36,23 +36,18 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         Ok(())
     }
 
+    /// The first start that reads show. A cache shows what it has, whatever its time.
+    #[inline]
+    pub(super) fn shown_from(&self) -> Timestamp {
+        if self.options.caching { Timestamp::MIN } else { self.horizon() }
+    }
+
     /// The first start that is not expired.
     #[inline]
     pub(super) fn horizon(&self) -> Timestamp {
         let expired = self.stream_time.saturating_sub(self.options.retention);
         let keeps_last = self.options.ordered_by_time && self.options.persistent;
         if keeps_last { expired } else { expired.saturating_add(1) }
-    }
-
-    /// The first start that may be shown: before the horizon, if the cache shows what has expired.
-    #[inline]
-    pub(super) fn first_shown(&self) -> Timestamp {
-        if self.shows_expired() { Timestamp::MIN } else { self.horizon() }
-    }
-
-    #[inline]
-    fn shows_expired(&self) -> bool {
-        self.options.caching && self.options.expired_max_bytes > 0
     }
 
     /// Whether Kafka Streams' store would refuse a put at `start`.
@@ -70,7 +65,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         start / self.options.segment_interval
     }
 
-    fn min_live_segment(&self) -> i64 {
+    pub(super) fn min_live_segment(&self) -> i64 {
         self.segment_id(self.stream_time.saturating_sub(self.options.retention))
     }
 
@@ -214,15 +209,20 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         self.segments.iter().map(Segment::memory_bytes).sum()
     }
 
+    /// A row at `start` was updated: moves stream time, but not for an update that the cache holds back.
+    #[inline]
+    pub(super) fn updated(&mut self, start: Timestamp) {
+        if !self.options.caching {
+            self.advance(start);
+        }
+    }
+
     /// Stream time has reached `start`.
     #[inline]
     pub(super) fn advance(&mut self, start: Timestamp) {
         if start > self.stream_time {
             self.stream_time = start;
-            // What the cache shows must not go before those downstream have seen the record that moved time.
-            if !self.shows_expired() {
-                self.expire();
-            }
+            self.expire();
         }
     }
 
@@ -234,18 +234,33 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if self.segments.first().is_none_or(|first| first.id >= min_live) {
             return;
         }
-        let most = if self.shows_expired() { self.options.expired_max_bytes } else { 0 };
-        let expired = self.segments.iter().filter(|segment| segment.id < min_live);
-        let mut in_use: u64 = expired.map(Segment::memory_bytes).sum();
+        if self.options.caching {
+            return self.outdate(min_live);
+        }
         let dropped = &mut self.dropped;
         self.segments.retain(|segment| {
-            let goes = segment.id < min_live && segment.held == 0 && (most == 0 || in_use > most);
-            if goes {
-                in_use -= segment.memory_bytes();
-            }
+            let goes = segment.id < min_live && segment.held == 0;
             if goes && segment.in_engine {
                 *dropped = (*dropped).max(Some(segment.id));
             }
+            !goes
+        });
+    }
+
+    /// Segments below `min_live` are in a cache only now: not in the engine, and the oldest not at all if they need too much memory.
+    fn outdate(&mut self, min_live: i64) {
+        let mut outdated = 0;
+        for segment in self.segments.iter_mut().take_while(|segment| segment.id < min_live) {
+            if segment.in_engine {
+                self.dropped = self.dropped.max(Some(segment.id));
+                (segment.in_engine, segment.complete) = (false, true);
+            }
+            outdated += segment.memory_bytes();
+        }
+        self.segments.retain(|segment| {
+            let goes =
+                segment.id < min_live && segment.held == 0 && outdated > self.options.expired_max_bytes;
+            outdated -= if goes { segment.memory_bytes() } else { 0 };
             !goes
         });
     }

@@ -70,7 +70,6 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if row.value.as_ref().is_some_and(|(value, _)| self.values.is_null(value)) {
             row.value = None;
         }
-        row.shown = true;
         match row.cached {
             NONE => {
                 let held = self.places.add(HeldPlace { segment: id, slot: place.slot, start: row.start });
@@ -95,10 +94,23 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         Ok(Some((held, Place { segment, slot: at.slot, row })))
     }
 
+    /// Writes the row at `place` out: the update moves stream time now, and may turn out to be too late.
+    fn write_held(
+        &mut self,
+        place: Place,
+        start: Timestamp,
+        context: &RecordContext,
+    ) -> Result<(), StateError> {
+        self.refused += u64::from(self.refuses(start));
+        self.stream_time = self.stream_time.max(start);
+        self.write_out(place, context)
+    }
+
     /// Moves all held-back updates to the changelog.
     pub(super) fn write_all_cached(&mut self) -> Result<(), StateError> {
         while let Some((held, place)) = self.pop_held()? {
-            self.write_out(place, &held.context)?;
+            let start = self.segments[place.segment].row(place.slot, place.row).start;
+            self.write_held(place, start, &held.context)?;
         }
         self.expire();
         Ok(())
@@ -120,15 +132,22 @@ impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for WindowStore
         self.send_old_values = true;
     }
 
+    fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
+    }
+
     /// In order of last update. A row that is absent now and was at the last flush is passed over. For a deletion
     /// without `send_old_values` `old` says what was there; a forwarder need not send it.
     fn pop_cached(&mut self) -> Result<Option<CachedUpdate<Windowed<K>, V>>, StateError> {
         while let Some((held, place)) = self.pop_held()? {
             let row = self.segments[place.segment].row(place.slot, place.row);
-            if row.value.is_none() && held.flushed.is_none() {
+            let start = row.start;
+            // What the store below the cache would not show any more was not there.
+            let flushed = held.flushed.filter(|_| start >= self.horizon());
+            if row.value.is_none() && flushed.is_none() {
                 continue;
             }
-            self.write_out(place, &held.context)?;
+            self.write_held(place, start, &held.context)?;
             let segment = &self.segments[place.segment];
             let row = segment.row(place.slot, place.row);
             let (new, timestamp) = match &row.value {
@@ -138,7 +157,7 @@ impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for WindowStore
             };
             let key = self.decode_key(segment.slot(place.slot).key.as_slice())?;
             let key = Windowed { key, window: self.window(row.start) };
-            let old = held.flushed.filter(|_| self.send_old_values || new.is_none());
+            let old = flushed.filter(|_| self.send_old_values || new.is_none());
             return Ok(Some(CachedUpdate {
                 key,
                 change: Change::latest(old, new),

@@ -56,7 +56,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
             self.sequence = sequence;
         }
         self.advance(at.start);
-        if self.is_expired(at.start) || (row.is_none() && self.options.retain_duplicates) {
+        if at.start < self.horizon() || (row.is_none() && self.options.retain_duplicates) {
             return Ok(());
         }
         self.key_bytes.clear();
@@ -103,7 +103,11 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         if touched || self.offset != self.flushed_offset || state != self.flushed_state {
             self.apply()?;
             (self.flushed_offset, self.flushed_state) = (self.offset, state);
-            self.segments.iter_mut().for_each(Segment::flushed);
+            let min_live = self.min_live_segment();
+            for segment in &mut self.segments {
+                segment.flushed();
+                segment.in_engine &= segment.id >= min_live;
+            }
         }
         if let Some(last) = self.dropped {
             let (from, to) = (layout::segment_prefix(i64::MIN), layout::segment_prefix(last + 1));
@@ -168,7 +172,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         run.bytes.extend_from_slice(layout::STATE_KEY);
         run.bytes.extend_from_slice(&layout::encode_state(self.stream_time, self.sequence));
         run.push(0, Some(layout::STATE_KEY.len()));
-        for segment in &self.segments {
+        let min_live = self.min_live_segment();
+        for segment in self.segments.iter().filter(|segment| segment.id >= min_live) {
             let slots = segment.sorted_run();
             self.add_rows(segment, &slots, &mut run)?;
             if self.options.ordered_by_time {

@@ -41,7 +41,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         to: Timestamp,
         visit: &mut RowVisitor<'_, V>,
     ) -> Result<(), StateError> {
-        let from = from.max(self.first_shown());
+        let from = from.max(self.shown_from());
         if to < from {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         to: Timestamp,
         visit: &mut RowVisitor<'_, V>,
     ) -> Result<(), StateError> {
-        let from = from.max(self.first_shown());
+        let from = from.max(self.shown_from());
         if to < from {
             return Ok(());
         }
@@ -173,13 +173,10 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         backward: bool,
         visit: &mut RowVisitor<'_, V>,
     ) -> ControlFlow<()> {
-        let horizon = self.horizon();
         let rows = self.segments[segment].slot(slot).rows.between(from, to);
         for index in 0..rows.len() {
             let row = &rows[if backward { rows.len() - 1 - index } else { index }];
-            if let Some((value, timestamp)) = &row.value
-                && (row.shown || row.start >= horizon)
-            {
+            if let Some((value, timestamp)) = &row.value {
                 visit(row.start, value, *timestamp)?;
             }
         }
@@ -187,7 +184,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     }
 
     fn scan(&mut self, mut span: Span, visit: &mut KeyedRowVisitor<'_, K, V>) -> Result<(), StateError> {
-        span.from = span.from.max(self.first_shown());
+        span.from = span.from.max(self.shown_from());
         if span.to < span.from {
             return Ok(());
         }

@@ -15,15 +15,13 @@ pub(super) struct Row<V> {
     pub(super) len: u32,
     /// The row differs from the engine.
     pub(super) touched: bool,
-    /// The record cache of Kafka Streams would still have the row, and show it when it has expired.
-    pub(super) shown: bool,
     /// Value and timestamp; `None` is known to be absent.
     pub(super) value: Option<(V, Timestamp)>,
 }
 
 impl<V> Row<V> {
     pub(super) fn new(start: Timestamp, sequence: u32, value: Option<(V, Timestamp)>, len: usize) -> Self {
-        Self { start, sequence, cached: NONE, len: len as u32, touched: false, shown: false, value }
+        Self { start, sequence, cached: NONE, len: len as u32, touched: false, value }
     }
 
     fn place(&self) -> (Timestamp, u32) {

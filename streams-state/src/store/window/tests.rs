@@ -141,24 +141,3 @@ fn restoring_learns_time_and_skips_what_has_expired() {
     store.wipe().unwrap();
     assert_eq!((store.stream_time(), all(&mut store).len()), (-1, 0));
 }
-
-#[test]
-fn the_cache_shows_what_has_expired_while_it_has_room() {
-    let mut store = store(|options| {
-        options.caching = true;
-        options.expired_max_bytes = 2000;
-    });
-    for start in [0, 10, 500] {
-        put(&mut store, "k", start, "v");
-    }
-    while store.pop_cached().unwrap().is_some() {}
-    assert_eq!(all(&mut store), ["k@0=v", "k@10=v", "k@500=v"]);
-    assert_eq!(rows(&mut store, "k", 5, 20).len(), 1);
-    assert!(store.fetch(&"k".to_owned(), 0).unwrap().is_some());
-    for start in (600..5000).step_by(50) {
-        put(&mut store, "k", start, "v");
-        while store.pop_cached().unwrap().is_some() {}
-    }
-    assert!((3..30).contains(&all(&mut store).len()));
-    assert!(store.fetch(&"k".to_owned(), 0).unwrap().is_none());
-}

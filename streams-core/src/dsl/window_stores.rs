@@ -1,0 +1,111 @@
+//! The stores of windowed tables, and the serdes of their keys.
+
+use std::sync::Arc;
+
+use streams_state::serdes::{SerdeRef, SessionWindowed, TimeWindowed};
+use streams_state::store::{SessionOptions, SessionStore, WindowOptions, WindowStore, segment_interval};
+use streams_state::types::{Timestamp, Windowed};
+
+use super::graph::Graph;
+use super::materialize::materialize_as;
+use super::options::Materialized;
+use super::stores::GraphStore;
+use super::windows::{EmitStrategy, FixedWindows, SessionWindows};
+use crate::processor::StoreInstance;
+use crate::topology::{OpenStore, StoreFactory, StoreKind};
+
+/// What a windowed aggregation is made over.
+#[derive(Clone)]
+pub(crate) struct WindowPlan {
+    pub(crate) windows: FixedWindows,
+    pub(crate) emit: EmitStrategy,
+}
+
+/// Serde of the keys of windows of `size` ms.
+/// Bytes of expired rows that a cached store may still show, as Kafka Streams' record cache does.
+const EXPIRED_MAX_BYTES: u64 = 1 << 20;
+
+pub(crate) fn window_serde<K: 'static>(keys: SerdeRef<K>, size: Timestamp) -> SerdeRef<Windowed<K>> {
+    Arc::new(TimeWindowed::new(keys, size))
+}
+
+/// Serde of the keys of sessions.
+pub(crate) fn session_serde<K: 'static>(keys: SerdeRef<K>) -> SerdeRef<Windowed<K>> {
+    Arc::new(SessionWindowed::new(keys))
+}
+
+/// How long the rows are kept: as the user says, but not for less than `least`.
+fn retention<K, V>(graph: &mut Graph, materialized: &Materialized<K, V>, least: Timestamp) -> Timestamp {
+    if materialized.history.is_some() {
+        graph.faults.push("a windowed table cannot be versioned".to_owned());
+    }
+    let retention = materialized.retention.unwrap_or(least);
+    if retention < least {
+        let name = materialized.name.as_deref().unwrap_or("(unnamed)");
+        graph.faults.push(format!(
+            "store `{name}`: a retention of {retention} ms is less than its windows and their grace need, {least} ms"
+        ));
+    }
+    retention
+}
+
+/// The window store of a table, and whether it has a name of the user's. An unnamed store uses up a number.
+pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
+    graph: &mut Graph,
+    materialized: Materialized<K, V>,
+    (keys, values): (SerdeRef<K>, SerdeRef<V>),
+    prefix: &str,
+    plan: &WindowPlan,
+) -> (GraphStore, bool) {
+    let retention = retention(graph, &materialized, plan.windows.least_retention());
+    let size = plan.windows.size();
+    let ordered_by_time = plan.emit == EmitStrategy::OnWindowClose;
+    let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+        let options = WindowOptions {
+            caching: open.caching,
+            logging: open.logging,
+            persistent: !open.in_memory,
+            ordered_by_time,
+            tier_max_bytes: open.tier_max_bytes,
+            ..WindowOptions::new(open.name, retention, size)
+        };
+        Ok(StoreInstance::new(WindowStore::new(options, open.engine, keys.clone(), values.clone())?))
+    });
+    let kind = StoreKind::TimestampedWindow { retention };
+    let (mut store, named) = materialize_as(graph, materialized, prefix, kind, factory);
+    if let (FixedWindows::Sliding(_), EmitStrategy::OnWindowClose) = (&plan.windows, plan.emit) {
+        store.spec.caching = false;
+    }
+    (store, named)
+}
+
+/// The session store of a table, and whether it has a name of the user's. An unnamed store uses up a number.
+pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
+    graph: &mut Graph,
+    materialized: Materialized<K, V>,
+    (keys, values): (SerdeRef<K>, SerdeRef<V>),
+    prefix: &str,
+    (windows, emit): (SessionWindows, EmitStrategy),
+) -> (GraphStore, bool) {
+    let retention = retention(graph, &materialized, windows.close_after());
+    let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+        let options = SessionOptions {
+            name: open.name,
+            retention,
+            segment_interval: segment_interval(retention),
+            time_index: emit == EmitStrategy::OnWindowClose,
+            in_memory_order: open.in_memory,
+            caching: open.caching,
+            logging: open.logging,
+            tier_max_bytes: open.tier_max_bytes,
+            expired_max_bytes: EXPIRED_MAX_BYTES,
+        };
+        Ok(StoreInstance::new(SessionStore::new(options, open.engine, keys.clone(), values.clone())?))
+    });
+    let kind = StoreKind::Session { retention };
+    let (mut store, named) = materialize_as(graph, materialized, prefix, kind, factory);
+    if emit == EmitStrategy::OnWindowClose {
+        store.spec.caching = false;
+    }
+    (store, named)
+}

@@ -1,0 +1,163 @@
+//! Holds the updates of a table back: for each key only the last one goes on, when its time has come or the buffer is full.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use streams_state::error::StateError;
+use streams_state::format::record_context::ProcessorRecordContext;
+use streams_state::store::ChangeBuffer;
+use streams_state::types::{Change, RecordContext, Timestamp};
+
+use super::{BoxGetter, ReadResult, RowRef, ValueGetter};
+use crate::error::{NodeResult, TaskErrorCause};
+use crate::processor::{Outputs, Push, TaskContext};
+use crate::record::Record;
+
+/// A change buffer, shared by the node that fills it and those that read through it.
+pub(crate) type ChangeBufferRef<K, V> = Rc<RefCell<ChangeBuffer<K, V>>>;
+
+/// What happens when a buffer exceeds its limits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WhenFull {
+    /// The oldest keys go on before their time.
+    EmitEarly,
+    /// The task fails.
+    ShutDown,
+}
+
+/// Limits of a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BufferLimits {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    pub(crate) when_full: WhenFull,
+}
+
+/// The node of `suppress`.
+pub(crate) struct Suppress<K, V> {
+    pub(crate) name: Arc<str>,
+    pub(crate) buffer: ChangeBufferRef<K, V>,
+    /// End of a key's window, where updates wait for that; else they wait from their own time on.
+    pub(crate) window_end: Option<fn(&K) -> Timestamp>,
+    /// How long they wait after that, ms.
+    pub(crate) wait: Timestamp,
+    pub(crate) limits: BufferLimits,
+    /// Deletions of rows that nobody saw need not be told: those of windows that are final.
+    pub(crate) drops_tombstones: bool,
+    pub(crate) send_old: bool,
+    pub(crate) outputs: Outputs<K, Change<V>>,
+    /// Largest timestamp that this node has seen.
+    pub(crate) stream_time: Timestamp,
+}
+
+impl<K: 'static, V: Clone + 'static> Push<K, Change<V>> for Suppress<K, V> {
+    fn push(&mut self, context: &mut TaskContext, record: Record<K, Change<V>>) -> NodeResult {
+        self.stream_time = self.stream_time.max(record.timestamp);
+        let time = self.window_end.map_or(record.timestamp, |end| end(&record.key));
+        let origin = ProcessorRecordContext {
+            topic: context.source_topic().into(),
+            partition: if context.record.offset < 0 { -1 } else { context.task.partition },
+            offset: context.record.offset,
+            timestamp: record.timestamp,
+            headers: record.headers,
+        };
+        let put = self.buffer.borrow_mut().put(time, &record.key, &record.value, &origin);
+        put.map_err(|error| context.state_error(&self.name, error))?;
+        let due = self.stream_time.saturating_sub(self.wait);
+        while self.buffer.borrow().min_timestamp() <= due {
+            if !self.emit_first(context)? {
+                break;
+            }
+        }
+        self.keep_limits(context)
+    }
+}
+
+impl<K: 'static, V: Clone + 'static> Suppress<K, V> {
+    /// Records and bytes in the buffer, if they exceed its limits.
+    fn excess(&self) -> Option<(u64, u64)> {
+        let buffer = self.buffer.borrow();
+        let (records, bytes) = (buffer.num_records(), buffer.buffer_size());
+        (records > self.limits.records || bytes > self.limits.bytes).then_some((records, bytes))
+    }
+
+    fn keep_limits(&mut self, context: &mut TaskContext) -> NodeResult {
+        while let Some((records, bytes)) = self.excess() {
+            match self.limits.when_full {
+                WhenFull::EmitEarly => {
+                    if !self.emit_first(context)? {
+                        break;
+                    }
+                }
+                WhenFull::ShutDown => {
+                    let text = |limit: u64| match limit {
+                        u64::MAX => "no limit".to_owned(),
+                        limit => limit.to_string(),
+                    };
+                    let message = format!(
+                        "suppress: buffer exceeded its max capacity: {records} records (limit: {}), {bytes} bytes (limit: {}); \
+                         spill_to_disk_when_full() would neither fail nor emit early",
+                        text(self.limits.records),
+                        text(self.limits.bytes)
+                    );
+                    return Err(context.error(&self.name, TaskErrorCause::Processing(message.into())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the oldest update on, with the context that it had, and forgets it. `false`: there is none.
+    fn emit_first(&mut self, context: &mut TaskContext) -> NodeResult<bool> {
+        let first = self.buffer.borrow().first();
+        let Some(first) = first.map_err(|error| context.state_error(&self.name, error))? else {
+            return Ok(false);
+        };
+        if first.change.new.is_some() || !self.drops_tombstones {
+            let origin = first.context;
+            let source = context.topics.iter().position(|topic| *topic == origin.topic);
+            let own = RecordContext {
+                source: source.map_or(u32::MAX, |source| source as u32),
+                offset: origin.offset,
+                timestamp: origin.timestamp,
+                headers: origin.headers.clone(),
+            };
+            let outer = std::mem::replace(&mut context.record, own);
+            let change = Change { old: first.change.old.filter(|_| self.send_old), ..first.change };
+            let (timestamp, headers) = (origin.timestamp, origin.headers);
+            // It is still in the buffer: who reads this table now sees what went before.
+            let result =
+                self.outputs.forward(context, Record { key: first.key, value: change, timestamp, headers });
+            context.record = outer;
+            result?;
+        }
+        let removed = self.buffer.borrow_mut().remove_first();
+        removed.map_err(|error| context.state_error(&self.name, error))?;
+        Ok(true)
+    }
+}
+
+/// Reads a suppressed table: what was sent on last, if an update waits, else the row of the table above.
+pub(crate) struct SuppressGetter<K, V> {
+    pub(crate) buffer: ChangeBufferRef<K, V>,
+    pub(crate) parent: BoxGetter<K, V>,
+}
+
+impl<K: 'static, V: Clone + 'static> ValueGetter<K, V> for SuppressGetter<K, V> {
+    fn read(
+        &mut self,
+        context: &mut TaskContext,
+        key: &K,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> ReadResult {
+        let prior: Result<Option<Option<V>>, StateError> =
+            self.buffer.borrow_mut().prior_value_for_buffered(key);
+        match prior? {
+            // When it was sent on is not known.
+            Some(prior) => visit(prior.as_ref().map(|value| (value, streams_state::types::NO_TIMESTAMP))),
+            None => return self.parent.read(context, key, visit),
+        }
+        Ok(())
+    }
+}
