@@ -10,6 +10,7 @@ mod error;
 mod handlers;
 mod keys;
 mod parse;
+mod timestamp_policy;
 mod values;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::handler::{ExceptionHandler, LogAndFail};
 
 pub use error::ConfigError;
 pub use parse::read_properties_file;
+pub use timestamp_policy::TimestampPolicy;
 
 /// `processing.guarantee`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +67,8 @@ pub struct StreamsConfig {
     pub buffered_records_per_partition: usize,
     /// `max.task.idle.ms`; `None` is -1: never wait for a partition.
     pub max_task_idle: Option<Duration>,
+    /// `default.timestamp.extractor`: for sources that have none of their own.
+    pub default_timestamp_extractor: TimestampPolicy,
     /// `poll.ms`.
     pub poll: Duration,
     /// `replication.factor` of internal topics; -1 is the broker's default.
@@ -113,6 +117,7 @@ impl StreamsConfig {
             statestore_cache_max_bytes: 10 * 1024 * 1024,
             buffered_records_per_partition: 1000,
             max_task_idle: Some(Duration::ZERO),
+            default_timestamp_extractor: TimestampPolicy::default(),
             poll: Duration::from_millis(100),
             replication_factor: -1,
             topology_optimization: "none".to_owned(),

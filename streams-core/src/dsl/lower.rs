@@ -77,9 +77,13 @@ impl Writer<'_> {
                 self.store(store);
                 None
             }
-            GraphKind::Source { topics, reset, parts } => {
+            GraphKind::Source { topics, pattern, reset, parts } => {
                 let factory = self.source_factory(node, parts);
-                Some(self.source(&node.name, external_topics(topics), *reset, factory))
+                let written = self.source(&node.name, external_topics(topics), *reset, factory);
+                if let Some(pattern) = pattern {
+                    self.topology.set_pattern(written, pattern.clone());
+                }
+                Some(written)
             }
             GraphKind::InternalSource { topic, make } => {
                 self.topology.add_repartition_topic(InternalTopic { name: topic.clone(), partitions: None });
@@ -114,7 +118,11 @@ impl Writer<'_> {
         offset_reset: Option<OffsetReset>,
         factory: SourceFactory,
     ) -> NodeId {
-        self.topology.push_node(name.clone(), &[], NodeKind::Source { topics, offset_reset, factory })
+        self.topology.push_node(
+            name.clone(),
+            &[],
+            NodeKind::Source { topics, pattern: None, offset_reset, factory },
+        )
     }
 
     fn processor(&mut self, name: &Arc<str>, parents: &[NodeId], factory: ProcessorFactory) -> NodeId {

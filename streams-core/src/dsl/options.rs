@@ -10,7 +10,8 @@ use streams_state::types::Timestamp;
 
 use super::Data;
 use super::supplied::Supplied;
-use crate::operators::{PartitionChoice, Partitioner, TimestampExtractor};
+use crate::config::TimestampPolicy;
+use crate::operators::{PartitionChoice, Partitioner, Timestamps};
 use crate::record::Record;
 use crate::topic::Store;
 use crate::topology::OffsetReset;
@@ -23,7 +24,7 @@ use crate::topology::OffsetReset;
 /// ```
 pub struct Consumed<K, V> {
     pub(crate) name: Option<String>,
-    pub(crate) extractor: Option<TimestampExtractor<K, V>>,
+    pub(crate) extractor: Option<Timestamps<K, V>>,
     pub(crate) reset: Option<OffsetReset>,
 }
 
@@ -51,7 +52,13 @@ impl<K, V> Consumed<K, V> {
         mut self,
         extractor: impl Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        self.extractor = Some(Arc::new(extractor));
+        self.extractor = Some(Timestamps::Own(Arc::new(extractor)));
+        self
+    }
+
+    /// Finds event times as one of Kafka Streams' extractors does, whatever `default.timestamp.extractor` says.
+    pub fn timestamp_policy(mut self, policy: TimestampPolicy) -> Self {
+        self.extractor = Some(Timestamps::Policy(policy));
         self
     }
 
@@ -59,6 +66,11 @@ impl<K, V> Consumed<K, V> {
     pub fn reset(mut self, reset: OffsetReset) -> Self {
         self.reset = Some(reset);
         self
+    }
+
+    /// A group without committed offsets starts at the first record that is at most `age` old.
+    pub fn by_duration(self, age: std::time::Duration) -> Self {
+        self.reset(OffsetReset::ByDuration(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// A group without committed offsets starts at the end of the topic.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use streams_state::error::StateError;
 use streams_state::serdes::{HeadersAside, Raw, Serde, SerdeRef};
 use streams_state::store::{KeyValueOptions, KeyValueStore};
 
@@ -28,11 +29,11 @@ impl Stores {
     pub fn key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let factory = key_value_factory(store.key_serde(), store.value_serde(), false);
+        let factory = shared_key_value_factory(store.key_serde(), store.value_serde(), false);
         StoreBuilder(GraphStore {
             spec: store_spec(store.name().into(), StoreKind::KeyValue, factory),
             identity: Arc::new(()),
@@ -44,11 +45,11 @@ impl Stores {
     pub fn timestamped_key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let factory = key_value_factory(store.key_serde(), store.value_serde(), true);
+        let factory = shared_key_value_factory(store.key_serde(), store.value_serde(), true);
         StoreBuilder(GraphStore {
             spec: store_spec(store.name().into(), StoreKind::TimestampedKeyValue, factory),
             identity: Arc::new(()),
@@ -145,19 +146,35 @@ pub(crate) fn key_value_factory<K: 'static, V: Clone + 'static>(
     values: SerdeRef<V>,
     timestamped: bool,
 ) -> StoreFactory {
-    Arc::new(move |open: OpenStore| {
-        let options = KeyValueOptions {
-            name: open.name,
-            timestamped,
-            caching: open.caching,
-            logging: open.logging,
-            tier_max_bytes: open.tier_max_bytes,
-        };
-        let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
-        Ok(StoreInstance::new(match open.headers {
-            true => store.logging_headers_of_deletions(),
-            false => store,
-        }))
+    Arc::new(move |open| Ok(StoreInstance::new(open_key_value(open, &keys, &values, timestamped)?)))
+}
+
+/// As [`key_value_factory`], for stores that may become global: values move between threads.
+pub(crate) fn shared_key_value_factory<K: 'static, V: Clone + Send + 'static>(
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    timestamped: bool,
+) -> StoreFactory {
+    Arc::new(move |open| Ok(StoreInstance::shareable(open_key_value(open, &keys, &values, timestamped)?)))
+}
+
+fn open_key_value<K: 'static, V: Clone + 'static>(
+    open: OpenStore,
+    keys: &SerdeRef<K>,
+    values: &SerdeRef<V>,
+    timestamped: bool,
+) -> Result<KeyValueStore<K, V>, StateError> {
+    let options = KeyValueOptions {
+        name: open.name,
+        timestamped,
+        caching: open.caching,
+        logging: open.logging,
+        tier_max_bytes: open.tier_max_bytes,
+    };
+    let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
+    Ok(match open.headers {
+        true => store.logging_headers_of_deletions(),
+        false => store,
     })
 }
 

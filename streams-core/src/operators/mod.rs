@@ -88,7 +88,7 @@ pub(crate) use session_aggregate::{
 pub(crate) use sink::{Destination, Sink, TopicExtractor};
 pub(crate) use sliding_aggregate::SlidingAggregate;
 pub use source::TimestampExtractor;
-pub(crate) use source::{CompositeSource, Source};
+pub(crate) use source::{CompositeSource, Source, Timestamps};
 pub(crate) use stream_stream_join::{
     JoinOf, JoinTime, LeftSide, RightSide, SideWindows, StreamStreamJoin, Waiting,
 };
@@ -104,7 +104,7 @@ pub(crate) use table_store::{TablePut, TableStore};
 pub(crate) use table_transform_values::{TableTransformValues, TransformValuesGetter, TransformerNode};
 pub(crate) use to_stream::ToStream;
 pub(crate) use updates::{Updates, update_context};
-pub(crate) use value_getter::{BoxGetter, ReadResult, RowRef, StoreGetter, ValueGetter};
+pub(crate) use value_getter::{BoxGetter, GlobalGetter, ReadResult, RowRef, StoreGetter, ValueGetter};
 pub use value_transformer::{ValueTransformerContext, ValueTransformerWithKey};
 pub(crate) use window_aggregate::{
     Count, EachWindow, WindowAggregate, WindowGetter, WindowReduceOption, WindowStoreRef,

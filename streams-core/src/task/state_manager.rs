@@ -75,7 +75,8 @@ impl StateManager {
             .into_iter()
             .map(|store| options.topology.store(store))
             .collect();
-        let given = |spec: &StoreSpec| options.global_stores.iter().find(|(name, _)| *name == spec.name);
+        let lent = options.global_feed.as_ref().map_or(&[][..], |feed| &feed.stores);
+        let given = |spec: &StoreSpec| lent.iter().find(|(name, _)| *name == spec.name);
         let own: Vec<&StoreSpec> = specs.iter().copied().filter(|spec| given(spec).is_none()).collect();
         let opened = open_engines(options, &own).map_err(|error| context.state_error("", error))?;
         let mut engines = opened.into_iter();
