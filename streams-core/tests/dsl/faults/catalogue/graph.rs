@@ -1,6 +1,6 @@
 //! Faults of names, sources, stores and partitions.
 
-use streams_core::dsl::{Consumed, Materialized, Repartitioned, Stores};
+use streams_core::dsl::{Consumed, Materialized, Printed, Repartitioned, Stores};
 use streams_core::serdes::Auto;
 
 use super::super::Silent;
@@ -8,6 +8,13 @@ use super::Here::Fault;
 use super::{In, Kept, Row};
 
 pub(super) const GRAPH: &[Row] = &[
+    (
+        "Printed: unable to write stream to file",
+        Fault("print of `seen`: cannot make the file /nowhere/at/all", |builder| {
+            let seen = builder.stream_with(&[&In::new("seen")], Consumed::new().named("seen"));
+            seen.print(Printed::to_file("/nowhere/at/all"));
+        }),
+    ),
     (
         "Named: it can't be empty",
         Fault("a name is empty; give it at least one character", |builder| {
