@@ -69,6 +69,7 @@ fn task(topology: &Topology, caching: bool) -> StreamTask {
         tier_max_bytes: 256 << 20,
         max_task_idle: None,
         global_stores: Vec::new(),
+        global_feed: None,
         partition_counts: Rc::new(|_| Some(4)),
         deserialization_handler: Arc::new(LogAndFail),
         processing_handler: Arc::new(LogAndFail),

@@ -183,3 +183,33 @@ fn starting_twice_is_refused() {
     assert!(error.contains("starts once"), "{error}");
     streams.close(PATIENCE).unwrap();
 }
+
+#[test]
+fn a_global_table_is_full_before_the_threads_start_and_its_fault_stops_the_instance() {
+    const RATES: Topic<String, i64> = Topic::new("rates");
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    kafka.create_topic("rates", 3).unwrap();
+    let rate = |key: &str, value: &[u8]| {
+        kafka.produce("rates", Some(1), Some(key.as_bytes()), Some(value), 0).unwrap();
+    };
+    (0..7).for_each(|number| rate(&format!("a b{number}"), &1_i64.to_be_bytes()));
+    feed(&kafka, 700);
+    let builder = StreamsBuilder::new();
+    let rates = builder.global_table(&RATES);
+    builder
+        .stream(&LINES)
+        .join_global(&rates, |(), line| line.clone(), |line, rate| (line, *rate))
+        .map(|(), (line, rate)| (line, rate))
+        .to(&COUNTS);
+    let topology = builder.build().unwrap();
+    let mut streams =
+        KafkaStreams::new(topology, config(&folder, "one", 2), Arc::new(kafka.clone())).unwrap();
+    streams.start().unwrap();
+    await_that("700 joined lines", || kafka.read_all("counts", true).unwrap().len() == 700);
+    assert!(streams.await_state(&[State::Running], PATIENCE));
+    rate("bad", b"no number");
+    assert!(streams.await_state(&[State::Error], PATIENCE));
+    let error = streams.error().unwrap();
+    assert!(error.contains("rates-1@7"), "{error}");
+    assert!(streams.close(PATIENCE).is_err());
+}

@@ -64,15 +64,12 @@ fn key(vector: &Value) -> Verdict {
 }
 
 /// Accepted by Kafka Streams' parser, and refused or useless later: refused at once here.
-const STRICTER: [(&str, &str); 7] = [
+const STRICTER: [(&str, &str); 5] = [
     ("num.stream.threads", "-1"),
     ("replication.factor", "0"),
     ("state.cleanup.delay.ms", "-5"),
     ("poll.ms", "-1"),
     ("application.id", ""),
-    // Not supported yet.
-    ("dsl.store.format", "headers"),
-    ("dsl.store.format", "HEADERS"),
 ];
 
 fn value_check(vector: &Value) -> Verdict {

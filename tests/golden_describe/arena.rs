@@ -131,6 +131,7 @@ impl<'a> Rebuilt<'a> {
                     global: global.contains(name),
                     processors: Vec::new(),
                     fault: None,
+                    format: streams_core::topology::StoreFormat::Own,
                     factory,
                 })
                 .unwrap();

@@ -27,6 +27,19 @@ impl Processor<String, i64, String, i64> for Pass {
     }
 }
 
+/// Feeds a global or read-only store.
+struct Keep;
+
+impl Processor<String, i64, (), ()> for Keep {
+    fn process(
+        &mut self,
+        _: &mut ProcessorContext<'_, (), ()>,
+        _: Record<String, i64>,
+    ) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
 /// A program on its way.
 #[derive(Default)]
 struct Program {
@@ -50,12 +63,11 @@ pub(crate) fn build(golden: &Value) -> Result<Result<Topology, TopologyError>, U
 impl Program {
     fn run(&mut self, step: Step<'_>) -> Result<Result<(), TopologyError>, Unsupported> {
         Ok(match step.op() {
-            "addSource" => {
-                step.without(&["pattern"])?;
-                self.add_source(step)
-            }
+            "addSource" => self.add_source(step),
             "addProcessor" => self.add_processor(step),
             "addSink" => self.add_sink(step),
+            "addGlobalStore" => self.add_fed_store(step, true)?,
+            "addReadOnlyStateStore" => self.add_fed_store(step, false)?,
             "addStateStore" => self.topology.add_state_store(store_builder(step)?, &step.list("processors")),
             "connect" => {
                 self.topology.connect_processor_and_state_stores(step.must("name"), &step.list("stores"))
@@ -81,10 +93,29 @@ impl Program {
             Some("latest") => Consumed::new().latest(),
             _ => Consumed::new(),
         };
+        if let Some(pattern) = step.text("pattern") {
+            let node = self.topology.add_source_pattern(step.must("name"), pattern, consumed)?;
+            self.nodes.insert(step.must("name").to_owned(), node);
+            return Ok(());
+        }
         let topics: Vec<&Topic<String, i64>> = topics.iter().collect();
         let node = self.topology.add_source_with(step.must("name"), &topics, consumed)?;
         self.nodes.insert(step.must("name").to_owned(), node);
         Ok(())
+    }
+
+    fn add_fed_store(
+        &mut self,
+        step: Step<'_>,
+        global: bool,
+    ) -> Result<Result<(), TopologyError>, Unsupported> {
+        let (store, source, processor) = (store_builder(step)?, step.must("name"), step.must("processor"));
+        let (topic, consumed) = (Topic::<String, i64>::named(step.must("topic")), Consumed::new());
+        let topology = &mut self.topology;
+        Ok(match global {
+            true => topology.add_global_store(store, source, &topic, consumed, processor, || Keep),
+            false => topology.add_read_only_state_store(store, source, &topic, consumed, processor, || Keep),
+        })
     }
 
     fn add_processor(&mut self, step: Step<'_>) -> Result<(), TopologyError> {

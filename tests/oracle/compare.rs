@@ -220,15 +220,14 @@ fn store(name: &str, theirs: &Value, ours: &Value, level: Level) -> Option<Diffe
     }
     let rows = |store: &Value| -> Vec<Value> {
         let rows = store["rows"].as_array().cloned().unwrap_or_default();
-        let strip = |row: &Value| level < Level::C || row.get("start").is_some();
-        rows.into_iter().map(|row| if strip(&row) { without_internals(name, row) } else { row }).collect()
+        let strip = level < Level::C;
+        rows.into_iter().map(|row| if strip { without_internals(name, row) } else { row }).collect()
     };
     let found = records(level, &format!("store {name} row "), &rows(theirs), &rows(ours));
     found.map(|difference| Difference { at: None, ..difference })
 }
 
-/// A row without the fields that come from Java's store wrappers: they count at level C only, and those of a join's stores never: our
-/// rows have no headers and no time beside their start, as nobody reads them.
+/// A row without the fields that come from Java's store wrappers: they count at level C only.
 fn without_internals(store: &str, mut row: Value) -> Value {
     let of_a_join = ["KSTREAM-JOINTHIS-", "KSTREAM-JOINOTHER-", "KSTREAM-OUTERTHIS-", "KSTREAM-OUTEROTHER-"]
         .iter()

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use kstreams::testing::{TestVersion, TopologyTestDriver};
 use kstreams::topic::Store;
-use kstreams::types::{ValueAndHeaders, Window, Windowed};
+use kstreams::types::{Headers, ValueAndHeaders, Window, Windowed};
 use serde_json::{Value, json};
 use streams_state::format::murmur3::Hash128;
 use streams_state::format::subscription_wrapper::{Instruction, SubscriptionWrapper};
@@ -75,6 +75,11 @@ fn windows(driver: &TopologyTestDriver, name: &str) -> Option<Value> {
     let rows = if let Some(store) = driver.find_window_store(&Store::<Text, String>::named(name)) {
         window_rows(store.rows())
     } else if let Some(store) = driver.find_window_store(&Store::<Text, Text>::named(name)) {
+        // Rows on disk have neither headers nor a time beside their start.
+        let row =
+            |(key, start, value, _)| (key, start, ValueAndHeaders { value, headers: Headers::EMPTY }, -1);
+        join_rows(store.rows().into_iter().map(row).collect())
+    } else if let Some(store) = driver.find_window_store(&Store::<Text, ValueAndHeaders<Text>>::named(name)) {
         join_rows(store.rows())
     } else {
         window_rows(driver.find_window_store(&Store::<Text, i64>::named(name))?.rows())
@@ -89,10 +94,19 @@ fn window_rows<V: ToString>(mut rows: Vec<(Text, i64, V, i64)>) -> Vec<Value> {
 }
 
 /// Records of one side of a join. Rows of one key and start keep their order.
-fn join_rows(mut rows: Vec<(Text, i64, Text, i64)>) -> Vec<Value> {
+fn join_rows(mut rows: Vec<(Text, i64, ValueAndHeaders<Text>, i64)>) -> Vec<Value> {
     rows.sort_by(|one, two| (&one.0, one.1).cmp(&(&two.0, two.1)));
-    let row = |(key, start, value, _)| json!({ "key": key, "start": start, "value": value });
-    rows.into_iter().map(row).collect()
+    rows.iter().map(join_row).collect()
+}
+
+fn join_row(
+    (key, start, ValueAndHeaders { value, headers }, timestamp): &(Text, i64, ValueAndHeaders<Text>, i64),
+) -> Value {
+    let mut row = json!({ "key": key, "start": start, "value": value, "timestamp": timestamp });
+    if !headers.is_empty() {
+        row["headers"] = headers.iter().map(header).collect();
+    }
+    row
 }
 
 /// Records of a left or outer join that wait for a partner.

@@ -72,6 +72,8 @@ pub enum OffsetSpec {
     End,
     /// Offset after the last record that is not behind an open transaction (last stable offset).
     Stable,
+    /// Offset of the first record whose timestamp is this or later; -1 if there is none.
+    AtTime(Timestamp),
 }
 
 /// How a consumer is made. Offsets are never stored or committed on its own.
@@ -272,6 +274,9 @@ pub trait Admin {
         topics: &[String],
         timeout: Duration,
     ) -> Result<Vec<Option<AdminTopic>>, ClientError>;
+
+    /// Names of all topics of the cluster, Kafka's own included.
+    fn list_topics(&mut self, timeout: Duration) -> Result<Vec<String>, ClientError>;
 
     /// Creates topics; one answer each ([`Fault::AlreadyExists`](super::Fault::AlreadyExists) if it is there).
     fn create_topics(

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::values::{boolean, bytes, count, int, millis, one_of, text, whole};
-use super::{ProcessingGuarantee, StreamsConfig};
+use super::{ProcessingGuarantee, StreamsConfig, TimestampPolicy};
 
 /// Takes a value into the settings; the error is what follows "must be".
 pub(super) type Setter = fn(&mut StreamsConfig, &str) -> Result<(), String>;
@@ -185,7 +185,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ),
     (
         "processing.exception.handler.global.enabled",
-        nothing("false", any_bool, "this version has no global tables"),
+        nothing("false", any_bool, "the processing handler is always asked for global stores, too"),
     ),
     (
         "processor.wrapper.class",
@@ -268,18 +268,19 @@ fn dsl_store_suppliers(config: &mut StreamsConfig, value: &str) -> Result<(), St
     Ok(())
 }
 
-fn dsl_store_format(_: &mut StreamsConfig, value: &str) -> Result<(), String> {
-    match one_of(value, &["DEFAULT", "HEADERS"], true)? {
-        "DEFAULT" => Ok(()),
-        _ => Err("`DEFAULT`: stores that keep record headers are not supported in this version".to_owned()),
-    }
+fn dsl_store_format(config: &mut StreamsConfig, value: &str) -> Result<(), String> {
+    config.dsl_store_headers = one_of(value, &["DEFAULT", "HEADERS"], true)? == "HEADERS";
+    Ok(())
 }
 
-fn timestamp_extractor(_: &mut StreamsConfig, value: &str) -> Result<(), String> {
-    match text(value) {
-        "org.apache.kafka.streams.processor.FailOnInvalidTimestamp" => Ok(()),
-        _ => Err("left out: other extractors are given where a topic is read, with `Consumed`".to_owned()),
-    }
+fn timestamp_extractor(config: &mut StreamsConfig, value: &str) -> Result<(), String> {
+    let policy = TimestampPolicy::of_class(text(value)).ok_or_else(|| {
+        "one of FailOnInvalidTimestamp, LogAndSkipOnInvalidTimestamp, UsePartitionTimeOnInvalidTimestamp and \
+         WallclockTimestampExtractor: other extractors are given where a topic is read, with `Consumed`"
+            .to_owned()
+    })?;
+    config.default_timestamp_extractor = policy;
+    Ok(())
 }
 
 fn max_task_idle(config: &mut StreamsConfig, value: &str) -> Result<(), String> {

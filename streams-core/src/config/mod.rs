@@ -10,6 +10,7 @@ mod error;
 mod handlers;
 mod keys;
 mod parse;
+mod timestamp_policy;
 mod values;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::handler::{ExceptionHandler, LogAndFail};
 
 pub use error::ConfigError;
 pub use parse::read_properties_file;
+pub use timestamp_policy::TimestampPolicy;
 
 /// `processing.guarantee`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +67,8 @@ pub struct StreamsConfig {
     pub buffered_records_per_partition: usize,
     /// `max.task.idle.ms`; `None` is -1: never wait for a partition.
     pub max_task_idle: Option<Duration>,
+    /// `default.timestamp.extractor`: for sources that have none of their own.
+    pub default_timestamp_extractor: TimestampPolicy,
     /// `poll.ms`.
     pub poll: Duration,
     /// `replication.factor` of internal topics; -1 is the broker's default.
@@ -81,6 +85,8 @@ pub struct StreamsConfig {
     pub window_store_additional_retention: Duration,
     /// `dsl.store.suppliers.class`: whether DSL stores are in memory only.
     pub dsl_stores_in_memory: bool,
+    /// `dsl.store.format`: whether DSL stores on disk have the form for rows with headers.
+    pub dsl_store_headers: bool,
     /// `ensure.explicit.internal.resource.naming`.
     pub ensure_explicit_internal_resource_naming: bool,
     /// `deserialization.exception.handler`.
@@ -111,6 +117,7 @@ impl StreamsConfig {
             statestore_cache_max_bytes: 10 * 1024 * 1024,
             buffered_records_per_partition: 1000,
             max_task_idle: Some(Duration::ZERO),
+            default_timestamp_extractor: TimestampPolicy::default(),
             poll: Duration::from_millis(100),
             replication_factor: -1,
             topology_optimization: "none".to_owned(),
@@ -119,6 +126,7 @@ impl StreamsConfig {
             state_cleanup_delay: Duration::from_secs(600),
             window_store_additional_retention: Duration::from_secs(24 * 3600),
             dsl_stores_in_memory: false,
+            dsl_store_headers: false,
             ensure_explicit_internal_resource_naming: false,
             deserialization_exception_handler: Arc::new(LogAndFail),
             processing_exception_handler: Arc::new(LogAndFail),
@@ -157,6 +165,7 @@ impl fmt::Debug for StreamsConfig {
             .field("state_cleanup_delay", &self.state_cleanup_delay)
             .field("window_store_additional_retention", &self.window_store_additional_retention)
             .field("dsl_stores_in_memory", &self.dsl_stores_in_memory)
+            .field("dsl_store_headers", &self.dsl_store_headers)
             .field("ensure_explicit_internal_resource_naming", &self.ensure_explicit_internal_resource_naming)
             .field("memory_max_bytes", &self.memory_max_bytes)
             .field("topic_properties", &self.topic_properties)

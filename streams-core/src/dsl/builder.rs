@@ -12,23 +12,23 @@ use super::graph::{Fork, Graph, GraphKind, GraphNode, GraphRef, SourcePart, Tabl
 use super::materialize::materialize;
 use super::names;
 use super::options::{Consumed, Materialized, TopologyConfig};
-use super::stores::{GraphStore, StoreBuilder};
+use super::stores::{GraphStore, StoreBuilder, shared_key_value_factory};
 use super::stream::KStream;
 use super::stream_output::table_source;
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, source};
 use super::{lower, optimize};
-use crate::operators::{Nullable, StoreGetter, TableStore, TimestampExtractor};
+use crate::operators::{GlobalGetter, Nullable, Timestamps};
 use crate::processor::TaskBuilder;
 use crate::topic::Topic;
-use crate::topology::{Topology, TopologyError};
+use crate::topology::{StoreFactory, Topology, TopologyError};
 
 /// Builds a topology out of streams and tables.
 ///
 /// Generated names count operators in the order of the program, exactly as Kafka Streams does; a program moved
 /// from there keeps its internal topics.
 pub struct StreamsBuilder {
-    graph: GraphRef,
+    pub(super) graph: GraphRef,
 }
 
 impl Default for StreamsBuilder {
@@ -99,6 +99,7 @@ impl StreamsBuilder {
         };
         let kind = GraphKind::Source {
             topics: topics.iter().map(|topic| topic.name().into()).collect(),
+            pattern: None,
             reset: consumed.reset,
             parts: vec![part],
         };
@@ -179,7 +180,7 @@ impl StreamsBuilder {
         VS: Serde<V> + Default,
     {
         let rows = materialized.rows(Some(topic.value_serde()));
-        let added = self.add_table(topic, consumed, materialized, false);
+        let added = self.add_table(topic, consumed, materialized, None);
         let AddedTable { up, table, store, keys } = added;
         KTable::stored(up, table, keys, Some(rows), store)
     }
@@ -189,7 +190,7 @@ impl StreamsBuilder {
     pub fn global_table<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -204,7 +205,7 @@ impl StreamsBuilder {
     ) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -220,7 +221,7 @@ impl StreamsBuilder {
     ) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -243,15 +244,17 @@ impl StreamsBuilder {
     ) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let AddedTable { up, store, keys, .. } =
-            self.add_table(topic, consumed, materialized.logging(false).caching(false), true);
+        let keys = materialized.keys.clone().unwrap_or_else(|| topic.key_serde());
+        let shared = shared_key_value_factory(keys, materialized.rows(Some(topic.value_serde())), true);
+        let materialized = materialized.logging(false).caching(false);
+        let AddedTable { up, store, keys, .. } = self.add_table(topic, consumed, materialized, Some(shared));
         let name = store.clone();
         let getter: MakeGetter<K, V> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
-            Ok(Box::new(StoreGetter(TableStore::open(builder, node, &name)?)))
+            Ok(Box::new(GlobalGetter(builder.global_store(node, &name)?)))
         });
         GlobalKTable { up, keys, getter, store }
     }
@@ -262,7 +265,7 @@ impl StreamsBuilder {
         topic: &Topic<K, V, KS, VS>,
         consumed: Consumed<K, V>,
         mut materialized: Materialized<K, V>,
-        global: bool,
+        shared: Option<StoreFactory>,
     ) -> AddedTable<K>
     where
         K: Clone + 'static,
@@ -275,7 +278,11 @@ impl StreamsBuilder {
         let rows = materialized.rows(Some(topic.value_serde()));
         let prefix = format!("{}-", topic.name());
         let (mut store, named) = materialize(&mut graph, materialized, keys.clone(), rows, &prefix);
+        let global = shared.is_some();
         store.spec.global = global;
+        if let Some(factory) = shared {
+            store.spec.factory = factory;
+        }
         let versioned = store.is_versioned();
         if versioned && global {
             graph.faults.push(format!(
@@ -368,14 +375,18 @@ struct AddedTable<K> {
 
 /// An extractor over rows that may be deleted: a deletion keeps Kafka's timestamp.
 fn extractor_of_rows<K: Clone + 'static, V: Clone + 'static>(
-    extractor: TimestampExtractor<K, V>,
-) -> TimestampExtractor<K, Option<V>> {
-    Arc::new(move |record, partition_time| match &record.value {
+    extractor: Timestamps<K, V>,
+) -> Timestamps<K, Option<V>> {
+    let extractor = match extractor {
+        Timestamps::Policy(policy) => return Timestamps::Policy(policy),
+        Timestamps::Own(extractor) => extractor,
+    };
+    Timestamps::Own(Arc::new(move |record, partition_time| match &record.value {
         None => record.timestamp,
         Some(value) => {
             let (key, value) = (record.key.clone(), value.clone());
             let (timestamp, headers) = (record.timestamp, record.headers.clone());
             extractor(&crate::record::Record { key, value, timestamp, headers }, partition_time)
         }
-    })
+    }))
 }

@@ -14,7 +14,7 @@ use super::stores::GraphStore;
 use crate::error::NodeResult;
 use crate::processor::{Child, CopyRecord, ErasedPush, Outputs, SourceNode, TaskBuilder};
 use crate::record::Record;
-use crate::topology::{OffsetReset, SinkTopic, StoreKind};
+use crate::topology::{OffsetReset, SinkTopic, SourcePattern, StoreKind};
 
 /// The graph that all streams and tables of a builder share.
 pub(crate) type GraphRef = Rc<RefCell<Graph>>;
@@ -173,7 +173,13 @@ pub(crate) enum GraphKind {
     /// Parent of all sources and free stores.
     Root,
     /// Reads topics. Several sources of the same topics are merged into several parts.
-    Source { topics: Vec<Arc<str>>, reset: Option<OffsetReset>, parts: Vec<SourcePart> },
+    Source {
+        topics: Vec<Arc<str>>,
+        /// Instead of topics.
+        pattern: Option<SourcePattern>,
+        reset: Option<OffsetReset>,
+        parts: Vec<SourcePart>,
+    },
     /// Reads an internal topic that another sub-topology writes, without a filter for null keys: foreign-key joins.
     InternalSource { topic: Arc<str>, make: MakeSource },
     /// A table of a topic.

@@ -45,6 +45,9 @@ pub(crate) fn lower(
         queue.extend(node.children.iter().map(|child| Reverse((graph.node(*child).priority, *child))));
     }
     writer.copartition();
+    if config.dsl_store_headers {
+        writer.topology.keep_headers();
+    }
     let Writer { topology, mut faults, .. } = writer;
     topology.find_faults(&graph.refused_names, &mut faults);
     if faults.is_empty() { Ok(topology) } else { Err(TopologyError { faults }) }
@@ -74,9 +77,13 @@ impl Writer<'_> {
                 self.store(store);
                 None
             }
-            GraphKind::Source { topics, reset, parts } => {
+            GraphKind::Source { topics, pattern, reset, parts } => {
                 let factory = self.source_factory(node, parts);
-                Some(self.source(&node.name, external_topics(topics), *reset, factory))
+                let written = self.source(&node.name, external_topics(topics), *reset, factory);
+                if let Some(pattern) = pattern {
+                    self.topology.set_pattern(written, pattern.clone());
+                }
+                Some(written)
             }
             GraphKind::InternalSource { topic, make } => {
                 self.topology.add_repartition_topic(InternalTopic { name: topic.clone(), partitions: None });
@@ -111,7 +118,11 @@ impl Writer<'_> {
         offset_reset: Option<OffsetReset>,
         factory: SourceFactory,
     ) -> NodeId {
-        self.topology.push_node(name.clone(), &[], NodeKind::Source { topics, offset_reset, factory })
+        self.topology.push_node(
+            name.clone(),
+            &[],
+            NodeKind::Source { topics, pattern: None, offset_reset, factory },
+        )
     }
 
     fn processor(&mut self, name: &Arc<str>, parents: &[NodeId], factory: ProcessorFactory) -> NodeId {
@@ -341,7 +352,10 @@ impl Writer<'_> {
             }
             topics.sort();
             topics.dedup();
-            self.topology.add_copartition_group(topics);
+            // Tables of cogrouped streams have no topics of their own.
+            if !topics.is_empty() {
+                self.topology.add_copartition_group(topics);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::graph::Graph;
 use super::options::Materialized;
 use super::stores::{GraphStore, key_value_factory, store_spec};
 use super::versioned::versioned_factory;
-use crate::topology::{StoreFactory, StoreKind};
+use crate::topology::{StoreFactory, StoreFormat, StoreKind};
 
 /// The store of a table, and whether it has a name of the user's. An unnamed store uses up a number.
 pub(crate) fn materialize<K: 'static, V: Clone + 'static>(
@@ -53,6 +53,7 @@ pub(crate) fn materialize_as<K, V>(
         }
     };
     let mut spec = store_spec(name, kind, factory);
+    spec.format = StoreFormat::Dsl;
     spec.in_memory = materialized.in_memory == Some(true);
     spec.logging = materialized.logging;
     spec.caching = materialized.caching && materialized.history.is_none();

@@ -25,6 +25,7 @@ mod branched;
 mod builder;
 mod cogrouped;
 mod foreign_key_join;
+mod global_store;
 mod global_table;
 mod grouped;
 mod grouped_table;
@@ -47,6 +48,7 @@ mod windowed_cogroup;
 mod windows;
 // What users write: node by node.
 mod processor_topology;
+mod topology_stores;
 // From the graph to the arena.
 mod lower;
 mod optimize;

@@ -46,11 +46,13 @@ fn merge_duplicate_sources(graph: &mut Graph) {
     let mut by_topic: HashMap<Arc<str>, GraphId> = HashMap::new();
     for id in graph.node(Graph::ROOT).children.clone() {
         let children = graph.node(id).children.clone();
-        let GraphKind::Source { topics, parts, .. } = &mut graph.node_mut(id).kind else { continue };
+        let GraphKind::Source { topics, pattern, parts, .. } = &mut graph.node_mut(id).kind else { continue };
         if let [part] = parts.as_mut_slice() {
             part.children = children;
         }
-        let topics = topics.clone();
+        let mut topics = topics.clone();
+        // No topic has such a name: a pattern is the same source as the same pattern only.
+        topics.extend(pattern.as_ref().map(|pattern| Arc::from(format!("/{}/", pattern.as_str()))));
         let main = topics.iter().find_map(|topic| by_topic.get(topic)).copied();
         if let Some(main) = main {
             merge_source(graph, main, id);
@@ -63,7 +65,7 @@ fn merge_duplicate_sources(graph: &mut Graph) {
 fn merge_source(graph: &mut Graph, main: GraphId, other: GraphId) {
     let (
         GraphKind::Source { topics, reset, .. },
-        GraphKind::Source { topics: topics2, reset: reset2, parts },
+        GraphKind::Source { topics: topics2, reset: reset2, parts, .. },
     ) = (&graph.node(main).kind, &graph.node(other).kind)
     else {
         return;

@@ -9,7 +9,8 @@ use streams_state::serdes::{Auto, Serde, SerdeRef};
 use streams_state::types::Timestamp;
 
 use super::Data;
-use crate::operators::{PartitionChoice, Partitioner, TimestampExtractor};
+use crate::config::TimestampPolicy;
+use crate::operators::{PartitionChoice, Partitioner, Timestamps};
 use crate::record::Record;
 use crate::topic::Store;
 use crate::topology::OffsetReset;
@@ -22,7 +23,7 @@ use crate::topology::OffsetReset;
 /// ```
 pub struct Consumed<K, V> {
     pub(crate) name: Option<String>,
-    pub(crate) extractor: Option<TimestampExtractor<K, V>>,
+    pub(crate) extractor: Option<Timestamps<K, V>>,
     pub(crate) reset: Option<OffsetReset>,
 }
 
@@ -50,7 +51,13 @@ impl<K, V> Consumed<K, V> {
         mut self,
         extractor: impl Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        self.extractor = Some(Arc::new(extractor));
+        self.extractor = Some(Timestamps::Own(Arc::new(extractor)));
+        self
+    }
+
+    /// Finds event times as one of Kafka Streams' extractors does, whatever `default.timestamp.extractor` says.
+    pub fn timestamp_policy(mut self, policy: TimestampPolicy) -> Self {
+        self.extractor = Some(Timestamps::Policy(policy));
         self
     }
 
@@ -58,6 +65,11 @@ impl<K, V> Consumed<K, V> {
     pub fn reset(mut self, reset: OffsetReset) -> Self {
         self.reset = Some(reset);
         self
+    }
+
+    /// A group without committed offsets starts at the first record that is at most `age` old.
+    pub fn by_duration(self, age: std::time::Duration) -> Self {
+        self.reset(OffsetReset::ByDuration(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// A group without committed offsets starts at the end of the topic.
@@ -418,6 +430,9 @@ pub struct TopologyConfig {
     pub ensure_explicit_naming: bool,
     /// `dsl.store.suppliers.class`: DSL stores are in memory unless they say otherwise.
     pub dsl_stores_in_memory: bool,
+    /// `dsl.store.format` is `HEADERS`: DSL stores on disk have the form for rows with headers (KIP-1271). As in Kafka Streams
+    /// 4.3.1 the rows of tables and aggregations have no headers yet, those of joined streams have.
+    pub dsl_store_headers: bool,
 }
 
 impl TopologyConfig {

@@ -13,7 +13,7 @@ use streams_state::types::RecordContext;
 
 use super::options::{Consumed, Produced};
 use super::{Data, StoreBuilder};
-use crate::operators::{Destination, Partitioner, Sink, Source, TopicExtractor, make_processor};
+use crate::operators::{Destination, Partitioner, Sink, Source, Timestamps, TopicExtractor, make_processor};
 use crate::processor::{Child, ErasedPush, Outputs, Processor, ProcessorSupplier, connected_stores};
 use crate::topic::Topic;
 use crate::topology::{
@@ -23,9 +23,9 @@ use crate::topology::{
 /// A source or processor that was added to a [`Topology`]: what its children name as their parent. `K` and `V` are the
 /// types that it forwards.
 pub struct NodeRef<K, V> {
-    id: NodeId,
-    name: Arc<str>,
-    types: PhantomData<fn(K, V)>,
+    pub(super) id: NodeId,
+    pub(super) name: Arc<str>,
+    pub(super) types: PhantomData<fn(K, V)>,
 }
 
 impl<K, V> NodeRef<K, V> {
@@ -138,20 +138,7 @@ impl Topology {
         }
         let node: Arc<str> = name.into();
         let (keys, values, extractor) = (first.key_serde(), first.value_serde(), consumed.extractor);
-        let factory: SourceFactory = {
-            let name = node.clone();
-            Arc::new(move |_, children| {
-                let outputs = Outputs::new(children, Some(Outputs::<K, V>::copy_of))?;
-                Ok(Box::new(Source {
-                    name: name.clone(),
-                    keys: keys.clone(),
-                    values: values.clone(),
-                    extractor: extractor.clone(),
-                    head: None,
-                    outputs: Rc::new(RefCell::new(outputs)),
-                }))
-            })
-        };
+        let factory = source_factory(node.clone(), keys, values, extractor);
         let topics =
             topics.iter().map(|topic| SourceTopic { name: topic.name().into(), internal: false }).collect();
         let id = self.add_source_node(node.clone(), topics, consumed.reset, factory)?;
@@ -384,4 +371,24 @@ struct Written<K, V, T> {
     keys: SerdeRef<K>,
     values: SerdeRef<T>,
     partitioner: Option<Partitioner<K, V>>,
+}
+
+/// Makes a source whose children may be several.
+pub(super) fn source_factory<K: Clone + 'static, V: Clone + 'static>(
+    name: Arc<str>,
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    extractor: Option<Timestamps<K, V>>,
+) -> SourceFactory {
+    Arc::new(move |_, children| {
+        let outputs = Outputs::new(children, Some(Outputs::<K, V>::copy_of))?;
+        Ok(Box::new(Source {
+            name: name.clone(),
+            keys: keys.clone(),
+            values: values.clone(),
+            extractor: extractor.clone(),
+            head: None,
+            outputs: Rc::new(RefCell::new(outputs)),
+        }))
+    })
 }

@@ -125,8 +125,8 @@ impl Stores {
     ///
     /// let builder = StreamsBuilder::new();
     /// let hours = WindowRetention::new(Duration::from_secs(7200), Duration::from_secs(3600)).retain_duplicates();
-    /// let store = Stores::window(&DEVICES, hours);
-    /// builder.stream(&LOGINS).process(|| NewDevices, &[store]).to(&NEW);
+    /// builder.add_state_store(Stores::window(&DEVICES, hours));
+    /// builder.stream(&LOGINS).process(|| NewDevices, &["devices"]).to(&NEW);
     /// let driver = TopologyTestDriver::new(builder.build()?)?;
     /// for (device, time) in [("phone", 0), ("phone", 1000), ("laptop", 2000)] {
     ///     driver.input(&LOGINS).pipe_at("ada", device, time);
@@ -237,8 +237,8 @@ impl Stores {
     /// }
     ///
     /// let builder = StreamsBuilder::new();
-    /// let store = Stores::session(&VISITS, Duration::from_secs(60));
-    /// builder.stream(&CLICKS).process(|| Visits, &[store]);
+    /// builder.add_state_store(Stores::session(&VISITS, Duration::from_secs(60)));
+    /// builder.stream(&CLICKS).process(|| Visits, &["visits"]);
     /// let driver = TopologyTestDriver::new(builder.build()?)?;
     /// for time in [0, 20, 100] {
     ///     driver.input(&CLICKS).pipe_at("ada", 1, time);
@@ -332,7 +332,8 @@ impl Stores {
     /// }
     ///
     /// let builder = StreamsBuilder::new();
-    /// builder.stream(&IN).process(|| Fresh, &[Stores::lru_map(&RECENT, 2)]).to(&OUT);
+    /// builder.add_state_store(Stores::lru_map(&RECENT, 2));
+    /// builder.stream(&IN).process(|| Fresh, &["recent"]).to(&OUT);
     /// let driver = TopologyTestDriver::new(builder.build()?)?;
     /// for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("c", 4), ("b", 5)] {
     ///     driver.input(&IN).pipe(key, value);
@@ -382,7 +383,8 @@ impl Stores {
     /// }
     ///
     /// let builder = StreamsBuilder::new();
-    /// builder.stream(&IN).process(|| Keep, &[Stores::timestamped_key_value_with_headers(&SEEN)]);
+    /// builder.add_state_store(Stores::timestamped_key_value_with_headers(&SEEN));
+    /// builder.stream(&IN).process(|| Keep, &["seen"]);
     /// let driver = TopologyTestDriver::new(builder.build()?)?;
     /// driver.input(&IN).pipe("a", 1);
     /// assert_eq!(driver.store(&SEEN).get(&"a".to_owned()).map(|row| row.value), Some(1));

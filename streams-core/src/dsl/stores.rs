@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use streams_state::error::StateError;
 use streams_state::serdes::{HeadersAside, Raw, Serde, SerdeRef};
 use streams_state::store::{KeyValueOptions, KeyValueStore};
 
 use crate::operators::SubscriptionStore;
 use crate::processor::StoreInstance;
 use crate::topic::Store;
-use crate::topology::{OpenStore, StoreFactory, StoreKind, StoreSpec};
+use crate::topology::{OpenStore, StoreFactory, StoreFormat, StoreKind, StoreSpec};
 
 /// Makes [`StoreBuilder`]s.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +29,11 @@ impl Stores {
     pub fn key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let factory = key_value_factory(store.key_serde(), store.value_serde(), false);
+        let factory = shared_key_value_factory(store.key_serde(), store.value_serde(), false);
         StoreBuilder(GraphStore {
             spec: store_spec(store.name().into(), StoreKind::KeyValue, factory),
             identity: Arc::new(()),
@@ -44,11 +45,11 @@ impl Stores {
     pub fn timestamped_key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let factory = key_value_factory(store.key_serde(), store.value_serde(), true);
+        let factory = shared_key_value_factory(store.key_serde(), store.value_serde(), true);
         StoreBuilder(GraphStore {
             spec: store_spec(store.name().into(), StoreKind::TimestampedKeyValue, factory),
             identity: Arc::new(()),
@@ -134,6 +135,7 @@ pub(crate) fn store_spec(name: Arc<str>, kind: StoreKind, factory: StoreFactory)
         global: false,
         processors: Vec::new(),
         fault: None,
+        format: StoreFormat::Own,
         factory,
     }
 }
@@ -144,16 +146,35 @@ pub(crate) fn key_value_factory<K: 'static, V: Clone + 'static>(
     values: SerdeRef<V>,
     timestamped: bool,
 ) -> StoreFactory {
-    Arc::new(move |open: OpenStore| {
-        let options = KeyValueOptions {
-            name: open.name,
-            timestamped,
-            caching: open.caching,
-            logging: open.logging,
-            tier_max_bytes: open.tier_max_bytes,
-        };
-        let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
-        Ok(StoreInstance::new(store))
+    Arc::new(move |open| Ok(StoreInstance::new(open_key_value(open, &keys, &values, timestamped)?)))
+}
+
+/// As [`key_value_factory`], for stores that may become global: values move between threads.
+pub(crate) fn shared_key_value_factory<K: 'static, V: Clone + Send + 'static>(
+    keys: SerdeRef<K>,
+    values: SerdeRef<V>,
+    timestamped: bool,
+) -> StoreFactory {
+    Arc::new(move |open| Ok(StoreInstance::shareable(open_key_value(open, &keys, &values, timestamped)?)))
+}
+
+fn open_key_value<K: 'static, V: Clone + 'static>(
+    open: OpenStore,
+    keys: &SerdeRef<K>,
+    values: &SerdeRef<V>,
+    timestamped: bool,
+) -> Result<KeyValueStore<K, V>, StateError> {
+    let options = KeyValueOptions {
+        name: open.name,
+        timestamped,
+        caching: open.caching,
+        logging: open.logging,
+        tier_max_bytes: open.tier_max_bytes,
+    };
+    let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
+    Ok(match open.headers {
+        true => store.logging_headers_of_deletions(),
+        false => store,
     })
 }
 
@@ -167,11 +188,19 @@ pub(crate) fn subscription_store(name: &Arc<str>) -> GraphStore {
             logging: open.logging,
             tier_max_bytes: open.tier_max_bytes,
         };
-        let rows = Arc::new(HeadersAside(Arc::new(Raw)));
-        let store = SubscriptionStore::new(options, open.engine, Arc::new(Raw), rows)?;
-        // As in Kafka Streams, rows in memory keep the headers of their records; rows on disk do not.
-        Ok(StoreInstance::new(store.with_headers(open.in_memory)))
+        // As in Kafka Streams, rows in memory keep the headers of their records; rows on disk do not, unless
+        // `dsl.store.format` says so.
+        let store = match open.in_memory || open.headers {
+            true => SubscriptionStore::header_aware(options, open.engine, Arc::new(Raw), Arc::new(Raw))?,
+            false => {
+                let rows = Arc::new(HeadersAside(Arc::new(Raw)));
+                let store = SubscriptionStore::new(options, open.engine, Arc::new(Raw), rows)?;
+                store.logging_headers_of_updates()
+            }
+        };
+        Ok(StoreInstance::new(store))
     });
-    let spec = store_spec(name.clone(), StoreKind::TimestampedKeyValue, factory);
+    let mut spec = store_spec(name.clone(), StoreKind::TimestampedKeyValue, factory);
+    spec.format = StoreFormat::Dsl;
     GraphStore { spec, identity: Arc::new(()), default_place: true }
 }

@@ -1,9 +1,7 @@
 //! Stream-stream joins of `KStream`: pairs of records of two streams that are close in event time.
 
 use std::any::{Any, TypeId};
-use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::serdes::SerdeRef;
@@ -20,11 +18,11 @@ use super::stream_join::repartition_for_join;
 use super::stream_joined::StreamJoined;
 use super::upstream::{Upstream, operator};
 use crate::operators::{
-    JoinOf, JoinTime, JoinWindow, LeftSide, NullCheck, PassThrough, RightSide, SelfJoin, SideWindows,
-    StreamStreamJoin, Waiting,
+    JoinOf, JoinStore, JoinTime, JoinWindow, LeftSide, NullCheck, PassThrough, RightSide, SelfJoin,
+    SideWindows, StreamStreamJoin, Waiting,
 };
 use crate::processor::{Child, ErasedPush, StoreInstance, TaskBuilder};
-use crate::topology::{OpenStore, StoreFactory, StoreKind};
+use crate::topology::{OpenStore, StoreFactory, StoreFormat, StoreKind};
 
 impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// Joins each record with the records of `other` that have its key and are in its window; each pair gives one result.
@@ -303,11 +301,15 @@ where
                 tier_max_bytes: open.tier_max_bytes,
                 ..WindowOptions::new(open.name, retention, size)
             };
-            let store = WindowStore::new(options, open.engine, keys.clone(), values.clone())?;
-            Ok(StoreInstance::new(store))
+            let (engine, keys, values) = (open.engine, keys.clone(), values.clone());
+            Ok(match open.in_memory || open.headers {
+                true => StoreInstance::new(WindowStore::header_aware(options, engine, keys, values)?),
+                false => StoreInstance::new(WindowStore::new(options, engine, keys, values)?),
+            })
         });
         let mut store = self.store(name, StoreKind::Window { retention, duplicates: true }, factory);
         if !own {
+            store.spec.format = StoreFormat::Dsl;
             // Rows are never overwritten: there is nothing to compact.
             store.spec.changelog_config.insert("cleanup.policy".to_owned(), "delete".to_owned());
         }
@@ -350,7 +352,7 @@ where
                 name: plan.name.clone(),
                 keys: NullCheck::new(&keys),
                 values: NullCheck::new(&values),
-                store: builder.store(&plan.name, &store_name)?,
+                store: JoinStore::find(builder, &plan.name, &store_name)?,
                 outputs: plan.outputs(children)?,
             })))
         });
@@ -391,7 +393,7 @@ where
                 name: plan.name.clone(),
                 keys: NullCheck::new(&keys),
                 values: NullCheck::new(&values),
-                other: builder.store(&plan.name, &other)?,
+                other: JoinStore::find(builder, &plan.name, &other)?,
                 waiting,
                 time: builder.shared::<JoinTime>(&join_name),
                 windows,
@@ -413,7 +415,7 @@ where
             let same = move |key: &K, left: Option<&L>, right: Option<&L>| {
                 join(key, left, right.and_then(|right| (right as &dyn Any).downcast_ref::<R>()))
             };
-            let store: Rc<RefCell<WindowStore<K, L>>> = builder.store(&plan.name, &store)?;
+            let store = JoinStore::find(builder, &plan.name, &store)?;
             Ok(ErasedPush::new::<K, L>(Box::new(SelfJoin {
                 name: plan.name.clone(),
                 keys: NullCheck::new(&keys),

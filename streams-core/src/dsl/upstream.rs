@@ -147,7 +147,7 @@ where
 pub(crate) fn source<K: 'static, V: 'static>(
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
-    extractor: Option<crate::operators::TimestampExtractor<K, V>>,
+    extractor: Option<crate::operators::Timestamps<K, V>>,
 ) -> MakeSource {
     Arc::new(move |_, children, plan: &Plan| {
         let outputs = plan.outputs::<K, V>(children)?;

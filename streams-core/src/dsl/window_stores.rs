@@ -72,7 +72,11 @@ pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
             tier_max_bytes: open.tier_max_bytes,
             ..WindowOptions::new(open.name, retention, size)
         };
-        Ok(StoreInstance::new(WindowStore::new(options, open.engine, keys.clone(), values.clone())?))
+        let store = WindowStore::new(options, open.engine, keys.clone(), values.clone())?;
+        Ok(StoreInstance::new(match open.headers {
+            true => store.logging_headers_of_deletions(),
+            false => store,
+        }))
     });
     let kind = StoreKind::TimestampedWindow { retention };
     let (mut store, named) = materialize_as(graph, materialized, prefix, kind, factory);
@@ -103,7 +107,11 @@ pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
             tier_max_bytes: open.tier_max_bytes,
             expired_max_bytes: EXPIRED_MAX_BYTES,
         };
-        Ok(StoreInstance::new(SessionStore::new(options, open.engine, keys.clone(), values.clone())?))
+        let store = SessionStore::new(options, open.engine, keys.clone(), values.clone())?;
+        Ok(StoreInstance::new(match open.headers {
+            true => store.logging_headers_of_deletions(),
+            false => store,
+        }))
     });
     let kind = StoreKind::Session { retention };
     let (mut store, named) = materialize_as(graph, materialized, prefix, kind, factory);

@@ -8,8 +8,8 @@ use streams_state::types::{Headers, RecordContext, TaskId, Timestamp};
 
 use crate::error::BoxError;
 use crate::processor::{
-    Downstream, Processor, ProcessorContext, Punctuation, PunctuationType, SessionStoreRef, StoreRef,
-    VersionedStoreRef, WindowStoreRef,
+    Downstream, GlobalStoreRef, Processor, ProcessorContext, Punctuation, PunctuationType, SessionStoreRef,
+    StoreRef, VersionedStoreRef, WindowStoreRef,
 };
 use crate::record::Record;
 use crate::topic::Store;
@@ -88,6 +88,19 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
         self.0.schedule(interval, kind)
     }
 
+    /// As [`schedule`](Self::schedule), at `start` (ms since the epoch) and every `interval` after it only.
+    ///
+    /// # Errors
+    /// `start` is negative.
+    pub fn schedule_at(
+        &mut self,
+        start: Timestamp,
+        interval: Duration,
+        kind: PunctuationType,
+    ) -> Result<Punctuation, BoxError> {
+        self.0.schedule_at(start, interval, kind)
+    }
+
     /// Stops a schedule.
     pub fn cancel(&mut self, punctuation: Punctuation) {
         self.0.cancel(punctuation);
@@ -156,6 +169,21 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
     /// If no store of this name is connected, or it has another type.
     pub fn store_as<S: 'static>(&self, name: &str) -> Result<Rc<RefCell<S>>, BoxError> {
         self.0.store_as(name)
+    }
+
+    /// The global store `store`, to read.
+    ///
+    /// # Errors
+    /// There is no such global store, or it is no key-value store of these types.
+    pub fn global_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<GlobalStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.0.global_store(store)
     }
 
     /// Where the record in work came from: topic (none in a punctuation), partition and offset.

@@ -1,12 +1,8 @@
 //! Keeps the records of one side of a stream-stream join for those of the other side, after it passed them on.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::store::WindowStore;
-
-use super::{NullCheck, update_context};
+use super::{JoinStore, NullCheck, update_context};
 use crate::error::NodeResult;
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
@@ -16,7 +12,7 @@ pub(crate) struct JoinWindow<K, V> {
     pub(crate) name: Arc<str>,
     pub(crate) keys: NullCheck<K>,
     pub(crate) values: NullCheck<V>,
-    pub(crate) store: Rc<RefCell<WindowStore<K, V>>>,
+    pub(crate) store: JoinStore<K, V>,
     pub(crate) outputs: Outputs<K, V>,
 }
 
@@ -31,7 +27,7 @@ impl<K: Clone + 'static, V: Clone + 'static> Push<K, V> for JoinWindow<K, V> {
         let Record { key, value, timestamp, .. } = record;
         // A null value is kept nowhere, but it has its record in the changelog.
         let value = (!self.values.is_null(&value)).then_some(value);
-        let put = self.store.borrow_mut().put(&key, timestamp, value, timestamp, &update);
+        let put = self.store.put(&key, value, timestamp, &update);
         if !put.map_err(|error| context.state_error(&self.name, error))? {
             context.drop_record(&self.name, DropReason::Late);
         }

@@ -33,6 +33,7 @@ mod aggregate;
 mod emit_on_close;
 mod foreign_key;
 mod grace_join;
+mod join_store;
 mod join_window;
 mod self_join;
 mod session_aggregate;
@@ -69,6 +70,7 @@ pub(crate) use foreign_key::{
     SubscriptionReceive, SubscriptionSend, SubscriptionSerde, SubscriptionStore,
 };
 pub(crate) use grace_join::GraceJoin;
+pub(crate) use join_store::JoinStore;
 pub(crate) use join_window::JoinWindow;
 pub(crate) use map::Map;
 pub(crate) use map_values::MapValues;
@@ -89,7 +91,7 @@ pub(crate) use session_aggregate::{
 pub(crate) use sink::{Destination, Sink, TopicExtractor};
 pub(crate) use sliding_aggregate::SlidingAggregate;
 pub use source::TimestampExtractor;
-pub(crate) use source::{CompositeSource, Source};
+pub(crate) use source::{CompositeSource, Source, Timestamps};
 pub(crate) use stream_stream_join::{
     JoinOf, JoinTime, LeftSide, RightSide, SideWindows, StreamStreamJoin, Waiting,
 };
@@ -105,7 +107,7 @@ pub(crate) use table_store::{TablePut, TableStore};
 pub(crate) use table_transform_values::{TableTransformValues, TransformValuesGetter, TransformerNode};
 pub(crate) use to_stream::ToStream;
 pub(crate) use updates::{Updates, update_context};
-pub(crate) use value_getter::{BoxGetter, ReadResult, RowRef, StoreGetter, ValueGetter};
+pub(crate) use value_getter::{BoxGetter, GlobalGetter, ReadResult, RowRef, StoreGetter, ValueGetter};
 pub use value_transformer::{ValueTransformerContext, ValueTransformerWithKey};
 pub(crate) use window_aggregate::{
     Count, EachWindow, WindowAggregate, WindowGetter, WindowReduceOption, WindowStoreRef,

@@ -1,14 +1,11 @@
 //! Joins a stream with itself on one store, with the results of a join on two in the same order.
 
-use std::cell::RefCell;
 use std::ops::ControlFlow;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::store::WindowStore;
 use streams_state::types::Timestamp;
 
-use super::NullCheck;
+use super::{JoinStore, NullCheck};
 use crate::error::NodeResult;
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
@@ -18,7 +15,7 @@ pub(crate) struct SelfJoin<K, V, VO, J> {
     pub(crate) name: Arc<str>,
     pub(crate) keys: NullCheck<K>,
     pub(crate) values: NullCheck<V>,
-    pub(crate) store: Rc<RefCell<WindowStore<K, V>>>,
+    pub(crate) store: JoinStore<K, V>,
     pub(crate) before_ms: Timestamp,
     pub(crate) after_ms: Timestamp,
     pub(crate) retention_ms: Timestamp,
@@ -75,7 +72,7 @@ where
         timestamp: Timestamp,
         results: &mut Vec<(VO, Timestamp)>,
     ) -> Result<(), streams_state::error::StateError> {
-        let (join, mut store) = (&*self.join, self.store.borrow_mut());
+        let (join, store) = (&*self.join, &self.store);
         let bounds = |before: Timestamp, after: Timestamp| {
             (timestamp.saturating_sub(before).max(0), timestamp.saturating_add(after).max(0))
         };

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use streams_state::serdes::{SerdeError, SerdeRef};
 use streams_state::types::Timestamp;
 
-use crate::error::{NodeResult, TaskErrorCause};
+use crate::config::TimestampPolicy;
+use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{DropReason, Outputs, SourceNode, TaskContext};
 use crate::record::{RawRecord, Record};
 
@@ -15,17 +16,72 @@ use crate::record::{RawRecord, Record};
 /// partition so far (-1 at the start). A negative answer drops the record.
 pub type TimestampExtractor<K, V> = Arc<dyn Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync>;
 
+/// How a source finds event times.
+pub(crate) enum Timestamps<K, V> {
+    /// As one of Kafka Streams' extractors does.
+    Policy(TimestampPolicy),
+    /// By a function of the user's.
+    Own(TimestampExtractor<K, V>),
+}
+
+impl<K, V> Clone for Timestamps<K, V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Policy(policy) => Self::Policy(*policy),
+            Self::Own(extractor) => Self::Own(extractor.clone()),
+        }
+    }
+}
+
 /// One topic's end of a source node.
 pub(crate) struct Source<K, V> {
     pub(crate) name: Arc<str>,
     pub(crate) keys: SerdeRef<K>,
     pub(crate) values: SerdeRef<V>,
-    pub(crate) extractor: Option<TimestampExtractor<K, V>>,
+    pub(crate) extractor: Option<Timestamps<K, V>>,
     pub(crate) head: Option<Record<K, V>>,
     pub(crate) outputs: Rc<RefCell<Outputs<K, V>>>,
 }
 
 impl<K: 'static, V: 'static> Source<K, V> {
+    /// Event time by one of Kafka Streams' extractors. A negative one drops the record.
+    #[inline]
+    fn by_policy(
+        &self,
+        context: &TaskContext,
+        policy: TimestampPolicy,
+        raw: &RawRecord<'_>,
+        partition_time: Timestamp,
+    ) -> NodeResult<Timestamp> {
+        if raw.timestamp >= 0 && policy != TimestampPolicy::WallClock {
+            return Ok(raw.timestamp);
+        }
+        match policy {
+            TimestampPolicy::WallClock => Ok(context.wall_time),
+            TimestampPolicy::LogAndSkipOnInvalid => Ok(raw.timestamp),
+            TimestampPolicy::UsePartitionTimeOnInvalid if partition_time >= 0 => Ok(partition_time),
+            TimestampPolicy::UsePartitionTimeOnInvalid => Err(self.no_timestamp(
+                context,
+                format!(
+                    "the record has the negative timestamp {} and is the first of its partition",
+                    raw.timestamp
+                ),
+            )),
+            TimestampPolicy::FailOnInvalid => Err(self.no_timestamp(
+                context,
+                format!(
+                    "the record has the negative timestamp {}; set a timestamp extractor on this source",
+                    raw.timestamp
+                ),
+            )),
+        }
+    }
+
+    #[cold]
+    fn no_timestamp(&self, context: &TaskContext, message: String) -> Box<TaskError> {
+        context.error(&self.name, TaskErrorCause::Timestamp(message))
+    }
+
     /// The part that did not parse: null where the type has none is a dropped record, all else is an error.
     fn unreadable(
         &self,
@@ -61,17 +117,11 @@ impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
             Err(source) => return self.unreadable(context, "value", raw.value.is_none(), source),
         };
         let mut record = Record { key, value, timestamp: raw.timestamp, headers: raw.headers.clone() };
-        match &self.extractor {
-            Some(extractor) => record.timestamp = extractor(&record, partition_time),
-            None if record.timestamp < 0 => {
-                let message = format!(
-                    "the record has the negative timestamp {}; set a timestamp extractor on this source",
-                    record.timestamp
-                );
-                return Err(context.error(&self.name, TaskErrorCause::Timestamp(message)));
-            }
-            None => {}
-        }
+        record.timestamp = match &self.extractor {
+            Some(Timestamps::Own(extractor)) => extractor(&record, partition_time),
+            Some(Timestamps::Policy(policy)) => self.by_policy(context, *policy, raw, partition_time)?,
+            None => self.by_policy(context, context.timestamp_policy, raw, partition_time)?,
+        };
         let timestamp = record.timestamp;
         self.head = Some(record);
         Ok(Some(timestamp))

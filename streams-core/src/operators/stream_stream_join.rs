@@ -15,10 +15,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::error::StateError;
-use streams_state::store::{JoinSide, LeftOrRight, OuterJoinStore, WaitingRow, WindowStore};
+use streams_state::store::{JoinSide, LeftOrRight, OuterJoinStore, WaitingRow};
 use streams_state::types::{NO_TIMESTAMP, RecordContext, Timestamp};
 
-use super::{NullCheck, update_context};
+use super::{JoinStore, NullCheck, update_context};
 use crate::error::NodeResult;
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
@@ -108,7 +108,7 @@ pub(crate) struct StreamStreamJoin<K, L, R, S: JoinOf<L, R>, VO, J> {
     pub(crate) name: Arc<str>,
     pub(crate) keys: NullCheck<K>,
     pub(crate) values: NullCheck<S::This>,
-    pub(crate) other: Rc<RefCell<WindowStore<K, S::Other>>>,
+    pub(crate) other: JoinStore<K, S::Other>,
     pub(crate) waiting: Waiting<K, L, R>,
     pub(crate) time: Rc<JoinTime>,
     pub(crate) windows: SideWindows,
@@ -200,7 +200,7 @@ where
     ) -> NodeResult<bool> {
         let mut results = std::mem::take(&mut self.results);
         let join = &*self.join;
-        let fetched = self.other.borrow_mut().fetch_range(&record.key, from, to, &mut |start, other, _| {
+        let fetched = self.other.fetch_range(&record.key, from, to, &mut |start, other, _| {
             let (left, right) = S::sides(&record.value, Some(other));
             results.push((join(&record.key, left, right), start));
             ControlFlow::Continue(())

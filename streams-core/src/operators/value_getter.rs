@@ -1,10 +1,11 @@
 //! Reading a table from a join: straight from its store, or through the operators between.
 
+use streams_state::store::KeyValueStore;
 use streams_state::types::Timestamp;
 
 use super::TableStore;
 use crate::error::TaskErrorCause;
-use crate::processor::TaskContext;
+use crate::processor::{SharedStore, TaskContext};
 
 /// A row as a getter shows it: value and timestamp.
 pub(crate) type RowRef<'a, V> = Option<(&'a V, Timestamp)>;
@@ -60,5 +61,23 @@ impl<K: 'static, V: Clone + 'static> ValueGetter<K, V> for StoreGetter<K, V> {
         visit: &mut dyn FnMut(RowRef<'_, V>),
     ) -> ReadResult {
         Ok(self.0.read_as_of(key, timestamp, visit)?)
+    }
+}
+
+/// Reads a global table, whose store all threads share.
+pub(crate) struct GlobalGetter<K, V>(pub(crate) SharedStore<KeyValueStore<K, V>>);
+
+impl<K: 'static, V: Clone + 'static> ValueGetter<K, V> for GlobalGetter<K, V> {
+    fn read(
+        &mut self,
+        _context: &mut TaskContext,
+        key: &K,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> ReadResult {
+        self.0.read(|store| {
+            visit(store.get(key)?);
+            Ok(())
+        })?;
+        Ok(())
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
 
-use super::{DropReason, Drops, Outbox, ProcessorMetadata, Punctuations};
+use super::{DropReason, Drops, GlobalStore, Outbox, ProcessorMetadata, Punctuations};
+use crate::config::TimestampPolicy;
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
 
@@ -39,6 +40,12 @@ pub struct TaskContext {
     pub drops: Drops,
     /// A processor asked for a commit.
     pub commit_requested: bool,
+    /// `default.timestamp.extractor`: for sources that have none of their own.
+    pub timestamp_policy: TimestampPolicy,
+    /// Global stores, to read.
+    pub globals: Vec<GlobalStore>,
+    /// This task feeds the global stores: the partition of each of its sources; empty for all other tasks.
+    pub global_partitions: Vec<i32>,
     /// Partition counts of topics written.
     pub partition_counts: PartitionCounts,
     /// `processing.exception.handler`.
@@ -69,6 +76,9 @@ impl TaskContext {
             drops: Drops::default(),
             processor_metadata: ProcessorMetadata::default(),
             commit_requested: false,
+            timestamp_policy: TimestampPolicy::default(),
+            globals: Vec::new(),
+            global_partitions: Vec::new(),
             partition_counts,
             processing_handler: Arc::new(LogAndFail),
             production_handler: Arc::new(LogAndFail),
@@ -81,6 +91,11 @@ impl TaskContext {
     /// Name of the source topic of the record in work; empty outside of a record.
     pub fn source_topic(&self) -> &str {
         self.topics.get(self.record.source as usize).map_or("", |topic| topic)
+    }
+
+    /// Partition of the record in work.
+    pub fn source_partition(&self) -> i32 {
+        self.global_partitions.get(self.record.source as usize).copied().unwrap_or(self.task.partition)
     }
 
     /// Counts a dropped record, and warns of it now and then.
@@ -98,7 +113,7 @@ impl TaskContext {
     pub fn error(&self, node: &str, cause: TaskErrorCause) -> Box<TaskError> {
         let record = match self.source_topic() {
             "" => String::new(),
-            topic => format!("{topic}-{}@{}", self.task.partition, self.record.offset),
+            topic => format!("{topic}-{}@{}", self.source_partition(), self.record.offset),
         };
         Box::new(TaskError { task: self.task.to_string(), node: node.to_owned(), record, cause })
     }
@@ -167,7 +182,7 @@ impl TaskContext {
                 task: self.task,
                 node,
                 topic: self.source_topic(),
-                partition: if self.record.offset < 0 { -1 } else { self.task.partition },
+                partition: if self.record.offset < 0 { -1 } else { self.source_partition() },
                 offset: self.record.offset,
                 timestamp: self.record.timestamp,
                 headers: &self.record.headers,
@@ -198,7 +213,7 @@ impl TaskContext {
         add("__streams.errors.message", error.to_string());
         add("__streams.errors.stacktrace", format!("node {node}: {error}"));
         add("__streams.errors.topic", self.source_topic().to_owned());
-        add("__streams.errors.partition", self.task.partition.to_string());
+        add("__streams.errors.partition", self.source_partition().to_string());
         add("__streams.errors.offset", self.record.offset.to_string());
         let handle = self.outbox.topic(topic);
         let timestamp = Some(self.record.timestamp).filter(|timestamp| *timestamp >= 0);

@@ -2,6 +2,7 @@
 
 mod context;
 mod drops;
+mod global_store;
 mod metadata;
 mod outbox;
 mod outputs;
@@ -12,6 +13,8 @@ mod wiring;
 
 pub use context::{PartitionCounts, TaskContext};
 pub use drops::{DropCounts, DropReason, Drops};
+pub(crate) use global_store::SharedStore;
+pub use global_store::{GlobalStore, GlobalStoreRef, Lend};
 pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};

@@ -53,6 +53,27 @@ impl Punctuations {
         Punctuation(index)
     }
 
+    /// Adds a schedule that is due at `start` and every `interval_ms` after it, never in between. A `start` that is past
+    /// at `now` moves to the next such time.
+    pub fn schedule_at(
+        &mut self,
+        node: usize,
+        start: Timestamp,
+        interval_ms: i64,
+        kind: PunctuationType,
+        now: Timestamp,
+    ) -> Punctuation {
+        let (index, interval) = (self.schedules.len() as u32, interval_ms.max(1));
+        let first = if start < now { start + ((now - start) / interval + 1) * interval } else { start };
+        match kind {
+            PunctuationType::StreamTime => self.stream_time.offer(first, index),
+            PunctuationType::WallClockTime => self.wall_clock.offer(first, index),
+        }
+        self.schedules.push(Schedule { node, interval, live: true });
+        self.live += 1;
+        Punctuation(index)
+    }
+
     /// Stops a schedule.
     pub fn cancel(&mut self, punctuation: Punctuation) {
         if let Some(schedule) = self.schedules.get_mut(punctuation.0 as usize) {

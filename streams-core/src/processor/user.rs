@@ -7,7 +7,7 @@ use std::time::Duration;
 use streams_state::store::{KeyValueStore, SessionStore, VersionedStore, WindowStore};
 use streams_state::types::{RecordContext, TaskId, Timestamp};
 
-use super::{Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
+use super::{GlobalStoreRef, Outputs, Punctuation, PunctuationType, TaskBuilder, TaskContext};
 use crate::error::{BoxError, NodeResult};
 use crate::record::Record;
 use crate::topic::Store;
@@ -111,6 +111,44 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         self.task.punctuations.schedule(slot, interval.as_millis() as i64, kind, now)
     }
 
+    /// Calls [`Processor::punctuate`] at `start` (ms since the epoch) and every `interval` after it: at these times only,
+    /// whenever the task started. A `start` that is past moves to the next of them. Kafka Streams' anchored punctuation.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use streams_core::{error::BoxError, processor::*, record::Record};
+    /// struct OnTheHour;
+    ///
+    /// impl Processor<String, i64, String, i64> for OnTheHour {
+    ///     fn init(&mut self, context: &mut ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+    ///         context.schedule_at(0, Duration::from_secs(3600), PunctuationType::WallClockTime)?;
+    ///         Ok(())
+    ///     }
+    /// #   fn process(&mut self, _: &mut ProcessorContext<'_, String, i64>, _: Record<String, i64>) -> Result<(), BoxError> {
+    /// #       Ok(())
+    /// #   }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// `start` is negative.
+    pub fn schedule_at(
+        &mut self,
+        start: Timestamp,
+        interval: Duration,
+        kind: PunctuationType,
+    ) -> Result<Punctuation, BoxError> {
+        if start < 0 {
+            return Err(format!("a schedule cannot start at {start}, before the epoch").into());
+        }
+        let now = match kind {
+            PunctuationType::StreamTime => self.task.stream_time,
+            PunctuationType::WallClockTime => self.task.wall_time,
+        };
+        let slot = self.task.node_slot;
+        Ok(self.task.punctuations.schedule_at(slot, start, interval.as_millis() as i64, kind, now))
+    }
+
     /// Stops a schedule.
     pub fn cancel(&mut self, punctuation: Punctuation) {
         self.task.punctuations.cancel(punctuation);
@@ -119,6 +157,9 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     /// The connected store of this name, as the type `S` it was made with.
     pub fn store_as<S: 'static>(&self, name: &str) -> Result<Rc<RefCell<S>>, BoxError> {
         let Some((_, store)) = self.stores.iter().find(|(store, _)| &**store == name) else {
+            if self.task.globals.iter().any(|global| &**global.name() == name) {
+                return Err(format!("store `{name}` is global: it is read with `global_store`").into());
+            }
             return Err(format!(
                 "store `{name}` is not connected to this processor; name it where the processor is added"
             )
@@ -186,11 +227,33 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         self.store_as(store.name())
     }
 
+    /// The global store `store`, to read; no connection is needed. Kafka Streams' `getStateStore` for a global store.
+    ///
+    /// # Errors
+    /// There is no such global store, or it is no key-value store of these types.
+    pub fn global_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<GlobalStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        let name = store.name();
+        let Some(global) = self.task.globals.iter().find(|global| &**global.name() == name) else {
+            return Err(format!("there is no global store `{name}`; add it with `add_global_store`").into());
+        };
+        let typed = global.typed().map(GlobalStoreRef);
+        typed.ok_or_else(|| {
+            format!("global store `{name}` has other types; use the same `Store` constant").into()
+        })
+    }
+
     /// Where the record in work came from: topic (none in a punctuation), partition and offset.
     pub fn record_metadata(&self) -> Option<(&str, i32, i64)> {
         match self.task.source_topic() {
             "" => None,
-            topic => Some((topic, self.task.task.partition, self.task.record.offset)),
+            topic => Some((topic, self.task.source_partition(), self.task.record.offset)),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use streams_state::store::StateStore;
 use streams_state::types::Timestamp;
 
-use super::{BoxPush, Punctuation, Push, TaskContext};
+use super::{BoxPush, GlobalStore, Punctuation, Push, SharedStore, TaskContext};
 use crate::error::NodeResult;
 use crate::record::{RawRecord, Record};
 
@@ -134,13 +134,25 @@ pub struct StoreInstance {
     pub typed: Rc<dyn Any>,
     /// The same cell, for the task.
     pub state: Rc<RefCell<dyn StateStore>>,
+    /// Makes a global store of it, if it may move between threads.
+    share: Option<fn(Self) -> Option<GlobalStore>>,
 }
 
 impl StoreInstance {
     /// Wraps a store.
     pub fn new<S: StateStore + 'static>(store: S) -> Self {
         let cell = Rc::new(RefCell::new(store));
-        Self { typed: cell.clone(), state: cell }
+        Self { typed: cell.clone(), state: cell, share: None }
+    }
+
+    /// Wraps a store that may become a global one: it can move between threads.
+    pub fn shareable<S: StateStore + Send + 'static>(store: S) -> Self {
+        Self { share: Some(GlobalStore::of::<S>), ..Self::new(store) }
+    }
+
+    /// Makes a global store of it. `None` if it cannot move between threads.
+    pub fn share(self) -> Option<GlobalStore> {
+        self.share.and_then(|share| share(self))
     }
 }
 
@@ -183,6 +195,21 @@ impl TaskBuilder<'_> {
         let made = Rc::new(T::default());
         self.shared.push((name.clone(), made.clone()));
         made
+    }
+
+    /// The global store `name` of type `S`, for `node` to read.
+    pub(crate) fn global_store<S: 'static>(&self, node: &str, name: &str) -> NodeResult<SharedStore<S>> {
+        let Some(store) = self.context.globals.iter().find(|store| &**store.name() == name) else {
+            return Err(self
+                .context
+                .wiring_error(&format!("node `{node}`: there is no global store `{name}`")));
+        };
+        store.typed().ok_or_else(|| {
+            self.context.wiring_error(&format!(
+                "node `{node}`: global store `{name}` is not a {}; use the same `Store` constant everywhere",
+                std::any::type_name::<S>()
+            ))
+        })
     }
 
     /// Registers a node for init, punctuation and close. Returns its slot.

@@ -197,10 +197,11 @@ impl StreamThread {
         let spec = match self.shared.reset_policy(&partition.topic) {
             OffsetReset::Earliest => OffsetSpec::Beginning,
             OffsetReset::Latest => OffsetSpec::End,
+            OffsetReset::ByDuration(age) => OffsetSpec::AtTime(self.wall_time.saturating_sub(age)),
             OffsetReset::None => {
                 return Err(Trouble::Streams(StreamsError::IllegalState(format!(
-                    "group `{}` has no committed offset for {partition} and `auto.offset.reset` is none; commit one, \
-                     or choose earliest or latest",
+                    "group `{}` has no committed offset for {partition}, or one that its log lost, and the reset policy \
+                     is none; commit one, or choose earliest or latest",
                     self.shared.config.application_id
                 ))));
             }
@@ -209,7 +210,41 @@ impl StreamThread {
             .consumer
             .list_offsets(std::slice::from_ref(partition), spec, COMMITTED_TIMEOUT)
             .map_err(|error| Trouble::Client(Phase::Poll, error))?;
-        Ok(offsets.first().copied().unwrap_or(0))
+        match offsets.first().copied().unwrap_or(0) {
+            // All records are older: nothing of them is wanted.
+            none if none < 0 => {
+                let end = self.consumer.list_offsets(
+                    std::slice::from_ref(partition),
+                    OffsetSpec::End,
+                    COMMITTED_TIMEOUT,
+                );
+                let end = end.map_err(|error| Trouble::Client(Phase::Poll, error))?;
+                Ok(end.first().copied().unwrap_or(0))
+            }
+            offset => Ok(offset),
+        }
+    }
+
+    /// Inputs that lost the offset that is to be read next go to where their reset policy says; records between are lost to
+    /// the application, and the log says how many.
+    pub(crate) fn reset_lost_positions(&mut self) -> Result<(), Trouble> {
+        let poll = |error| Trouble::Client(Phase::Poll, error);
+        let inputs: Vec<TopicPartition> =
+            self.tasks.iter().flat_map(|owned| owned.task.partitions().iter().cloned()).collect();
+        let starts =
+            self.consumer.list_offsets(&inputs, OffsetSpec::Beginning, COMMITTED_TIMEOUT).map_err(poll)?;
+        let ends = self.consumer.list_offsets(&inputs, OffsetSpec::End, COMMITTED_TIMEOUT).map_err(poll)?;
+        for ((input, start), end) in inputs.iter().zip(starts).zip(ends) {
+            let position = self.consumer.position(input).map_err(poll)?;
+            if (start..=end).contains(&position) {
+                continue;
+            }
+            let offset = self.reset_offset(input)?;
+            tracing::warn!(thread = %self.name, %input, position, start, end, offset,
+                "the input lost the offset that was to be read next; going on by its reset policy");
+            self.consumer.seek(input, offset).map_err(poll)?;
+        }
+        Ok(())
     }
 
     fn start_at(&mut self, partition: &TopicPartition, committed: &CommittedOffset) {

@@ -2,7 +2,10 @@
 //! exist. Nothing that exists is ever altered.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use streams_state::types::TopicPartition;
 
 use super::StreamsError;
 use crate::client::{Admin, AdminTopic, ClientError, Fault, NewTopic};
@@ -37,6 +40,40 @@ pub(crate) fn prepare(
     )?;
     ensure(admin, &plan, config)?;
     Ok(plan)
+}
+
+/// The topology with the topics that its patterns match now.
+pub(crate) fn resolve(
+    admin: &mut dyn Admin,
+    topology: Arc<Topology>,
+    config: &StreamsConfig,
+) -> Result<Arc<Topology>, StreamsError> {
+    if !topology.has_patterns() {
+        return Ok(topology);
+    }
+    let existing = admin
+        .list_topics(ADMIN_TIMEOUT)
+        .map_err(|error| StreamsError::client("looking for topics that match a pattern", error))?;
+    Ok(Arc::new(topology.resolve_patterns(&config.application_id, &existing)?))
+}
+
+/// All partitions of the topics of global stores.
+pub(crate) fn global_inputs(
+    admin: &mut dyn Admin,
+    plan: &TopicPlan,
+    at: &str,
+) -> Result<Vec<TopicPartition>, StreamsError> {
+    let topics: Vec<String> =
+        plan.subtopologies.iter().filter_map(|part| part.global.as_deref().map(str::to_owned)).collect();
+    if topics.is_empty() {
+        return Ok(Vec::new());
+    }
+    let counts = source_counts(admin, &topics, at)?;
+    let partitions = |topic: &String| {
+        let count = counts.get(topic).copied().unwrap_or(0);
+        (0..count).map(|partition| TopicPartition::new(topic.as_str(), partition)).collect::<Vec<_>>()
+    };
+    Ok(topics.iter().flat_map(partitions).collect())
 }
 
 /// Topics that the application reads and does not make itself.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use streams_state::engine::EngineProvider;
 
 use super::clock::SystemClock;
+use super::global_thread::GlobalThread;
 use super::housekeeping::{Housekeeper, ROUND};
 use super::listener::{
     StateListener, StateRestoreListener, StreamThreadExceptionResponse, UncaughtExceptionHandler,
@@ -20,7 +21,7 @@ use super::{State, StreamsError, ThreadState};
 use crate::client::ClientSupplier;
 use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
-use crate::topology::{Topology, TopologyError};
+use crate::topology::Topology;
 
 /// Deadline of the clients' own close inside a thread.
 const THREAD_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,6 +65,8 @@ struct Status {
     state: State,
     threads: Vec<ThreadState>,
     error: Option<StreamsError>,
+    /// The global stores hold what their topics had at the start; or there are none.
+    global_ready: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,14 +79,21 @@ impl KafkaStreams {
     /// # Errors
     /// A topology that cannot run, with all its faults.
     pub fn new(
-        topology: Topology,
+        mut topology: Topology,
         config: StreamsConfig,
         supplier: Arc<dyn ClientSupplier>,
     ) -> Result<Self, StreamsError> {
         topology.validate()?;
-        refuse_global_stores(&topology)?;
+        if config.dsl_store_headers && !config.dsl_stores_in_memory {
+            topology.keep_headers();
+        }
         let instance = Instance {
-            status: Mutex::new(Status { state: State::Created, threads: Vec::new(), error: None }),
+            status: Mutex::new(Status {
+                state: State::Created,
+                threads: Vec::new(),
+                error: None,
+                global_ready: true,
+            }),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
             metrics: InstanceMetrics::default(),
@@ -144,9 +154,22 @@ impl KafkaStreams {
             engines,
             self.restore_listener.clone(),
         )?);
-        let count = self.config.num_stream_threads.max(1);
-        lock(&self.instance.status).threads = vec![ThreadState::PartitionsRevoked; count];
+        let global = !shared.global_stores.is_empty();
+        // With nothing but global stores there is nothing that a stream thread could do, as in Kafka Streams.
+        let count = if shared.subscription().is_empty() && global {
+            0
+        } else {
+            self.config.num_stream_threads.max(1)
+        };
+        {
+            let mut status = lock(&self.instance.status);
+            status.threads = vec![ThreadState::PartitionsRevoked; count + usize::from(global)];
+            status.global_ready = !global;
+        }
         self.instance.become_state(State::Rebalancing);
+        if global {
+            self.threads.push(spawn_global(count, shared.clone(), self.instance.clone())?);
+        }
         for index in 0..count {
             self.threads.push(spawn(index, shared.clone(), self.instance.clone())?);
         }
@@ -222,19 +245,6 @@ impl Drop for KafkaStreams {
     }
 }
 
-/// Global stores run in the test driver; stream threads do not feed them yet, and a join with a table that stays empty
-/// would be wrong in silence.
-fn refuse_global_stores(topology: &Topology) -> Result<(), TopologyError> {
-    match topology.stores.iter().find(|store| store.global) {
-        None => Ok(()),
-        Some(store) => Err(TopologyError::new(format!(
-            "store `{}` belongs to a global table, which only TopologyTestDriver runs in this version; read the topic \
-             with `table` and join by key, repartitioning the stream if needed",
-            store.name
-        ))),
-    }
-}
-
 /// RocksDB if it is compiled in and the configuration does not ask for memory.
 fn default_engines(config: &StreamsConfig) -> Arc<dyn EngineProvider> {
     #[cfg(feature = "rocksdb")]
@@ -304,6 +314,19 @@ impl Instance {
         !waited.1.timed_out()
     }
 
+    /// Waits until the global stores are filled. `false`: the instance stops before.
+    fn await_global_stores(&self) -> bool {
+        let status = lock(&self.status);
+        let waiting = |status: &mut Status| !status.global_ready && status.state.is_running_or_rebalancing();
+        let status = self.changed.wait_while(status, waiting).unwrap_or_else(PoisonError::into_inner);
+        status.global_ready
+    }
+
+    fn global_stores_ready(&self) {
+        lock(&self.status).global_ready = true;
+        self.changed.notify_all();
+    }
+
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
@@ -321,12 +344,60 @@ fn spawn(index: usize, shared: Arc<Shared>, instance: Arc<Instance>) -> Result<J
     std::thread::Builder::new()
         .name(name)
         .spawn(move || {
-            run_until_stopped(index, &shared, &instance);
+            if instance.await_global_stores() {
+                run_until_stopped(index, &shared, &instance);
+            }
             // The last user of the state directory unlocks it: before the state says that all is closed.
             drop(shared);
             instance.thread_became(index, ThreadState::Dead);
         })
         .map_err(|error| StreamsError::IllegalState(format!("cannot start a stream thread: {error}")))
+}
+
+/// The thread of the global stores. It is not replaced when it fails: the instance stops, as in Kafka Streams.
+fn spawn_global(
+    index: usize,
+    shared: Arc<Shared>,
+    instance: Arc<Instance>,
+) -> Result<JoinHandle<()>, StreamsError> {
+    let name = format!("{}-GlobalStreamThread", shared.config.application_id);
+    let work = move || {
+        let ran = catch_unwind(AssertUnwindSafe(|| run_global(index, &shared, &instance)));
+        let ended = ran.unwrap_or_else(|panic| {
+            let thread = format!("{}-GlobalStreamThread", shared.config.application_id);
+            Err(StreamsError::Panic { thread, message: panic_text(&*panic) })
+        });
+        if let Err(error) = ended {
+            tracing::error!("the thread of the global stores failed: {error}");
+            instance.ask(&error);
+            instance.fail(error);
+        }
+        drop(shared);
+        instance.thread_became(index, ThreadState::Dead);
+    };
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(work)
+        .map_err(|error| StreamsError::IllegalState(format!("cannot start the global thread: {error}")))
+}
+
+fn run_global(index: usize, shared: &Arc<Shared>, instance: &Arc<Instance>) -> Result<(), StreamsError> {
+    let clock = SystemClock;
+    let mut thread = GlobalThread::new(shared.clone(), instance.metrics.thread(), clock.now_ms())?;
+    while !instance.stopping() {
+        if thread.is_ready() {
+            instance.global_stores_ready();
+            instance.thread_became(index, ThreadState::Running);
+        }
+        thread.step(clock.now_ms())?;
+    }
+    thread.close(THREAD_CLOSE_TIMEOUT)
+}
+
+/// The text of a panic.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// Ends with the last stream thread: it holds the shared part weakly, and only during a round.
@@ -391,9 +462,7 @@ fn run_thread(index: usize, shared: &Arc<Shared>, instance: &Arc<Instance>) -> R
         }
         Err(panic) => {
             thread.abandon();
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let message = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Err(StreamsError::Panic { thread: thread.name.clone(), message })
+            Err(StreamsError::Panic { thread: thread.name.clone(), message: panic_text(&*panic) })
         }
     }
 }

@@ -22,6 +22,9 @@ mod produce;
 mod recover;
 mod restore;
 mod stream_thread;
+// Beside it: the stores that all threads share.
+mod checkpoint;
+mod global_thread;
 // In virtual time on the embedded log.
 #[cfg(test)]
 mod tests;

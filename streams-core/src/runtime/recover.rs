@@ -14,6 +14,8 @@ pub enum Recovery {
     ReplaceProducer,
     /// The local state of the task does not fit its changelog: delete it and restore from the start.
     RebuildTask,
+    /// An input does not have the offset that is read next: go to where its reset policy says.
+    ResetOffsets,
     /// The group does not know this member any more: give up all tasks, join anew.
     Rejoin,
     /// Nothing here helps: stop the thread with this error.
@@ -60,7 +62,8 @@ impl Recovery {
             Fault::NotInGroup => Recovery::Rejoin,
             Fault::OffsetOutOfRange => match phase {
                 Phase::Restore => Recovery::RebuildTask,
-                Phase::Poll | Phase::Produce | Phase::Commit => Recovery::Fatal,
+                Phase::Poll => Recovery::ResetOffsets,
+                Phase::Produce | Phase::Commit => Recovery::Fatal,
             },
             Fault::UnknownTopic => Recovery::Fatal,
             Fault::AlreadyExists => Recovery::Retry,

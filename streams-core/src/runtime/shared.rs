@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
-use streams_state::types::TaskId;
+use streams_state::types::{TaskId, TopicPartition};
 
 use super::housekeeping::Purgeable;
 use super::listener::StateRestoreListener;
@@ -16,8 +16,9 @@ use super::{StreamsError, internal_topics};
 use crate::client::{ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
 use crate::config::StreamsConfig;
 use crate::error::TaskError;
-use crate::task::{StreamTask, TaskOptions};
-use crate::topology::{OffsetReset, TopicKind, TopicPlan, Topology};
+use crate::processor::GlobalStore;
+use crate::task::{StreamTask, TaskOptions, open_global_stores};
+use crate::topology::{NodeId, OffsetReset, TopicKind, TopicPlan, Topology};
 
 /// Kafka Streams' transaction timeout with exactly once.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +37,10 @@ pub(crate) struct Shared {
     pub(crate) engines: Arc<dyn EngineProvider>,
     pub(crate) restore_listener: Option<Arc<dyn StateRestoreListener>>,
     pub(crate) purgeable: Purgeable,
+    /// The global stores, which every task may read.
+    pub(crate) global_stores: Vec<GlobalStore>,
+    /// All partitions of the topics of the global stores.
+    pub(crate) global_inputs: Vec<TopicPartition>,
     /// Asks the cluster how many partitions a topic has.
     pub(crate) partition_counts: Arc<dyn Fn(&str) -> Option<i32> + Send + Sync>,
 }
@@ -54,7 +59,12 @@ impl Shared {
         let at = supplier.describe();
         let mut admin =
             supplier.admin().map_err(|error| StreamsError::client(format!("connecting to {at}"), error))?;
+        let topology = internal_topics::resolve(&mut *admin, topology, &config)?;
         let plan = internal_topics::prepare(&mut *admin, &topology, &config, &at)?;
+        let global_inputs = internal_topics::global_inputs(&mut *admin, &plan, &at)?;
+        let budget = config.memory_max_bytes / 2 / (plan.tasks.len() as u64 + 1);
+        let global_stores =
+            open_global_stores(&topology, &directory.path().join("global"), &*engines, budget)?;
         let partition_counts = partition_counts(supplier.clone());
         let purgeable = Purgeable::default();
         Ok(Self {
@@ -67,6 +77,8 @@ impl Shared {
             engines,
             restore_listener,
             purgeable,
+            global_stores,
+            global_inputs,
             partition_counts,
         })
     }
@@ -91,6 +103,27 @@ impl Shared {
             read_committed: self.config.exactly_once(),
             properties: self.config.restore_consumer_properties(),
         })
+    }
+
+    /// The consumer of the global topics.
+    pub(crate) fn global_consumer(&self) -> Result<Box<dyn Consumer>, ClientError> {
+        self.supplier.consumer(&ConsumerSettings {
+            client_id: format!("{}-{}-global-consumer", self.config.application_id, self.process_id),
+            group: None,
+            group_instance: None,
+            read_committed: self.config.exactly_once(),
+            properties: self.config.global_consumer_properties(),
+        })
+    }
+
+    /// Each global store and the topic that feeds it.
+    pub(crate) fn global_topics(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let parts = self.plan.subtopologies.iter().filter_map(|part| Some((part, part.global.clone()?)));
+        let stores = parts.flat_map(|(part, topic)| {
+            let global = part.stores.iter().map(|id| self.topology.store(*id)).filter(|spec| spec.global);
+            global.map(move |spec| (spec.name.clone(), topic.clone()))
+        });
+        stores.collect()
     }
 
     /// The producer of thread `index`.
@@ -138,11 +171,11 @@ impl Shared {
     pub(crate) fn reset_policy(&self, topic: &str) -> OffsetReset {
         let by_source = self.topology.offset_reset(&self.config.application_id, topic);
         by_source.unwrap_or_else(|| {
-            match self.config.consumer_properties().get("auto.offset.reset").map(String::as_str) {
-                Some("latest") => OffsetReset::Latest,
-                Some("none") => OffsetReset::None,
-                Some(_) | None => OffsetReset::Earliest,
-            }
+            let configured = self.config.consumer_properties();
+            configured
+                .get("auto.offset.reset")
+                .and_then(|text| OffsetReset::parse(text))
+                .unwrap_or(OffsetReset::Earliest)
         })
     }
 
@@ -160,8 +193,15 @@ impl Shared {
     /// Opens a task over its directory. The caller holds the lock of the task.
     pub(crate) fn open_task(&self, id: TaskId) -> Result<StreamTask, Box<TaskError>> {
         let nodes = self.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
+        let mut task = StreamTask::new(self.task_options(id, nodes))?;
+        task.set_timestamp_policy(self.config.default_timestamp_extractor);
+        Ok(task)
+    }
+
+    /// What a task over `nodes` is made with.
+    pub(crate) fn task_options<'a>(&'a self, id: TaskId, nodes: &'a [NodeId]) -> TaskOptions<'a> {
         let admin_counts = self.partition_counts.clone();
-        StreamTask::new(TaskOptions {
+        TaskOptions {
             task: id,
             application_id: self.plan.application_id.clone(),
             topology: &self.topology,
@@ -169,14 +209,15 @@ impl Shared {
             directory: self.directory.task_dir(id),
             engines: &*self.engines,
             caching: self.config.statestore_cache_max_bytes > 0,
-            tier_max_bytes: self.config.memory_max_bytes / 2 / self.plan.tasks.len().max(1) as u64,
+            tier_max_bytes: self.config.memory_max_bytes / 2 / (self.plan.tasks.len() as u64 + 1),
             max_task_idle: self.config.max_task_idle,
-            global_stores: Vec::new(),
+            global_stores: self.global_stores.clone(),
+            global_feed: None,
             partition_counts: Rc::new(move |topic| admin_counts(topic)),
             deserialization_handler: self.config.deserialization_exception_handler.clone(),
             processing_handler: self.config.processing_exception_handler.clone(),
             production_handler: self.config.production_exception_handler.clone(),
-        })
+        }
     }
 }
 

@@ -276,6 +276,7 @@ impl StreamThread {
             Recovery::AbortAndRewind => self.abort_and_rewind(),
             Recovery::ReplaceProducer => self.replace_producer().and_then(|()| self.rewind()),
             Recovery::RebuildTask => self.rebuild(),
+            Recovery::ResetOffsets => self.reset_lost_positions(),
             Recovery::Rejoin => self.rejoin(),
             Recovery::Fatal => return Err(error),
         };

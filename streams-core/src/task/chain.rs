@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use streams_state::types::TopicPartition;
+
 use crate::error::NodeResult;
 use crate::processor::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext};
 use crate::topology::{NodeId, NodeKind, SourceTopic, Topology, internal_topic_name};
@@ -78,6 +80,17 @@ impl Chain {
         let init_order = registered.into_iter().map(|(_, slot)| slot).collect();
         let TaskBuilder { lifecycle, cache_forwarders, .. } = builder;
         Ok(Self { sources, lifecycle, init_order, cache_forwarders })
+    }
+}
+
+impl Chain {
+    /// One source end for each of `partitions`, in their order: for the task that reads all partitions of its topics.
+    pub fn spread(&mut self, partitions: &[TopicPartition]) {
+        let ends = partitions.iter().filter_map(|partition| {
+            let end = self.sources.iter().find(|end| end.topic == partition.topic)?;
+            Some(SourceEnd { topic: end.topic.clone(), node: end.node.clone(), source: end.source.fork() })
+        });
+        self.sources = ends.collect();
     }
 }
 

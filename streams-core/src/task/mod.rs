@@ -20,6 +20,8 @@ mod chain;
 mod state_manager;
 // Step 4: the task.
 mod stream_task;
+// The one that feeds the global stores.
+mod global_task;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -27,8 +29,9 @@ pub(crate) mod toy;
 
 pub use crate::processor::ProcessorMetadata;
 pub use chain::{Chain, LifecycleNode, SourceEnd, topic_name};
+pub use global_task::{GlobalTask, open_global_stores};
 pub use offset_metadata::OffsetMetadata;
-pub use options::TaskOptions;
+pub use options::{GlobalFeed, TaskOptions};
 pub use partition_group::{PartitionGroup, Turn};
 pub use record_queue::RecordQueue;
 pub use state_manager::{FlushPolicy, StateManager, TaskStore, stores_of};

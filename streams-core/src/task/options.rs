@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::engine::EngineProvider;
-use streams_state::types::TaskId;
+use streams_state::types::{TaskId, TopicPartition};
 
 use crate::handler::ExceptionHandler;
-use crate::processor::{PartitionCounts, StoreInstance};
+use crate::processor::{GlobalStore, PartitionCounts, StoreInstance};
 use crate::topology::{NodeId, Topology};
 
 /// What a task is made with.
@@ -31,8 +31,10 @@ pub struct TaskOptions<'a> {
     pub tier_max_bytes: u64,
     /// `max.task.idle.ms`; `None` is -1.
     pub max_task_idle: Option<Duration>,
-    /// Stores that live outside of the task: global stores, on this thread.
-    pub global_stores: Vec<(Arc<str>, StoreInstance)>,
+    /// Global stores, which the task may read.
+    pub global_stores: Vec<GlobalStore>,
+    /// The task is the one that feeds the global stores.
+    pub global_feed: Option<GlobalFeed>,
     /// Partition counts of topics that the task writes.
     pub partition_counts: PartitionCounts,
     /// `deserialization.exception.handler`.
@@ -41,4 +43,13 @@ pub struct TaskOptions<'a> {
     pub processing_handler: Arc<dyn ExceptionHandler>,
     /// `production.exception.handler`.
     pub production_handler: Arc<dyn ExceptionHandler>,
+}
+
+/// What the task that feeds the global stores has beside others.
+#[derive(Clone, Default)]
+pub struct GlobalFeed {
+    /// The stand-ins of the global stores: they are not flushed, committed or closed by the task.
+    pub stores: Vec<(Arc<str>, StoreInstance)>,
+    /// The partitions that it reads: all of each topic. Empty: partition -1 of each.
+    pub partitions: Vec<TopicPartition>,
 }

@@ -14,7 +14,7 @@ use super::{LifecycleNode, TaskOptions};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{OutTopic, Outbox, StoreInstance, TaskContext};
 use crate::record::RawRecord;
-use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreId, StoreSpec, Topology};
+use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreFormat, StoreId, StoreSpec, Topology};
 
 /// When committed updates go to the engines: as soon as one of the limits is reached, over all stores of the task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +75,8 @@ impl StateManager {
             .into_iter()
             .map(|store| options.topology.store(store))
             .collect();
-        let given = |spec: &StoreSpec| options.global_stores.iter().find(|(name, _)| *name == spec.name);
+        let lent = options.global_feed.as_ref().map_or(&[][..], |feed| &feed.stores);
+        let given = |spec: &StoreSpec| lent.iter().find(|(name, _)| *name == spec.name);
         let own: Vec<&StoreSpec> = specs.iter().copied().filter(|spec| given(spec).is_none()).collect();
         let opened = open_engines(options, &own).map_err(|error| context.state_error("", error))?;
         let mut engines = opened.into_iter();
@@ -92,6 +93,7 @@ impl StateManager {
                         name: spec.name.clone(),
                         engine,
                         in_memory: spec.in_memory,
+                        headers: spec.format == StoreFormat::Headers,
                         caching: spec.caching && options.caching,
                         logging: writes_changelog(spec),
                         tier_max_bytes,

@@ -8,7 +8,6 @@
 //!        -> (caller: send outbox, commit offsets) -> post_commit }* -> close
 //! ```
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::error::StateError;
@@ -20,6 +19,7 @@ use super::{
     StateManager, TaskOptions,
 };
 use crate::client::CommittedOffset;
+use crate::config::TimestampPolicy;
 use crate::error::NodeResult;
 use crate::processor::{DropCounts, Outbox, PunctuationType, TaskContext};
 use crate::record::RawRecord;
@@ -51,14 +51,22 @@ impl StreamTask {
         context.processing_handler = options.processing_handler.clone();
         context.production_handler = options.production_handler.clone();
         let mut state = StateManager::open(&options, &mut context)?;
-        let mut stores = state.instances();
-        let others = options.global_stores.iter().filter(|(name, _)| state.find(name).is_none());
-        stores.extend(others.cloned());
-        let chain = Chain::build(options.topology, options.nodes, &stores, &mut context)?;
+        let stores = state.instances();
+        context.globals.clone_from(&options.global_stores);
+        let mut chain = Chain::build(options.topology, options.nodes, &stores, &mut context)?;
         state.forward_caches(&chain.cache_forwarders);
+        let partitions = match &options.global_feed {
+            Some(feed) if !feed.partitions.is_empty() => {
+                chain.spread(&feed.partitions);
+                context.global_partitions = feed.partitions.iter().map(|input| input.partition).collect();
+                feed.partitions.clone()
+            }
+            Some(_) | None => {
+                let topics = chain.sources.iter().map(|end| end.topic.clone());
+                topics.map(|topic| TopicPartition::new(topic, options.task.partition)).collect()
+            }
+        };
         context.topics = chain.sources.iter().map(|end| end.topic.clone()).collect();
-        let partition = |topic: &Arc<str>| TopicPartition::new(topic.clone(), options.task.partition);
-        let partitions = context.topics.iter().map(partition).collect();
         let handlers =
             [&options.deserialization_handler, &options.processing_handler, &options.production_handler];
         let keep_raw = handlers.iter().any(|handler| handler.wants_raw());
@@ -156,6 +164,11 @@ impl StreamTask {
     /// Whether the task may process now (`max.task.idle.ms`). See [`PartitionGroup::ready`].
     pub fn ready(&mut self, now: Timestamp, lag: &mut dyn FnMut(u32) -> Option<i64>) -> bool {
         self.group.ready(now, self.max_task_idle, lag)
+    }
+
+    /// `default.timestamp.extractor`. Set before the first record.
+    pub fn set_timestamp_policy(&mut self, policy: TimestampPolicy) {
+        self.context.timestamp_policy = policy;
     }
 
     /// Wall clock for the records that follow. The task never asks for it itself.

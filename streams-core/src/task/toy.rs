@@ -246,6 +246,7 @@ impl Toy {
             global: false,
             processors: Vec::new(),
             fault: None,
+            format: crate::topology::StoreFormat::Own,
             factory: Arc::new(|open| {
                 let options = KeyValueOptions {
                     name: open.name,
@@ -256,7 +257,7 @@ impl Toy {
                 };
                 let store: KeyValueStore<String, String> =
                     KeyValueStore::new(options, open.engine, Arc::new(Auto), Arc::new(Auto))?;
-                Ok(StoreInstance::new(store))
+                Ok(StoreInstance::shareable(store))
             }),
         };
         change(&mut spec);
@@ -304,6 +305,7 @@ impl Toy {
             tier_max_bytes: 1 << 20,
             max_task_idle,
             global_stores: Vec::new(),
+            global_feed: None,
             partition_counts: Rc::new(|_| Some(4)),
             deserialization_handler: handler.clone(),
             processing_handler: handler.clone(),

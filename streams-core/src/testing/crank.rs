@@ -12,9 +12,9 @@ use streams_state::types::{Headers, NO_TIMESTAMP, TaskId, Timestamp};
 
 use super::DriverConfig;
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
-use crate::processor::{DropCounts, Outbox, StoreInstance};
+use crate::processor::{DropCounts, GlobalStore, Outbox, StoreInstance};
 use crate::record::RawRecord;
-use crate::task::{StreamTask, TaskOptions};
+use crate::task::{GlobalTask, StreamTask, TaskOptions, open_global_stores};
 use crate::topology::{NodeId, Topology};
 
 /// A record that the topology wrote, internal topics included.
@@ -56,29 +56,47 @@ impl Driven {
 
     /// Appends a record to the queue of `topic`, if the task reads it.
     fn enqueue(&mut self, topic: &str, record: &ProducedRecord) -> bool {
-        let Some(slot) = self.task.slot(topic) else {
-            return false;
-        };
-        let offset = self.offsets.get_mut(slot as usize).map_or(0, |next| {
-            *next += 1;
-            *next - 1
-        });
-        let raw = RawRecord {
-            offset,
-            timestamp: record.timestamp.unwrap_or(NO_TIMESTAMP),
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers: record.headers.clone(),
-        };
-        self.task.add_record(slot, raw);
-        true
+        enqueue(&mut self.task, &mut self.offsets, topic, record)
     }
+}
+
+/// The task that feeds the global stores, and the next offsets of its source topics.
+struct Feed {
+    task: GlobalTask,
+    offsets: Vec<i64>,
+}
+
+impl Feed {
+    fn enqueue(&mut self, record: &ProducedRecord) -> bool {
+        enqueue(self.task.task_mut(), &mut self.offsets, &record.topic, record)
+    }
+}
+
+/// Appends a record to the queue of `topic`, if the task reads it.
+fn enqueue(task: &mut StreamTask, offsets: &mut [i64], topic: &str, record: &ProducedRecord) -> bool {
+    let Some(slot) = task.slot(topic) else {
+        return false;
+    };
+    let offset = offsets.get_mut(slot as usize).map_or(0, |next| {
+        *next += 1;
+        *next - 1
+    });
+    let raw = RawRecord {
+        offset,
+        timestamp: record.timestamp.unwrap_or(NO_TIMESTAMP),
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: record.headers.clone(),
+    };
+    task.add_record(slot, raw);
+    true
 }
 
 /// Everything behind a [`TopologyTestDriver`](super::TopologyTestDriver).
 pub(super) struct Crank {
     driven: Option<Driven>,
-    global: Option<Driven>,
+    global: Option<Feed>,
+    stores: Vec<GlobalStore>,
     logs: BTreeMap<Arc<str>, TopicLog>,
     wall_time: Timestamp,
     items: usize,
@@ -95,18 +113,31 @@ impl Crank {
         }
         nodes.iter_mut().for_each(|nodes| nodes.sort());
         let [own, global] = nodes;
-        let global = make_task(topology, config, &global, -1, Vec::new())?;
-        let stores = global.as_ref().map(|global| global.task.state().instances()).unwrap_or_default();
-        let driven = make_task(topology, config, &own, 0, stores)?;
+        let directory = config.directory.join("global");
+        let stores = open_global_stores(topology, &directory, &*config.engines, config.tier_max_bytes);
+        let stores = stores.map_err(|error| wiring(error.to_string()))?;
+        let global = match global.as_slice() {
+            [] => None,
+            nodes => Some(GlobalTask::new(options(topology, config, nodes, -1, &stores))?),
+        };
+        let global = global.map(|task| Feed { offsets: vec![0; task.task().partitions().len()], task });
+        let driven = match own.as_slice() {
+            [] => None,
+            nodes => Some(Driven::new(StreamTask::new(options(topology, config, nodes, 0, &stores))?)),
+        };
         let mut crank = Self {
             driven,
             global,
+            stores,
             logs: BTreeMap::new(),
             wall_time: config.wall_clock,
             items: 0,
             failed: None,
         };
-        for driven in crank.global.iter_mut().chain(&mut crank.driven) {
+        if let Some(global) = &mut crank.global {
+            global.task.turn(|task, _| task.init(config.wall_clock)).unwrap_or(Ok(()))?;
+        }
+        if let Some(driven) = &mut crank.driven {
             driven.task.init(config.wall_clock)?;
         }
         crank.route()?;
@@ -136,8 +167,8 @@ impl Crank {
         self.turn(|crank| {
             crank.wall_time += by;
             let now = crank.wall_time;
-            for driven in crank.global.iter_mut().chain(&mut crank.driven) {
-                driven.task.set_wall_time(now);
+            if let Some(global) = &mut crank.global {
+                global.task.task_mut().set_wall_time(now);
             }
             if let Some(driven) = &mut crank.driven {
                 driven.task.punctuate_wall_clock(now)?;
@@ -157,6 +188,11 @@ impl Crank {
 
     pub(super) fn dropped_by_reason(&self) -> DropCounts {
         self.tasks().map(StreamTask::dropped_by_reason).sum()
+    }
+
+    /// The global store of this name.
+    pub(super) fn global_store(&self, name: &str) -> Option<&GlobalStore> {
+        self.stores.iter().find(|store| &**store.name() == name)
     }
 
     /// Names and instances of all stores, global ones included.
@@ -193,8 +229,14 @@ impl Crank {
 
     /// Gives all committed updates to the engines.
     pub(super) fn flush(&mut self) -> NodeResult {
-        for driven in self.global.iter_mut().chain(&mut self.driven) {
+        if let Some(driven) = &mut self.driven {
             driven.task.flush()?;
+        }
+        if let Some(global) = &mut self.global {
+            let flushed = global
+                .task
+                .turn(|_, stores| stores.iter().try_for_each(|(_, store)| store.state.borrow_mut().flush()));
+            flushed.unwrap_or(Ok(())).map_err(|error| wiring(error.to_string()))?;
         }
         Ok(())
     }
@@ -202,12 +244,13 @@ impl Crank {
     /// Closes the tasks; nothing can be piped any more.
     pub(super) fn close(&mut self) -> NodeResult {
         self.failed.get_or_insert_with(|| "the driver is closed".to_owned());
-        let tasks = self.driven.take().into_iter().chain(self.global.take());
-        tasks.map(|driven| driven.task.close()).fold(Ok(()), NodeResult::and)
+        let global = self.global.take().map_or(Ok(()), |global| global.task.close());
+        self.driven.take().map_or(Ok(()), |driven| driven.task.close()).and(global)
     }
 
     fn tasks(&self) -> impl Iterator<Item = &StreamTask> {
-        self.driven.iter().chain(&self.global).map(|driven| &driven.task)
+        let global = self.global.iter().map(|global| global.task.task());
+        self.driven.iter().map(|driven| &driven.task).chain(global)
     }
 
     fn source_topics(&self) -> String {
@@ -276,31 +319,34 @@ impl Crank {
         let Some(global) = &mut self.global else {
             return Ok(false);
         };
-        if !global.enqueue(&record.topic, record) {
+        if !global.enqueue(record) {
             return Ok(false);
         }
-        global.task.process(1)?;
-        global.task.prepare_commit()?;
-        let offsets = global.task.committable_offsets();
-        global.task.post_commit(&offsets, &mut |_| None);
-        for record in take_outbox(global.task.outbox(), self.items) {
+        let worked: Option<NodeResult> = global.task.turn(|task, stores| {
+            task.process(1)?;
+            for (_, store) in stores {
+                let logged = store.state.borrow_mut().drain_changelog(&mut |_| Ok(()));
+                logged.map_err(|error| wiring(error.to_string()))?;
+                store.state.borrow_mut().committed(None);
+            }
+            Ok(())
+        });
+        worked.unwrap_or(Ok(()))?;
+        for record in take_outbox(global.task.task_mut().outbox(), self.items) {
             self.logs.entry(record.topic.clone()).or_default().records.push(record);
         }
         Ok(true)
     }
 }
 
-fn make_task(
-    topology: &Topology,
-    config: &DriverConfig,
-    nodes: &[NodeId],
+fn options<'a>(
+    topology: &'a Topology,
+    config: &'a DriverConfig,
+    nodes: &'a [NodeId],
     partition: i32,
-    global_stores: Vec<(Arc<str>, StoreInstance)>,
-) -> NodeResult<Option<Driven>> {
-    if nodes.is_empty() {
-        return Ok(None);
-    }
-    let task = StreamTask::new(TaskOptions {
+    stores: &[GlobalStore],
+) -> TaskOptions<'a> {
+    TaskOptions {
         task: TaskId { subtopology: 0, partition },
         application_id: config.application_id.as_str().into(),
         topology,
@@ -310,13 +356,13 @@ fn make_task(
         caching: config.statestore_cache_max_bytes > 0 && partition >= 0,
         tier_max_bytes: config.tier_max_bytes,
         max_task_idle: None,
-        global_stores,
+        global_stores: stores.to_vec(),
+        global_feed: None,
         partition_counts: Rc::new(|_| Some(1)),
         deserialization_handler: config.deserialization_exception_handler.clone(),
         processing_handler: config.processing_exception_handler.clone(),
         production_handler: config.production_exception_handler.clone(),
-    })?;
-    Ok(Some(Driven::new(task)))
+    }
 }
 
 fn take_outbox(outbox: &mut Outbox, item: usize) -> Vec<ProducedRecord> {

@@ -119,12 +119,11 @@ impl TopologyTestDriver {
         K: 'static,
         V: Clone + 'static,
     {
-        let stores = self.crank.borrow().stores();
-        let Some((_, instance)) = stores.iter().find(|(name, _)| &**name == store.name()) else {
-            let names: Vec<&str> = stores.iter().map(|(name, _)| &**name).collect();
+        if !self.store_names().iter().any(|name| &**name == store.name()) {
+            let names = self.store_names();
             panic!("there is no store `{}`; the topology has {names:?}", store.name());
-        };
-        match TestStore::new(instance) {
+        }
+        match self.find_store(store) {
             Some(typed) => typed,
             None => panic!(
                 "store `{}` is not a key-value store of {} by {}",
@@ -141,7 +140,11 @@ impl TopologyTestDriver {
         K: 'static,
         V: Clone + 'static,
     {
-        let stores = self.crank.borrow().stores();
+        let crank = self.crank.borrow();
+        if let Some(global) = crank.global_store(store.name()) {
+            return TestStore::global(global);
+        }
+        let stores = crank.stores();
         stores.iter().find(|(name, _)| &**name == store.name()).and_then(|(_, store)| TestStore::new(store))
     }
 

@@ -7,16 +7,36 @@ use streams_state::error::StateError;
 use streams_state::store::KeyValueStore;
 use streams_state::types::{RecordContext, Timestamp};
 
-use crate::processor::StoreInstance;
+use crate::processor::{GlobalStore, SharedStore, StoreInstance};
 
 /// A store of the topology. From [`TopologyTestDriver::store`](super::TopologyTestDriver::store).
 pub struct TestStore<K, V> {
-    store: Rc<RefCell<KeyValueStore<K, V>>>,
+    place: Place<K, V>,
+}
+
+/// Where the store is.
+enum Place<K, V> {
+    /// In a task.
+    Task(Rc<RefCell<KeyValueStore<K, V>>>),
+    /// Shared by all tasks.
+    Global(SharedStore<KeyValueStore<K, V>>),
 }
 
 impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
     pub(super) fn new(instance: &StoreInstance) -> Option<Self> {
-        instance.typed.clone().downcast().ok().map(|store| Self { store })
+        instance.typed.clone().downcast().ok().map(|store| Self { place: Place::Task(store) })
+    }
+
+    pub(super) fn global(store: &GlobalStore) -> Option<Self> {
+        store.typed().map(|store| Self { place: Place::Global(store) })
+    }
+
+    #[track_caller]
+    fn with<R>(&self, work: impl FnOnce(&mut KeyValueStore<K, V>) -> Result<R, StateError>) -> R {
+        checked(match &self.place {
+            Place::Task(store) => work(&mut store.borrow_mut()),
+            Place::Global(store) => store.read(work),
+        })
     }
 
     /// The value of `key`.
@@ -34,9 +54,7 @@ impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
     /// As [`get`](Self::get).
     #[track_caller]
     pub fn get_with_timestamp(&self, key: &K) -> Option<(V, Timestamp)> {
-        let mut store = self.store.borrow_mut();
-        let row = checked(store.get(key));
-        row.map(|(value, timestamp)| (value.clone(), timestamp))
+        self.with(|store| Ok(store.get(key)?.map(|(value, timestamp)| (value.clone(), timestamp))))
     }
 
     /// All keys and values, in byte order of the keys.
@@ -55,11 +73,9 @@ impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
     #[track_caller]
     pub fn rows(&self) -> Vec<(K, V, Timestamp)> {
         let mut rows = Vec::new();
-        let visited = self
-            .store
-            .borrow_mut()
-            .for_each(&mut |key, value, timestamp| rows.push((key, value.clone(), timestamp)));
-        checked(visited);
+        self.with(|store| {
+            store.for_each(&mut |key, value, timestamp| rows.push((key, value.clone(), timestamp)))
+        });
         rows
     }
 
@@ -69,7 +85,7 @@ impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
     /// Key or value cannot be serialized, or the engine failed.
     #[track_caller]
     pub fn put(&self, key: &K, value: Option<V>, timestamp: Timestamp) {
-        checked(self.store.borrow_mut().put(key, value, timestamp, &RecordContext::none(timestamp)));
+        self.with(|store| store.put(key, value, timestamp, &RecordContext::none(timestamp)));
     }
 }
 

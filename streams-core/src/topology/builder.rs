@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, ProcessorFactory, SinkFactory, SinkTopic,
-    SourceFactory, SourceTopic, StoreId, StoreSpec, Topology, TopologyError,
+    SourceFactory, SourcePattern, SourceTopic, StoreId, StoreSpec, Topology, TopologyError,
 };
 
 impl Topology {
@@ -16,7 +16,16 @@ impl Topology {
         offset_reset: Option<OffsetReset>,
         factory: SourceFactory,
     ) -> Result<NodeId, TopologyError> {
-        self.add_node(name.into(), &[], NodeKind::Source { topics, offset_reset, factory })
+        self.add_node(name.into(), &[], NodeKind::Source { topics, pattern: None, offset_reset, factory })
+    }
+
+    /// Lets a source read the topics that match `given` instead of named ones.
+    pub fn set_pattern(&mut self, source: NodeId, given: SourcePattern) {
+        if let Some(NodeKind::Source { pattern, .. }) =
+            self.nodes.get_mut(source.0 as usize).map(|node| &mut node.kind)
+        {
+            *pattern = Some(given);
+        }
     }
 
     /// Adds a processor node below `parents`, using `stores`.

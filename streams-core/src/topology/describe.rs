@@ -48,6 +48,8 @@ pub struct NodeDescription {
 pub enum NodeDescriptionKind {
     /// Reads these topics.
     Source(Vec<Arc<str>>),
+    /// Reads the topics that match this pattern.
+    PatternSource(Arc<str>),
     /// Uses these stores.
     Processor(Vec<Arc<str>>),
     /// Writes this topic.
@@ -78,6 +80,9 @@ impl fmt::Display for NodeDescription {
         match &self.kind {
             NodeDescriptionKind::Source(topics) => {
                 write!(f, "Source: {name} (topics: [{}])\n      --> {below}", topics.join(", "))
+            }
+            NodeDescriptionKind::PatternSource(pattern) => {
+                write!(f, "Source: {name} (topics: {pattern})\n      --> {below}")
             }
             NodeDescriptionKind::Processor(stores) => {
                 let stores = stores.join(", ");
@@ -159,6 +164,9 @@ impl Topology {
 
     fn describe_kind(&self, id: NodeId) -> NodeDescriptionKind {
         match &self.node(id).kind {
+            NodeKind::Source { pattern: Some(pattern), .. } => {
+                NodeDescriptionKind::PatternSource(pattern.as_str().into())
+            }
             NodeKind::Source { topics, .. } => {
                 let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
                 NodeDescriptionKind::Source(to_names(&HashOrder::copy_of(&names)))

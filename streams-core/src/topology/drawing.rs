@@ -100,7 +100,9 @@ impl NodeDescription {
     fn topics(&self) -> Vec<&str> {
         match &self.kind {
             NodeDescriptionKind::Source(topics) => topics.iter().map(|topic| &**topic).collect(),
-            NodeDescriptionKind::Sink(topic) | NodeDescriptionKind::DynamicSink(topic) => vec![topic],
+            NodeDescriptionKind::Sink(topic)
+            | NodeDescriptionKind::DynamicSink(topic)
+            | NodeDescriptionKind::PatternSource(topic) => vec![topic],
             NodeDescriptionKind::Processor(_) => Vec::new(),
         }
     }
@@ -109,6 +111,7 @@ impl NodeDescription {
         match &self.kind {
             NodeDescriptionKind::Processor(stores) => stores.iter().map(|store| &**store).collect(),
             NodeDescriptionKind::Source(_)
+            | NodeDescriptionKind::PatternSource(_)
             | NodeDescriptionKind::Sink(_)
             | NodeDescriptionKind::DynamicSink(_) => Vec::new(),
         }
@@ -118,7 +121,9 @@ impl NodeDescription {
         let (own, topics) = (node_id(&self.name), self.topics());
         let topics = topics.iter().map(|topic| shape_id(Shape::Topic, topic));
         match &self.kind {
-            NodeDescriptionKind::Source(_) => topics.for_each(|topic| language.arrow(out, &topic, &own)),
+            NodeDescriptionKind::Source(_) | NodeDescriptionKind::PatternSource(_) => {
+                topics.for_each(|topic| language.arrow(out, &topic, &own));
+            }
             NodeDescriptionKind::Sink(_) | NodeDescriptionKind::DynamicSink(_) => {
                 topics.for_each(|topic| language.arrow(out, &own, &topic));
             }

@@ -7,6 +7,7 @@ mod drawing;
 mod error;
 mod internal_topic;
 mod java_order;
+mod pattern;
 mod plan;
 mod plan_diff;
 mod snapshot;
@@ -23,12 +24,14 @@ pub use internal_topic::{
     repartition_topic_config,
 };
 pub(crate) use java_order::HashOrder;
+pub use pattern::SourcePattern;
 pub use plan::{TopicCounts, TopicPlan};
 pub use plan_diff::{PlanChange, PlanDiff, Severity};
 pub use snapshot::{StoreSnapshot, SubtopologySnapshot, TopologySnapshot};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,
-    SourceFactory, SourceTopic, StoreFactory, StoreId, StoreKind, StoreSpec, TopicKind, Topology,
+    SourceFactory, SourceTopic, StoreFactory, StoreFormat, StoreId, StoreKind, StoreSpec, TopicKind,
+    Topology,
 };
 pub use subtopology::SubTopology;
 pub use validate::validate_name;

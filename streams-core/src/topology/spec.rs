@@ -7,6 +7,7 @@ use streams_state::engine::Engine;
 use streams_state::error::StateError;
 use streams_state::types::Timestamp;
 
+use super::SourcePattern;
 use crate::error::NodeResult;
 use crate::processor::{Child, ErasedPush, SourceNode, StoreInstance, TaskBuilder};
 
@@ -27,6 +28,55 @@ pub enum OffsetReset {
     Latest,
     /// Stop with an error.
     None,
+    /// At the first record that is at most this many ms old. Java's `AutoOffsetReset.byDuration`, in a configuration
+    /// `by_duration:PT1H`.
+    ByDuration(i64),
+}
+
+impl OffsetReset {
+    /// A value of `auto.offset.reset`: `earliest`, `latest`, `none` or `by_duration:` and an ISO-8601 duration of days to
+    /// seconds, `by_duration:P1DT2H3M4.5S`. `None` for all else.
+    ///
+    /// ```
+    /// use streams_core::topology::OffsetReset;
+    /// assert_eq!(OffsetReset::parse("by_duration:PT1H"), Some(OffsetReset::ByDuration(3_600_000)));
+    /// assert_eq!(OffsetReset::parse("by_duration:1h"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "earliest" => Some(Self::Earliest),
+            "latest" => Some(Self::Latest),
+            "none" => Some(Self::None),
+            other => iso_duration_ms(other.strip_prefix("by_duration:")?).map(Self::ByDuration),
+        }
+    }
+}
+
+/// `P1DT2H3M4.5S` in ms. Not negative.
+fn iso_duration_ms(text: &str) -> Option<i64> {
+    let (days, time) = match text.strip_prefix('P')?.split_once('T') {
+        Some((_, "")) => return None,
+        Some((days, time)) => (days, time),
+        None => (text.strip_prefix('P')?, ""),
+    };
+    let mut total = 0_f64;
+    let mut found = false;
+    for (mut rest, units) in
+        [(days, &[('D', 86_400_000.0)][..]), (time, &[('H', 3_600_000.0), ('M', 60_000.0), ('S', 1000.0)])]
+    {
+        for (letter, ms) in units {
+            if let Some((number, after)) = rest.split_once(*letter) {
+                let whole =
+                    number.bytes().all(|byte| byte.is_ascii_digit() || (byte == b'.' && *letter == 'S'));
+                total += number.parse::<f64>().ok().filter(|_| whole)? * ms;
+                (rest, found) = (after, true);
+            }
+        }
+        if !rest.is_empty() {
+            return None;
+        }
+    }
+    found.then_some(total as i64)
 }
 
 /// A topic that a source reads. An internal one gets the application id as a prefix at run time.
@@ -71,6 +121,8 @@ pub struct OpenStore {
     pub engine: Box<dyn Engine>,
     /// Whether the store is one in memory: some orders and bounds differ, as in Kafka Streams.
     pub in_memory: bool,
+    /// Whether it has the form for rows with headers, as `dsl.store.format` says.
+    pub headers: bool,
     /// Whether updates are held back until a commit (`false` if the application's cache size is 0).
     pub caching: bool,
     /// Whether updates go to a changelog.
@@ -86,6 +138,8 @@ pub enum NodeKind {
     Source {
         /// Topics read.
         topics: Vec<SourceTopic>,
+        /// Reads the topics that match; `topics` are those that are known to.
+        pattern: Option<SourcePattern>,
         /// Reset policy of this source; `None` leaves it to `auto.offset.reset`.
         offset_reset: Option<OffsetReset>,
         /// Makes the node.
@@ -165,6 +219,17 @@ impl StoreKind {
     }
 }
 
+/// In which form a store keeps its rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreFormat {
+    /// As it was asked for.
+    Own,
+    /// As `dsl.store.format` says.
+    Dsl,
+    /// In the form that has room for headers: a store on disk with `dsl.store.format=HEADERS`.
+    Headers,
+}
+
 /// A store of the topology.
 #[derive(Clone)]
 pub struct StoreSpec {
@@ -188,6 +253,8 @@ pub struct StoreSpec {
     pub processors: Vec<NodeId>,
     /// What is wrong with how it was asked for: [`Topology::validate`] reports it.
     pub fault: Option<String>,
+    /// In which form it keeps its rows.
+    pub format: StoreFormat,
     /// Makes it.
     pub factory: StoreFactory,
 }
@@ -227,6 +294,12 @@ impl Topology {
     /// An empty topology.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Gives the DSL's stores on disk the form for rows with headers: `dsl.store.format=HEADERS`.
+    pub fn keep_headers(&mut self) {
+        let dsl = |store: &&mut StoreSpec| store.format == StoreFormat::Dsl && !store.in_memory;
+        self.stores.iter_mut().filter(dsl).for_each(|store| store.format = StoreFormat::Headers);
     }
 
     /// The node `id`.

@@ -87,6 +87,7 @@ impl Sketch {
                 global,
                 processors: Vec::new(),
                 fault: None,
+                format: crate::topology::StoreFormat::Own,
                 factory,
             })
             .unwrap();

@@ -81,6 +81,7 @@ impl Topology {
         }
         self.check_circles(faults);
         self.check_source_topics(faults);
+        self.check_patterns(faults);
         self.check_stores(refused, faults);
         self.check_repartition_topics(refused, faults);
     }
@@ -161,7 +162,7 @@ impl Topology {
             }
         }
         match &node.kind {
-            NodeKind::Source { topics, .. } if topics.is_empty() => {
+            NodeKind::Source { topics, pattern: None, .. } if topics.is_empty() => {
                 faults.push(format!("source `{name}` has no topic; name at least one"));
             }
             NodeKind::Source { topics, .. } => {

@@ -100,6 +100,11 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
 }
 
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
+    /// Changelog records carry the headers of the updates, though rows do not keep them.
+    pub fn logging_headers_of_updates(self) -> Self {
+        self.logging_headers(LoggedHeaders::Update)
+    }
+
     /// Changelog records of deletions carry the headers of the record in work: what Kafka Streams' tables do with
     /// `dsl.store.format=HEADERS`, whose rows have no headers themselves.
     pub fn logging_headers_of_deletions(self) -> Self {

@@ -84,7 +84,6 @@ pub struct KeyValueStore<K, V> {
     evict_above: u64,
     cache: RecordCache<V>,
     send_old_values: bool,
-    keep_headers: bool,
     log: ChangelogBuffer,
     ordered: OrderedKeys,
     /// Set in a store that keeps only so many rows.
@@ -123,7 +122,6 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             evict_above,
             cache: RecordCache::new(),
             send_old_values: false,
-            keep_headers: false,
             log: ChangelogBuffer::default(),
             ordered: OrderedKeys::default(),
             lru: None,
@@ -137,21 +135,14 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         })
     }
 
-    /// Header-aware: changelog records carry the headers of the updates. `keep` says whether rows should have
-    /// them, too; making such rows ([`ValueAndHeaders`](crate::types::ValueAndHeaders)) is up to who writes them.
-    pub fn with_headers(mut self, keep: bool) -> Self {
-        (self.logged_headers, self.keep_headers) = (LoggedHeaders::Update, keep);
-        self
-    }
-
     pub(super) fn logging_headers(mut self, headers: LoggedHeaders<V>) -> Self {
         self.logged_headers = headers;
         self
     }
 
-    /// Whether rows should have the headers of the updates.
+    /// Whether rows keep their headers: what is put into the store should have them.
     pub fn keeps_headers(&self) -> bool {
-        self.keep_headers
+        matches!(self.logged_headers, LoggedHeaders::Row(_))
     }
 
     /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.

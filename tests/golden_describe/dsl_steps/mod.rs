@@ -20,12 +20,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use streams_core::dsl::{
     CogroupedKStream, Consumed, Data, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, GlobalKTable,
-    KGroupedStream, KGroupedTable, KStream, KTable, Materialized, SessionWindowedKStream, StreamsBuilder,
-    TimeWindowedKStream, TopologyConfig,
+    KGroupedStream, KGroupedTable, KStream, KTable, Materialized, SessionWindowedKStream, Stores,
+    StreamsBuilder, TimeWindowedKStream, TopologyConfig,
 };
 use streams_core::error::BoxError;
 use streams_core::processor::{Processor, ProcessorContext};
 use streams_core::record::Record;
+use streams_core::serdes::Auto;
 use streams_core::topic::{Store, Topic};
 use streams_core::topology::{Topology, TopologyError};
 
@@ -161,6 +162,19 @@ impl<V: 'static> FixedKeyProcessor<String, V, V> for Pass {
         record: FixedKeyRecord<String, V>,
     ) -> Result<(), BoxError> {
         Ok(context.forward(record)?)
+    }
+}
+
+/// Feeds a global store.
+struct Keep;
+
+impl Processor<String, i64, (), ()> for Keep {
+    fn process(
+        &mut self,
+        _: &mut ProcessorContext<'_, (), ()>,
+        _: Record<String, i64>,
+    ) -> Result<(), BoxError> {
+        Ok(())
     }
 }
 
@@ -328,9 +342,16 @@ fn consumed<V>(step: Step<'_>) -> Consumed<String, V> {
 }
 
 fn source(builder: &StreamsBuilder, step: Step<'_>) -> Result<Item, Unsupported> {
-    step.without(&["pattern"])?;
     let topic = |name: &str| Topic::<String, i64>::named(name);
     Ok(match step.op() {
+        "stream" if step.has("pattern") => {
+            Item::Stream(builder.stream_pattern_with(step.must("pattern"), Auto, Auto, consumed(step)))
+        }
+        "addGlobalStore" => {
+            let store = Stores::timestamped_key_value(&Store::<String, i64>::named(step.must("store")));
+            builder.add_global_store(store, &topic(step.must("topic")), consumed(step), || Keep);
+            Item::Nothing
+        }
         "stream" => {
             let topics: Vec<Topic<String, i64>> = step.list("topics").into_iter().map(topic).collect();
             Item::Stream(builder.stream_with(&topics.iter().collect::<Vec<_>>(), consumed(step)))

@@ -30,6 +30,10 @@ impl Admin for EmbeddedAdmin {
         Ok(topics.iter().map(describe).collect())
     }
 
+    fn list_topics(&mut self, _: Duration) -> Result<Vec<String>, ClientError> {
+        Ok(self.0.lock().0.topic_names())
+    }
+
     fn create_topics(
         &mut self,
         topics: &[NewTopic],

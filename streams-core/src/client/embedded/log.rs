@@ -204,6 +204,23 @@ impl Log {
             OffsetSpec::Beginning => partition.start(),
             OffsetSpec::End => partition.end(),
             OffsetSpec::Stable => partition.stable(),
+            OffsetSpec::AtTime(time) => {
+                let (mut found, mut from) = (-1, partition.start());
+                while let Some(fetch) = partition.read(from, false).filter(|_| found < 0) {
+                    for batch in &fetch.batches {
+                        batch.records_from(from, |record| {
+                            if found < 0 && record.timestamp >= time {
+                                found = record.offset;
+                            }
+                        });
+                    }
+                    if fetch.next <= from {
+                        break;
+                    }
+                    from = fetch.next;
+                }
+                found
+            }
         })
     }
 

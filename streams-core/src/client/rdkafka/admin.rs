@@ -77,6 +77,11 @@ impl Admin for KafkaAdmin {
         Ok(topics.iter().map(topic).collect())
     }
 
+    fn list_topics(&mut self, timeout: Duration) -> Result<Vec<String>, ClientError> {
+        let answer = self.handle.native().topic_names(timeout);
+        self.handle.check(answer).map_err(|failure| self.handle.read_error("list topics", failure))
+    }
+
     fn create_topics(
         &mut self,
         topics: &[NewTopic],

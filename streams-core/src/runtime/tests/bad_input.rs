@@ -134,19 +134,3 @@ fn user_code_that_fails_stops_the_thread_and_nothing_of_it_is_committed() {
     assert!(error.contains("lines-0@5") && error.contains("no such word"), "{error}");
     assert_eq!(numbers(&world), [0_i64; 0]);
 }
-
-#[test]
-fn a_global_table_is_refused_rather_than_left_empty() {
-    let world = World::new(1);
-    const CUSTOMERS: Topic<String, String> = Topic::new("counts");
-    let builder = StreamsBuilder::new();
-    let customers = builder.global_table(&CUSTOMERS);
-    builder
-        .stream(&LINES)
-        .join_global(&customers, |(), line| line.clone(), |line, customer| line + customer)
-        .for_each(|(), _| {});
-    let supplier = Arc::new(world.kafka.clone());
-    let refused = crate::runtime::KafkaStreams::new(builder.build().unwrap(), world.config("i1"), supplier);
-    let error = refused.err().unwrap().to_string();
-    assert!(error.contains("global table"), "{error}");
-}

@@ -4,5 +4,7 @@
 mod bad_input;
 mod exactly_once;
 mod foreign_keys;
+mod global;
 mod rebalance;
+mod sources;
 mod world;

@@ -10,6 +10,7 @@ use streams_state::types::TopicPartition;
 use crate::client::embedded::{Clock, EmbeddedKafka, VirtualClock};
 use crate::config::{ProcessingGuarantee, StreamsConfig};
 use crate::dsl::StreamsBuilder;
+use crate::runtime::global_thread::GlobalThread;
 use crate::runtime::listener::StateRestoreListener;
 use crate::runtime::metrics::ThreadMetrics;
 use crate::runtime::shared::Shared;
@@ -112,12 +113,21 @@ impl World {
         let listener = Some(self.restores.clone() as Arc<dyn StateRestoreListener>);
         let kafka = Arc::new(self.kafka.clone());
         let shared = Arc::new(Shared::prepare(config, Arc::new(topology), kafka, engines, listener)?);
+        let global = match shared.global_stores.is_empty() {
+            true => None,
+            false => Some(GlobalThread::new(shared.clone(), Arc::default(), self.now())?),
+        };
         let threads = (0..threads)
             .map(|index| {
                 StreamThread::new(index, shared.clone(), Arc::new(ThreadMetrics::default()), self.now())
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Instance { threads })
+        let mut instance = Instance { threads, global };
+        while let Some(global) = instance.global.as_mut().filter(|global| !global.is_ready()) {
+            global.step(self.now())?;
+            self.clock.advance(10);
+        }
+        Ok(instance)
     }
 
     pub(super) fn now(&self) -> i64 {
@@ -127,6 +137,9 @@ impl World {
     /// One turn of every thread of all instances, then 10 ms pass.
     pub(super) fn turn(&self, instances: &mut [&mut Instance]) -> Result<(), StreamsError> {
         for instance in instances {
+            if let Some(global) = &mut instance.global {
+                global.step(self.now())?;
+            }
             for thread in &mut instance.threads {
                 thread.step(self.now())?;
             }
@@ -182,6 +195,7 @@ impl World {
 
 pub(super) struct Instance {
     pub(super) threads: Vec<StreamThread>,
+    pub(super) global: Option<GlobalThread>,
 }
 
 impl Instance {
@@ -197,6 +211,9 @@ impl Instance {
     pub(super) fn close(mut self) {
         for thread in &mut self.threads {
             thread.close(std::time::Duration::from_secs(1)).unwrap();
+        }
+        if let Some(global) = self.global.take() {
+            global.close(std::time::Duration::from_secs(1)).unwrap();
         }
     }
 }

@@ -147,6 +147,27 @@ impl Native {
         }
     }
 
+    /// Names of all topics of the cluster.
+    pub(crate) fn topic_names(self: &Arc<Self>, timeout: Duration) -> Result<Vec<String>, Failure> {
+        let mut metadata: *const sys::rd_kafka_metadata = std::ptr::null();
+        // SAFETY: on success `metadata` is an object of ours: names are copied, then it is freed once.
+        unsafe {
+            let code = sys::rd_kafka_metadata(
+                self.rk(),
+                1,
+                std::ptr::null_mut(),
+                &raw mut metadata,
+                millis(timeout),
+            );
+            Failure::check(code)?;
+            let count = (*metadata).topic_cnt.max(0) as usize;
+            let topics = std::slice::from_raw_parts((*metadata).topics.cast_const(), count);
+            let names = topics.iter().map(|topic| text(topic.topic)).collect();
+            sys::rd_kafka_metadata_destroy(metadata);
+            Ok(names)
+        }
+    }
+
     /// Creates topics; an answer for each.
     pub(crate) fn create_topics(
         self: &Arc<Self>,
@@ -232,20 +253,24 @@ impl Native {
     ) -> Result<Vec<ListedOffset>, Failure> {
         use sys::rd_kafka_IsolationLevel_t as level;
         use sys::rd_kafka_OffsetSpec_t as place;
+        let at_time = matches!(spec, OffsetSpec::AtTime(_));
         let (place, level) = match spec {
-            OffsetSpec::Beginning => {
-                (place::RD_KAFKA_OFFSET_SPEC_EARLIEST, level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED)
-            }
+            OffsetSpec::Beginning => (
+                place::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64,
+                level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
+            ),
             OffsetSpec::End => {
-                (place::RD_KAFKA_OFFSET_SPEC_LATEST, level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED)
+                (place::RD_KAFKA_OFFSET_SPEC_LATEST as i64, level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED)
             }
             OffsetSpec::Stable => {
-                (place::RD_KAFKA_OFFSET_SPEC_LATEST, level::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED)
+                (place::RD_KAFKA_OFFSET_SPEC_LATEST as i64, level::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED)
             }
+            // The library takes a timestamp where the named places are negative.
+            OffsetSpec::AtTime(time) => (time.max(0), level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED),
         };
         let mut list = PartitionList::with_capacity(partitions.len());
         for (topic, partition) in partitions {
-            list.add(topic, *partition, place as i64, "");
+            list.add(topic, *partition, place, "");
         }
         let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout);
         // SAFETY: our object; the error object is ours.
@@ -265,6 +290,7 @@ impl Native {
                     let read = entry(&*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info));
                     let offset = match read.failure {
                         Some(failure) => Err(failure),
+                        None if at_time && read.offset == -1 => Ok(-1),
                         // A partition whose leader did not answer comes back without offset and without error.
                         None if read.offset < 0 => Err(Failure::new(
                             RDKafkaErrorCode::OperationTimedOut,
