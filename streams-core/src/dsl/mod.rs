@@ -11,6 +11,7 @@ mod options;
 mod store_forms;
 mod stores;
 mod stream_joined;
+mod supplied;
 // The graph, its names, and how it grows.
 mod grace_buffer;
 mod graph;
