@@ -78,6 +78,6 @@ pub use windowed_cogroup::{SessionWindowedCogroupedKStream, TimeWindowedCogroupe
 pub use windows::{EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Windowing};
 
 pub use crate::operators::{
-    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, Partitioner, TimestampExtractor,
-    ValueTransformerContext, ValueTransformerWithKey, Windows,
+    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, Partitioner, Printed,
+    TimestampExtractor, ValueTransformerContext, ValueTransformerWithKey, Windows,
 };

@@ -11,7 +11,7 @@ use super::branched::BranchedKStream;
 use super::graph::{Fork, GraphNode, MakeProcessor};
 use super::names;
 use super::upstream::{Changes, Upstream, operator};
-use crate::operators::{PassThrough, Peek};
+use crate::operators::{PassThrough, Peek, Print, Printed};
 
 /// A stream of records with keys `K` and values `V`: facts, one after another.
 ///
@@ -123,6 +123,37 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             action(key, value);
             sure(())
         });
+    }
+
+    /// Writes each record as a line, and ends the stream: for looking at it while a program is written.
+    ///
+    /// Repartition: no. State: none. Null: written as `None`.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{Printed, StreamsBuilder}, testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i64> = Topic::new("in");
+    /// let file = std::env::temp_dir().join(format!("kstreams-print-{}", std::process::id()));
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).print(Printed::to_file(&file).label("in"));
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// assert_eq!(std::fs::read_to_string(&file)?, "[in]: \"a\", 1\n");
+    /// # std::fs::remove_file(&file)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn print(self, printed: Printed<K, V>) {
+        let Printed { writer, label, text } = printed;
+        let label: Arc<str> = label.map_or_else(|| self.up.name.clone(), Arc::from);
+        let writer = match writer {
+            Ok(writer) => writer,
+            Err(fault) => return self.up.graph().note_fault("print", &self.up.name, Some(fault)),
+        };
+        let make = operator::<K, V, (), (), _>(move |name, _| {
+            let (label, writer, text) = (label.clone(), writer.clone(), text.clone());
+            Print { name, label, writer, text }
+        });
+        self.up.add_processor(names::PRINTER, make, Changes::Nothing);
     }
 
     /// Joins two streams of the same types into one. No order between them is kept.

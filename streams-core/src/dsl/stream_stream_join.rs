@@ -179,7 +179,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         VO: 'static,
         J: Fn(&K, Option<&V>, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
     {
-        self.up.check_same_builder(&other.up, "stream-stream join");
+        let same = self.up.check_same_builder(&other.up, "stream-stream join");
         // Both windows and the join itself hang below a stream, and each gets every record.
         self.up.fork.allow::<K, V>();
         other.up.fork.allow::<K, V2>();
@@ -188,6 +188,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         let side = |suffix: &str| name.as_ref().map(|name| format!("{name}{suffix}"));
         let left = repartition_for_join(&self.up, side("-left"), &joined.keys, &joined.left);
         let right = repartition_for_join(&other.up, side("-right"), &joined.keys, &joined.right);
+        // Without a common builder the other side's ids mean nothing; the topology is refused anyway.
+        let right = if same { right } else { left.clone() };
+        left.graph().check_time("join", &left.name, windows.retention_ms());
         let sources = left.graph().copartition_sources(&left.sources, &right.sources);
         let keys = joined.keys.clone();
         let parts = JoinParts { joined, windows, kind, join: Arc::new(join) };

@@ -22,6 +22,7 @@ mod map;
 mod map_values;
 mod pass_through;
 mod peek;
+mod print;
 mod select_key;
 // User processors.
 mod fixed_key;
@@ -78,6 +79,8 @@ pub(crate) use nullable::Nullable;
 pub use partitioner::{PartitionChoice, Partitioner};
 pub(crate) use pass_through::PassThrough;
 pub(crate) use peek::Peek;
+pub(crate) use print::Print;
+pub use print::Printed;
 pub(crate) use process::make_processor;
 pub(crate) use select_key::SelectKey;
 pub(crate) use self_join::SelfJoin;

@@ -359,6 +359,45 @@ mod tests {
     }
 
     #[test]
+    fn a_circle_is_named_in_the_order_of_the_records() {
+        let mut topology = Sketch::new()
+            .source("s", &["in"])
+            .processor("a", &["s"])
+            .processor("b", &["a"])
+            .processor("c", &["b"])
+            .sink("k", "out", &["c"])
+            .topology();
+        topology.nodes[1].parents.push(NodeId(3));
+        assert_eq!(faults(&topology).len(), 1);
+        assert!(
+            faults(&topology)[0].starts_with("nodes form a circle: `a` -> `b` -> `c` -> `a`"),
+            "{:?}",
+            faults(&topology)
+        );
+        topology.nodes[1].parents = vec![NodeId(0), NodeId(1)];
+        assert!(
+            faults(&topology)[0].starts_with("nodes form a circle: `a` -> `a`;"),
+            "{:?}",
+            faults(&topology)
+        );
+    }
+
+    #[test]
+    fn names_are_there_once() {
+        let mut topology = Sketch::new()
+            .source("a", &["in"])
+            .processor("p", &["a"])
+            .store("s", &["p"])
+            .store("t", &["p"])
+            .topology();
+        topology.nodes[1].name = "a".into();
+        topology.stores[1].name = "s".into();
+        let faults = faults(&topology);
+        assert!(faults[0].starts_with("two nodes are called `a`; "), "{faults:?}");
+        assert!(faults[1].starts_with("two different stores are called `s`; "), "{faults:?}");
+    }
+
+    #[test]
     fn an_empty_topology_reads_nothing() {
         assert!(faults(&Topology::new())[0].contains("reads no topic"));
         let orphan = Sketch::new().source("a", &["in"]).processor("p", &[]).topology();

@@ -2,7 +2,11 @@
 
 mod catalogue;
 
-use streams_core::dsl::{Consumed, Materialized, Repartitioned, Stores, StreamsBuilder, TopologyConfig};
+use std::time::Duration;
+
+use streams_core::dsl::{
+    Consumed, JoinWindows, Materialized, Repartitioned, Stores, StreamsBuilder, TopologyConfig,
+};
 use streams_core::error::BoxError;
 use streams_core::processor::{Processor, ProcessorContext};
 use streams_core::record::Record;
@@ -100,6 +104,33 @@ fn sides_of_two_builders_and_of_different_partition_counts() {
     let expected = "repartition topics that are joined by key were given different numbers of partitions: `three-repartition` 3, \
          `two-repartition` 2; give all of them the same number in `Repartitioned`, or none";
     assert_eq!(faults(&builder), [expected]);
+}
+
+#[test]
+fn streams_of_two_builders() {
+    let (builder, other) = (StreamsBuilder::new(), StreamsBuilder::new());
+    other.stream(&IN).map_values(|value| value).filter(|_, _| true);
+    let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_millis(1));
+    let far = other.stream(&OTHER).map_values(|value| value);
+    builder.stream(&IN).join_stream(far.clone(), windows, |one, two| one + two).to(&OUT);
+    builder.stream(&OUT).merge(far);
+    let faults = faults(&builder);
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults.iter().all(|fault| fault.contains("the same StreamsBuilder")), "{faults:?}");
+}
+
+#[test]
+fn missing_names_stand_in_the_list_with_all_else() {
+    let builder = StreamsBuilder::new();
+    builder.stream(&IN).group_by_key().count();
+    builder
+        .stream(&OTHER)
+        .named("silent")
+        .process(|| Silent, &["nowhere"])
+        .to(&Topic::<String, i64>::new("o ut"));
+    let config = TopologyConfig { ensure_explicit_naming: true, ..TopologyConfig::default() };
+    let faults = builder.build_with(&config).map(|_| ()).unwrap_err().faults;
+    assert_eq!(faults.len(), 4, "{faults:?}");
 }
 
 #[test]

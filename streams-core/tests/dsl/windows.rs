@@ -170,11 +170,11 @@ fn wrong_windows_are_faults_in_one_list() {
     assert_eq!(
         faults,
         [
-            "TimeWindows: the size must be at least 1 ms",
-            "TimeWindows: windows of 10 ms must advance by 1 to 10 ms, not by 11 ms",
-            "Windows: the size must be at least 1 ms",
-            "EmitStrategy::OnWindowClose: unlimited windows never close",
-            "store `counts`: a retention of 20 ms is less than its windows and their grace need, 25 ms",
+            "windowed_by of `KSTREAM-SOURCE-0000000000`: TimeWindows: the size must be at least 1 ms",
+            "windowed_by of `KSTREAM-SOURCE-0000000000`: TimeWindows: windows of 10 ms must advance by 1 to 10 ms, not by 11 ms",
+            "windowed_by of `KSTREAM-SOURCE-0000000000`: Windows: the size must be at least 1 ms",
+            "windowed_by of `KSTREAM-SOURCE-0000000000`: EmitStrategy::OnWindowClose: unlimited windows never close; emit on update",
+            "store `counts`: a retention of 20 ms is less than its windows and their grace need; give 25 ms or more, or none",
         ]
     );
 }
@@ -185,6 +185,7 @@ fn final_results_need_windows() {
     let builder = StreamsBuilder::new();
     builder.table(&WINDOWED).suppress(Suppressed::until_window_closes(BufferConfig::unbounded()));
     let faults = builder.build().map(|_| ()).unwrap_err().faults;
-    let sentence = "suppress until windows close: the table does not come of a windowed aggregation, so nothing says when";
+    let sentence = "suppress of `KTABLE-SOURCE-0000000002`: the table does not come of a windowed aggregation, so nothing says when its windows \
+                    close; use `until_time_limit`";
     assert_eq!(faults, [sentence]);
 }

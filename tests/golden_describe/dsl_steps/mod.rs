@@ -62,7 +62,7 @@ enum Item {
 }
 
 /// The two types of values that streams have here.
-trait Values: Data + Clone + Default + Into<Option<i64>> {
+trait Values: Data + Clone + std::fmt::Debug + Default + Into<Option<i64>> {
     fn stream(stream: KStream<String, Self>) -> Item;
     fn grouped(grouped: KGroupedStream<String, Self>) -> Item;
     fn table(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use streams_core::dsl::{KStream, Repartitioned, StoreBuilder, Stores};
+use streams_core::dsl::{KStream, Printed, Repartitioned, StoreBuilder, Stores};
 use streams_core::topic::{Store, Topic};
 
 use super::super::golden::{Step, Unsupported};
@@ -39,6 +39,10 @@ pub(super) fn on_stream<V: Values>(stream: KStream<String, V>, step: Step<'_>) -
         },
         "foreach" => {
             stream.for_each(|_, _| {});
+            return Ok(Item::Nothing);
+        }
+        "print" => {
+            stream.print(Printed::to_writer(std::io::sink()));
             return Ok(Item::Nothing);
         }
         "to" => {
