@@ -88,6 +88,11 @@ impl<'a> Step<'a> {
         Duration::from_millis(millis.unwrap_or_else(|| panic!("`{field}` is no number in {}", self.0)))
     }
 
+    /// Milliseconds, or so many if they are not there.
+    pub(crate) fn millis_or(self, field: &str, default: u64) -> Duration {
+        if self.has(field) { self.millis(field) } else { Duration::from_millis(default) }
+    }
+
     /// Texts by name.
     pub(crate) fn entries(self, field: &str) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         self.0[field]
@@ -114,7 +119,12 @@ impl<'a> Step<'a> {
 /// What this library cannot do yet.
 pub(crate) struct Unsupported(pub(crate) String);
 
-/// Key-value stores of the catalogue.
+/// The rows that a supplier of window stores keeps.
+pub(crate) fn window_retention(step: Step<'_>) -> streams_core::dsl::WindowRetention {
+    streams_core::dsl::WindowRetention::new(step.millis_or("wret", 60_000), step.millis_or("wsize", 1000))
+}
+
+/// Stores of the catalogue.
 pub(crate) fn store_builder(step: Step<'_>) -> Result<streams_core::dsl::StoreBuilder, Unsupported> {
     use streams_core::dsl::Stores;
     let store: streams_core::topic::Store<String, i64> =
@@ -127,7 +137,15 @@ pub(crate) fn store_builder(step: Step<'_>) -> Result<streams_core::dsl::StoreBu
             streams_core::types::ValueAndHeaders<i64>,
         >::named(step.must("store"))),
         "kv_mem" => Stores::key_value(&store).in_memory(),
-        "versioned" => Stores::versioned(&store, step.millis("wret")),
+        "kv_lru" => Stores::lru_map(&store, 100),
+        "versioned" => Stores::versioned(&store, step.millis_or("wret", 60_000)),
+        "win_rocks" => Stores::window(&store, window_retention(step)),
+        "win_dup" => Stores::window(&store, window_retention(step).retain_duplicates()),
+        "win_mem" => Stores::window(&store, window_retention(step)).in_memory(),
+        "win_mem_dup" => Stores::window(&store, window_retention(step).retain_duplicates()).in_memory(),
+        "win_ts" => Stores::timestamped_window(&store, window_retention(step)),
+        "sess_rocks" => Stores::session(&store, step.millis_or("wret", 60_000)),
+        "sess_mem" => Stores::session(&store, step.millis_or("wret", 60_000)).in_memory(),
         other => return Err(Unsupported(format!("store {other}"))),
     };
     if step.text("logging") == Some("off") {

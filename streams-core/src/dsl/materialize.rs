@@ -6,7 +6,9 @@ use streams_state::serdes::SerdeRef;
 
 use super::graph::Graph;
 use super::options::Materialized;
+use super::store_forms::lru_factory;
 use super::stores::{GraphStore, key_value_factory, store_spec};
+use super::supplied::Supplied;
 use super::versioned::versioned_factory;
 use crate::topology::{StoreFactory, StoreFormat, StoreKind};
 
@@ -19,7 +21,13 @@ pub(crate) fn materialize<K: 'static, V: Clone + 'static>(
     prefix: &str,
 ) -> (GraphStore, bool) {
     let (kind, factory) = match materialized.history {
-        None => (StoreKind::TimestampedKeyValue, key_value_factory(keys, values, true)),
+        None => {
+            let factory = match materialized.bound_of_rows(graph) {
+                None => key_value_factory(keys, values, true),
+                Some(max_rows) => lru_factory(keys, values, max_rows, true),
+            };
+            (StoreKind::TimestampedKeyValue, factory)
+        }
         Some(history) => {
             let kind = StoreKind::Versioned { history: history.retention };
             (kind, versioned_factory(keys, values, history))
@@ -53,7 +61,11 @@ pub(crate) fn materialize_as<K, V>(
         }
     };
     let mut spec = store_spec(name, kind, factory);
-    spec.format = StoreFormat::Dsl;
+    spec.format = match materialized.supplied {
+        None => StoreFormat::Dsl,
+        Some(Supplied::Headers) => StoreFormat::Headers,
+        Some(Supplied::Lru(_) | Supplied::Window(_) | Supplied::Session(_)) => StoreFormat::Own,
+    };
     spec.in_memory = materialized.in_memory == Some(true);
     spec.logging = materialized.logging;
     spec.caching = materialized.caching && materialized.history.is_none();

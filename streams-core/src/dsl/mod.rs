@@ -11,9 +11,11 @@ mod options;
 mod store_forms;
 mod stores;
 mod stream_joined;
+mod supplied;
 // The graph, its names, and how it grows.
 mod grace_buffer;
 mod graph;
+mod graph_node;
 mod join_names;
 mod materialize;
 mod names;

@@ -9,6 +9,7 @@ use streams_state::serdes::{Auto, Serde, SerdeRef};
 use streams_state::types::Timestamp;
 
 use super::Data;
+use super::supplied::Supplied;
 use crate::config::TimestampPolicy;
 use crate::operators::{PartitionChoice, Partitioner, Timestamps};
 use crate::record::Record;
@@ -294,6 +295,8 @@ pub struct Materialized<K, V> {
     /// How long windows are kept, ms.
     pub(crate) retention: Option<Timestamp>,
     pub(crate) history: Option<History>,
+    /// The form of store, if the user gave one.
+    pub(crate) supplied: Option<Supplied>,
 }
 
 /// How long a versioned table keeps the versions of its rows.
@@ -318,6 +321,7 @@ impl<K, V> Materialized<K, V> {
             changelog_config: BTreeMap::new(),
             retention: None,
             history: None,
+            supplied: None,
         }
     }
 

@@ -11,6 +11,7 @@ use streams_state::store::{
 use streams_state::types::{Timestamp, ValueAndHeaders};
 
 use super::stores::{GraphStore, StoreBuilder, Stores, store_spec};
+use super::supplied::RowsKept;
 use super::window_stores::EXPIRED_MAX_BYTES;
 use crate::processor::StoreInstance;
 use crate::topic::Store;
@@ -64,7 +65,18 @@ impl WindowRetention {
         (self.segment_interval < 1).then(fault)
     }
 
-    pub(super) fn options(&self, open: &OpenStore, timestamped: bool) -> WindowOptions {
+    /// What is wrong with it for a windowed table.
+    pub(super) fn fault_of_table(&self, name: &str) -> Option<String> {
+        let duplicates = || format!("store `{name}`: a windowed table cannot retain duplicates");
+        self.fault(name).or_else(|| self.duplicates.then(duplicates))
+    }
+
+    /// How long rows are kept.
+    pub(super) fn kept(&self) -> RowsKept {
+        RowsKept { retention: self.retention, segment_interval: self.segment_interval }
+    }
+
+    fn options(&self, open: &OpenStore, timestamped: bool) -> WindowOptions {
         WindowOptions {
             segment_interval: self.segment_interval,
             retain_duplicates: self.duplicates,
@@ -78,7 +90,7 @@ impl WindowRetention {
     }
 }
 
-fn millis(duration: Duration) -> Timestamp {
+pub(super) fn millis(duration: Duration) -> Timestamp {
     Timestamp::try_from(duration.as_millis()).unwrap_or(Timestamp::MAX)
 }
 

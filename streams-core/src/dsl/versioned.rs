@@ -78,6 +78,11 @@ impl<K, V> Materialized<K, V> {
             ));
         }
         graph.check_time("history", name, history.retention);
+        if self.supplied.is_some() {
+            graph.faults.push(format!(
+                "versioned store `{name}`: another form of store was given, too; leave it out"
+            ));
+        }
         if history.segment_interval < 1 {
             graph
                 .faults

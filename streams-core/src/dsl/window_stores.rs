@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use streams_state::serdes::{SerdeRef, SessionWindowed, TimeWindowed};
-use streams_state::store::{SessionOptions, SessionStore, WindowOptions, WindowStore, segment_interval};
+use streams_state::store::{SessionOptions, SessionStore, WindowOptions, WindowStore};
 use streams_state::types::{Timestamp, Windowed};
 
 use super::graph::Graph;
@@ -61,6 +61,7 @@ pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
     plan: &WindowPlan,
 ) -> (GraphStore, bool) {
     let retention = retention(graph, &materialized, plan.windows.least_retention());
+    let kept = materialized.rows_of_windows(graph, retention);
     let size = plan.windows.size();
     let ordered_by_time = plan.emit == EmitStrategy::OnWindowClose;
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
@@ -70,7 +71,8 @@ pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
             persistent: !open.in_memory,
             ordered_by_time,
             tier_max_bytes: open.tier_max_bytes,
-            ..WindowOptions::new(open.name, retention, size)
+            segment_interval: kept.segment_interval,
+            ..WindowOptions::new(open.name, kept.retention, size)
         };
         let store = WindowStore::new(options, open.engine, keys.clone(), values.clone())?;
         Ok(StoreInstance::new(match open.headers {
@@ -95,11 +97,12 @@ pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
     (windows, emit): (SessionWindows, EmitStrategy),
 ) -> (GraphStore, bool) {
     let retention = retention(graph, &materialized, windows.close_after());
+    let kept = materialized.rows_of_sessions(graph, retention);
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
         let options = SessionOptions {
             name: open.name,
-            retention,
-            segment_interval: segment_interval(retention),
+            retention: kept.retention,
+            segment_interval: kept.segment_interval,
             time_index: emit == EmitStrategy::OnWindowClose,
             in_memory_order: open.in_memory,
             caching: open.caching,

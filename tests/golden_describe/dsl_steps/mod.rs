@@ -40,7 +40,7 @@ use self::windows::{
     Cogroup, Group, WindowedRows, WindowedTable, on_windowed, on_windowed_cogroup, on_windowed_rows,
     on_windowed_table, until_limit, windowed, windowed_cogroup,
 };
-use super::golden::{Step, Unsupported, store_builder};
+use super::golden::{Step, Unsupported, store_builder, window_retention};
 
 /// What a step gives.
 enum Item {
@@ -193,6 +193,7 @@ pub(crate) fn topology_config(config: &Value) -> Result<Result<TopologyConfig, T
                 Err(fault) => return Ok(Err(TopologyError::new(fault))),
             },
             "ensure.explicit.internal.resource.naming" => built.ensure_explicit_naming = value == "true",
+            "dsl.store.format" => built.dsl_store_headers = value == "HEADERS",
             "default.dsl.store" => built.dsl_stores_in_memory = value == "in_memory",
             "windowstore.changelog.additional.retention.ms" => {}
             topic if topic.starts_with("topic.") => {}
@@ -294,21 +295,23 @@ fn named<V: 'static>(stream: KStream<String, V>, name: Option<&str>) -> KStream<
 
 fn materialized(step: Step<'_>) -> Result<Option<Materialized<String, i64>>, Unsupported> {
     let supplier = step.text("supplier");
-    if supplier == Some("kv_rocks") || supplier == Some("kv_mem") {
-        step.without(&["wret", "wsize"])?;
-    }
     let mut materialized = match (step.text("store"), step.has("mat") || supplier.is_some()) {
         (Some(store), _) => Materialized::from(&Store::<String, i64>::named(store)),
         (None, true) => Materialized::unnamed(),
         (None, false) => return Ok(None),
     };
     match supplier {
-        None | Some("kv_rocks") => {}
+        None | Some("kv_rocks" | "kv_ts") => {}
+        Some("kv_headers") => materialized = materialized.with_headers(),
         Some("kv_mem") => materialized = materialized.in_memory(),
-        Some("versioned") => materialized = materialized.versioned(step.millis("wret")),
-        // Kafka Streams keeps the changelog as long as the windows need, whatever the supplier says of the store itself.
-        Some("win_rocks" | "sess_rocks") => {}
-        Some("win_mem" | "sess_mem") => materialized = materialized.in_memory(),
+        Some("kv_lru") => materialized = materialized.lru_map(100),
+        Some("versioned") => materialized = materialized.versioned(step.millis_or("wret", 60_000)),
+        Some("win_rocks" | "win_ts") => materialized = materialized.window_store(window_retention(step)),
+        Some("win_mem") => materialized = materialized.window_store(window_retention(step)).in_memory(),
+        Some("sess_rocks") => materialized = materialized.session_store(step.millis_or("wret", 60_000)),
+        Some("sess_mem") => {
+            materialized = materialized.session_store(step.millis_or("wret", 60_000)).in_memory();
+        }
         Some(other) => return Err(Unsupported(format!("store {other}"))),
     }
     if step.has("retention") {
