@@ -6,8 +6,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::types::Timestamp;
-
 use super::names::Unnamed;
 use super::stores::GraphStore;
 use crate::topology::StoreKind;
