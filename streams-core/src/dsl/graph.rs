@@ -121,6 +121,11 @@ impl Graph {
         self.link(parent, child);
         self.node_mut(child).priority = self.next_priority;
         self.next_priority += 1;
+        self.note(child);
+    }
+
+    /// Notes what the optimizer wants to know of a node.
+    fn note(&mut self, child: GraphId) {
         if self.node(child).changes_key {
             self.key_changers.retain(|(node, _)| *node != child);
             self.key_changers.push((child, Vec::new()));
@@ -134,6 +139,26 @@ impl Graph {
         } else if self.node(child).merge && !self.merge_nodes.contains(&child) {
             self.merge_nodes.push(child);
         }
+    }
+
+    /// Tells the optimizer what processors may change, as if it had been known from the start.
+    pub(crate) fn tell_changes_of_processors(&mut self) {
+        for node in &mut self.nodes {
+            match node.untold {
+                Untold::Nothing => {}
+                Untold::Value => node.changes_value = true,
+                Untold::Record(key, value) => {
+                    (node.changes_key, node.changes_value) = (true, true);
+                    node.types = Some((key, value));
+                }
+            }
+        }
+        self.key_changers.clear();
+        self.merge_nodes.clear();
+        let mut attached: Vec<GraphId> = (0..self.nodes.len()).map(GraphId).collect();
+        attached.retain(|node| !self.node(*node).parents.is_empty());
+        attached.sort_by_key(|node| self.node(*node).priority);
+        attached.into_iter().for_each(|node| self.note(node));
     }
 
     /// Makes `child` a child of `parent`.
