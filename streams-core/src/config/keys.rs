@@ -73,6 +73,14 @@ fn long_from_0(value: &str) -> Result<(), String> {
     whole(value, 0, i64::MAX).map(drop)
 }
 
+/// Handed on as in Kafka Streams, but no client here can make use of it.
+fn reporters(value: &str) -> Result<(), String> {
+    if text(value) != "org.apache.kafka.common.metrics.JmxReporter" {
+        tracing::warn!(setting = "metric.reporters", value = text(value), "has no effect: {NO_JAVA}");
+    }
+    Ok(())
+}
+
 const fn nothing(default: &'static str, check: fn(&str) -> Result<(), String>, why: &'static str) -> Effect {
     Nothing { default, check, why }
 }
@@ -131,6 +139,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ("enable.metrics.push", Client(any_bool)),
     ("metadata.max.age.ms", Client(long_from_0)),
     ("metadata.recovery.rebootstrap.trigger.ms", Client(long_from_0)),
+    ("metric.reporters", Client(reporters)),
     ("metadata.recovery.strategy", Client(|value| one_of(value, &["none", "rebootstrap"], true).map(drop))),
     ("receive.buffer.bytes", Client(buffer)),
     ("reconnect.backoff.max.ms", Client(long_from_0)),
@@ -171,7 +180,6 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ),
     ("log.summary.interval.ms", nothing("120000", any_long, "threads log no summaries in this version")),
     ("max.warmup.replicas", nothing("2", int_from_1, NO_STANDBYS)),
-    ("metric.reporters", nothing("org.apache.kafka.common.metrics.JmxReporter", any, NO_JAVA)),
     ("metrics.num.samples", nothing("2", int_from_1, NO_METRICS)),
     (
         "metrics.recording.level",

@@ -190,12 +190,18 @@ impl StreamsConfig {
             ));
         }
         let in_flight = "max.in.flight.requests.per.connection";
-        let requests = self.producer_properties().remove(in_flight);
-        if let Some(requests) = requests.filter(|_| self.exactly_once()) {
+        // Kafka Streams refuses it for consumers, too, which have no such setting: it was meant for the producer.
+        let clients = [
+            ("producer", self.producer_properties()),
+            ("consumer", self.consumer_properties()),
+            ("restore consumer", self.restore_consumer_properties()),
+        ];
+        let given = clients.into_iter().find_map(|(client, mut all)| Some((client, all.remove(in_flight)?)));
+        if let Some((client, requests)) = given.filter(|_| self.exactly_once()) {
             let allowed = requests.parse().is_ok_and(|requests: i32| requests <= 5);
             if !allowed {
                 faults.push(format!(
-                    "`{in_flight}` of the producer is `{requests}`; with exactly once it must be a whole number of at \
+                    "`{in_flight}` of the {client} is `{requests}`; with exactly once it must be a whole number of at \
                      most 5, or left out"
                 ));
             }
