@@ -10,7 +10,7 @@ use streams_state::types::Timestamp;
 
 use super::names::Unnamed;
 use super::stores::GraphStore;
-use crate::topology::StoreKind;
+use crate::topology::{HashOrder, StoreKind};
 
 pub(crate) use super::graph_node::*;
 
@@ -200,17 +200,19 @@ impl Graph {
         TableId(self.tables.len() - 1)
     }
 
-    /// Names of the stores that hold a table's rows; a source table gets its store now.
+    /// Names of the stores that hold a table's rows, in Kafka Streams' order: what `describe()` prints, and where the
+    /// flush order comes from, when names share a hash bucket. A source table gets its store now.
     pub(crate) fn table_stores(&mut self, table: TableId) -> Vec<Arc<str>> {
         let state = self.table_mut(table);
         match state.kind {
             TableKind::Derived { parent } if !state.materialized => {
                 let reads = state.reads.clone();
-                return merged(self.table_stores(parent), reads);
+                return merged(reads, self.table_stores(parent));
             }
             TableKind::Join { this, other } if !state.materialized => {
-                let stores = self.table_stores(this);
-                return merged(stores, self.table_stores(other));
+                let mut stores = self.table_stores(this);
+                stores.extend(self.table_stores(other));
+                return in_set_order(&stores);
             }
             TableKind::Source | TableKind::Aggregate | TableKind::Derived { .. } | TableKind::Join { .. } => {
                 state.materialized = true
@@ -273,4 +275,11 @@ fn merged(mut names: Vec<Arc<str>>, more: Vec<Arc<str>>) -> Vec<Arc<str>> {
         }
     }
     names
+}
+
+/// `new HashSet<>(names.size())` with all names put into it.
+fn in_set_order(names: &[Arc<str>]) -> Vec<Arc<str>> {
+    let mut set = HashOrder::sized(names.len());
+    names.iter().for_each(|name| set.add(name));
+    set.names().into_iter().map(Arc::from).collect()
 }
