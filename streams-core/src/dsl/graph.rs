@@ -6,8 +6,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::types::Timestamp;
-
 use super::names::Unnamed;
 use super::stores::GraphStore;
 use crate::topology::{HashOrder, StoreKind};
@@ -100,20 +98,6 @@ impl Graph {
     #[allow(clippy::indexing_slicing)]
     pub(crate) fn table_mut(&mut self, id: TableId) -> &mut Table {
         &mut self.tables[id.0]
-    }
-
-    /// Notes what is wrong with the operator `what` below `node`.
-    pub(crate) fn note_fault(&mut self, what: &str, node: &str, fault: Option<String>) {
-        self.faults.extend(fault.map(|fault| format!("{what} of `{node}`: {fault}")));
-    }
-
-    /// Notes a time that does not fit into Kafka Streams' milliseconds.
-    pub(crate) fn check_time(&mut self, what: &str, node: &str, time: Timestamp) {
-        let fault = (time == Timestamp::MAX).then(|| {
-            "the time is longer than can be counted in milliseconds; give one below 292 million years"
-                .to_owned()
-        });
-        self.note_fault(what, node, fault);
     }
 
     /// Puts a node into the arena, not yet below any other.
