@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::names::Unnamed;
 use super::stores::GraphStore;
-use crate::topology::{HashOrder, StoreKind};
+use crate::topology::StoreKind;
 
 pub(crate) use super::graph_node::*;
 
@@ -194,9 +194,8 @@ impl Graph {
                 return merged(reads, self.table_stores(parent));
             }
             TableKind::Join { this, other } if !state.materialized => {
-                let mut stores = self.table_stores(this);
-                stores.extend(self.table_stores(other));
-                return in_set_order(&stores);
+                let stores = self.table_stores(this);
+                return merged(stores, self.table_stores(other));
             }
             TableKind::Source | TableKind::Aggregate | TableKind::Derived { .. } | TableKind::Join { .. } => {
                 state.materialized = true
@@ -259,11 +258,4 @@ fn merged(mut names: Vec<Arc<str>>, more: Vec<Arc<str>>) -> Vec<Arc<str>> {
         }
     }
     names
-}
-
-/// `new HashSet<>(names.size())` with all names put into it.
-fn in_set_order(names: &[Arc<str>]) -> Vec<Arc<str>> {
-    let mut set = HashOrder::sized(names.len());
-    names.iter().for_each(|name| set.add(name));
-    set.names().into_iter().map(Arc::from).collect()
 }

@@ -41,11 +41,6 @@ impl<'a> HashOrder<'a> {
         copy
     }
 
-    /// `new HashSet<>(expected)`.
-    pub(crate) fn sized(expected: usize) -> Self {
-        Self::with_capacity(expected.next_power_of_two())
-    }
-
     fn with_capacity(capacity: usize) -> Self {
         Self { buckets: vec![Vec::new(); capacity], len: 0 }
     }
@@ -65,7 +60,7 @@ impl<'a> HashOrder<'a> {
         if crowded {
             self.grow();
         }
-        if self.len > self.buckets.len() * 3 / 4 {
+        if self.len > self.buckets.len() / 4 * 3 {
             self.grow();
         }
     }
@@ -257,12 +252,6 @@ mod tests {
         let listed: Vec<&str> = names.iter().map(String::as_str).collect();
         assert_eq!(HashOrder::copy_of(&listed[..12]).buckets.len(), 32);
         assert_eq!(HashOrder::copy_of(&listed[..11]).buckets.len(), 16);
-        let sized = |names: &[&'static str]| {
-            let mut set = HashOrder::sized(names.len());
-            names.iter().for_each(|name| set.add(name));
-            set.buckets.len()
-        };
-        assert_eq!([sized(&["a"]), sized(&["a", "b"]), sized(&["a", "b", "c"])], [2, 4, 4]);
     }
 
     proptest::proptest! {
