@@ -10,6 +10,7 @@ mod processors;
 mod routes;
 mod sinks;
 mod sources;
+mod stores;
 mod tables;
 mod versioned;
 mod windows;
