@@ -4,6 +4,7 @@
 
 mod aggregations;
 mod joins;
+mod own_store;
 mod processors;
 mod runtime;
 mod streams;
@@ -14,9 +15,10 @@ use kstreams::topic::{Store, Topic};
 use serde::{Deserialize, Serialize};
 
 const PAGE: &str = include_str!("../../COMING_FROM_KAFKA_STREAMS.md");
-const CODE: [&str; 7] = [
+const CODE: [&str; 8] = [
     include_str!("aggregations.rs"),
     include_str!("joins.rs"),
+    include_str!("own_store.rs"),
     include_str!("processors.rs"),
     include_str!("runtime.rs"),
     include_str!("streams.rs"),
