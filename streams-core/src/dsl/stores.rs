@@ -41,7 +41,16 @@ impl Stores {
         })
     }
 
-    /// A key-value store that keeps a timestamp with each value: as DSL tables do.
+    /// A key-value store that keeps a timestamp with each value: as DSL tables do. Else as [`key_value`](Self::key_value).
+    ///
+    /// ```
+    /// use streams_core::dsl::Stores;
+    /// use streams_core::topic::Store;
+    ///
+    /// const LAST: Store<String, i64> = Store::new("last");
+    /// let store = Stores::timestamped_key_value(&LAST).in_memory().caching(true);
+    /// assert_eq!(store.name(), "last");
+    /// ```
     pub fn timestamped_key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
     where
         K: 'static,
