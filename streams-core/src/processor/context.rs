@@ -98,6 +98,14 @@ impl TaskContext {
         self.global_partitions.get(self.record.source as usize).copied().unwrap_or(self.task.partition)
     }
 
+    /// Where the record in work came from: topic (none outside of a record), partition and offset.
+    pub fn record_metadata(&self) -> Option<(&str, i32, i64)> {
+        match self.source_topic() {
+            "" => None,
+            topic => Some((topic, self.source_partition(), self.record.offset)),
+        }
+    }
+
     /// Counts a dropped record, and warns of it now and then.
     pub fn drop_record(&mut self, node: &str, reason: DropReason) {
         if let Some(records) = self.drops.count(node, reason, self.wall_time) {
