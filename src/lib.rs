@@ -42,8 +42,8 @@
 //!   compression of that name.
 
 pub use streams_core::{
-    client, config, dsl, error, handler, partitioner, processor, record, runtime, serdes, testing, topic,
-    topology, types,
+    client, config, dsl, engine, error, handler, partitioner, processor, record, runtime, serdes, store, testing,
+    topic, topology, types,
 };
 
 /// The names that almost every application uses: `use kstreams::prelude::*`.

@@ -118,7 +118,7 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
 
     /// `interval` in ms, if this processor may schedule it.
     fn check_schedule(&self, interval: Duration) -> Result<i64, BoxError> {
-        if !self.task.global_partitions.is_empty() {
+        if self.task.feeds_globals {
             return Err("a processor that feeds a global store cannot schedule anything".into());
         }
         match i64::try_from(interval.as_millis()) {

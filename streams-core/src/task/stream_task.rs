@@ -53,6 +53,7 @@ impl StreamTask {
         let mut state = StateManager::open(&options, &mut context)?;
         let stores = state.instances();
         context.globals.clone_from(&options.global_stores);
+        context.feeds_globals = options.global_feed.is_some();
         let mut chain = Chain::build(options.topology, options.nodes, &stores, &mut context)?;
         state.forward_caches(&chain.cache_forwarders);
         let partitions = match &options.global_feed {

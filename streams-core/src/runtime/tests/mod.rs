@@ -5,6 +5,7 @@ mod bad_input;
 mod exactly_once;
 mod foreign_keys;
 mod global;
+mod patterns;
 mod rebalance;
 mod sources;
 mod world;
