@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use streams_core::topology::{NodeId, SourceTopic, StoreSpec, Topology};
+use streams_core::topology::{NodeId, SourceTopic, StoreSpec, Topology, TopologyError};
 
 use super::golden::{APPLICATION, Unsupported, entries, strings, topic_defaults, topologies};
 use super::{dsl_steps, processor_steps};
@@ -190,7 +190,13 @@ fn merged(groups: BTreeSet<BTreeSet<String>>) -> String {
 }
 
 fn our_internal_topics(golden: &Value, topology: &Topology) -> String {
-    match topology.plan(APPLICATION, &|_| Some(2), &topic_defaults(golden)) {
+    // The catalogue knows no topics of users; one that is joined with a fixed number of partitions must have as many.
+    let fixed = topology.repartition_topics.values().filter_map(|topic| topic.partitions);
+    let plans = std::iter::once(2)
+        .chain(fixed)
+        .map(|count| topology.plan(APPLICATION, &|_| Some(count), &topic_defaults(golden)));
+    let plan = plans.reduce(|plan, next| plan.or(next));
+    match plan.unwrap_or_else(|| Err(TopologyError::new("no plan"))) {
         Err(error) => error.to_string(),
         Ok(plan) => {
             let topics = plan.internal_topics.iter().map(|topic| {

@@ -5,6 +5,7 @@
 //! arena (`lower`). Nothing here runs records.
 
 // What users say beside operators.
+mod custom_store;
 mod data;
 mod join_windows;
 mod options;
@@ -15,6 +16,7 @@ mod supplied;
 // The graph, its names, and how it grows.
 mod grace_buffer;
 mod graph;
+mod graph_node;
 mod join_names;
 mod materialize;
 mod names;

@@ -12,6 +12,7 @@ mod routes;
 mod schedules;
 mod sinks;
 mod sources;
+mod stores;
 mod tables;
 mod versioned;
 mod windows;
