@@ -36,6 +36,10 @@ pub(super) fn limited_topology() -> Topology {
     rows(Suppressed::until_time_limit(ms(20_000), BufferConfig::unbounded()))
 }
 
+pub(super) fn spilled_topology() -> Topology {
+    windows(Suppressed::until_window_closes(BufferConfig::max_bytes(1 << 20).spill_to_disk_when_full()))
+}
+
 #[test]
 fn until_windows_close() {
     assert!(check(Case::new(closed_topology)) > 200);
