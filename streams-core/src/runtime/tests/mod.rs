@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod custom_store;
+mod crashes;
 mod exactly_once;
 mod foreign_keys;
 mod global;
