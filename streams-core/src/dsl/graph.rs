@@ -209,13 +209,14 @@ impl Graph {
         TableId(self.tables.len() - 1)
     }
 
-    /// Names of the stores that hold a table's rows; a source table gets its store now.
+    /// Names of the stores that hold a table's rows, in Kafka Streams' order: what `describe()` prints, and where the
+    /// flush order comes from, when names share a hash bucket. A source table gets its store now.
     pub(crate) fn table_stores(&mut self, table: TableId) -> Vec<Arc<str>> {
         let state = self.table_mut(table);
         match state.kind {
             TableKind::Derived { parent } if !state.materialized => {
                 let reads = state.reads.clone();
-                return merged(self.table_stores(parent), reads);
+                return merged(reads, self.table_stores(parent));
             }
             TableKind::Join { this, other } if !state.materialized => {
                 let stores = self.table_stores(this);
