@@ -52,6 +52,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// updates; those of a window that closes are dropped, for nobody saw a row. Everything goes by event time: what waits, waits
     /// until later records come. The name of the operator, if it has one, names the buffer, too: `<name>-store`.
     ///
+    /// As in Kafka Streams, a join below does not check that the topics above this table have as many partitions as those of the
+    /// other side, and gives no repartition topic above the number of the other side.
+    ///
     /// ```
     /// # use std::time::Duration;
     /// # use streams_core::dsl::{BufferConfig, StreamsBuilder, Suppressed, TimeWindows};
