@@ -6,8 +6,10 @@
 mod aggregates;
 mod faults;
 mod foreign_keys;
+mod processor_context;
 mod processors;
 mod routes;
+mod schedules;
 mod sinks;
 mod sources;
 mod stores;

@@ -2,9 +2,13 @@
 //! mid-work: nothing is committed, closed or flushed, and its transaction stays open.
 
 mod bad_input;
+mod custom_store;
+mod crashes;
 mod exactly_once;
 mod foreign_keys;
 mod global;
+mod patterns;
 mod rebalance;
+mod source_as_changelog;
 mod sources;
 mod world;
