@@ -21,7 +21,7 @@ struct Sum {
 
 impl Processor<String, i64, String, i64> for Sum {
     fn init(&mut self, context: &mut ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
-        let _ = context.schedule(Duration::from_secs(60), PunctuationType::StreamTime);
+        context.schedule(Duration::from_secs(60), PunctuationType::StreamTime)?;
         self.hour =
             Some(context.schedule_at(0, Duration::from_secs(3600), PunctuationType::WallClockTime)?);
         Ok(())
