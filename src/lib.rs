@@ -43,12 +43,11 @@
 //!   compression of that name.
 
 pub use streams_core::{
-    client, config, dsl, engine, error, handler, partitioner, processor, record, runtime, serdes, store, testing,
-    topic, topology, types,
+    client, config, dsl, engine, error, handler, partitioner, processor, record, runtime, serdes, store,
+    testing, topic, topology, types,
 };
 // What a processor gets in hand as a store, and what a store of one's own implements.
 pub use streams_state::error::StateError;
-pub use streams_state::{engine, store};
 
 /// The names that almost every application uses: `use kstreams::prelude::*`.
 pub mod prelude {

@@ -2,8 +2,8 @@
 //! mid-work: nothing is committed, closed or flushed, and its transaction stays open.
 
 mod bad_input;
-mod custom_store;
 mod crashes;
+mod custom_store;
 mod exactly_once;
 mod foreign_keys;
 mod global;
