@@ -1,10 +1,13 @@
 //! The Processor API: contextual and fixed-key processors, stores, schedules, and the low-level topology.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use kstreams::dsl::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
 use kstreams::error::BoxError;
 use kstreams::prelude::*;
+use kstreams::processor::{WrappedCall, WrappedProcessor};
 use kstreams::types::ValueAndHeaders;
 
 use super::{OUT, PAYMENTS, RATES, REFUNDS, TOTALS};
@@ -21,7 +24,7 @@ struct Sum {
 
 impl Processor<String, i64, String, i64> for Sum {
     fn init(&mut self, context: &mut ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
-        let _ = context.schedule(Duration::from_secs(60), PunctuationType::StreamTime);
+        context.schedule(Duration::from_secs(60), PunctuationType::StreamTime)?;
         self.hour =
             Some(context.schedule_at(0, Duration::from_secs(3600), PunctuationType::WallClockTime)?);
         Ok(())
@@ -130,6 +133,31 @@ fn forms_of_stores() {
         Stores::key_value(&TOTALS).changelog_config("cleanup.policy", "compact,delete"),
     ];
     assert!(builders.iter().all(|store| store.name() == "totals"));
+}
+
+/// Counts what comes to all processors.
+struct Count(Arc<AtomicU64>);
+
+impl WrappedProcessor for Count {
+    fn process(&mut self, call: &mut WrappedCall<'_>) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Relaxed);
+        Ok(call.proceed()?)
+    }
+}
+
+#[test]
+fn a_wrapper_around_every_processor() {
+    let builder = StreamsBuilder::new();
+    builder.stream(&PAYMENTS).filter(|_, cents| *cents > 0).map_values(|cents| cents * 2).to(&OUT);
+    let mut topology = builder.build().unwrap();
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = count.clone();
+    let wrapper = move |_name: &str| Some(Box::new(Count(counted.clone())) as Box<dyn WrappedProcessor>);
+    topology.wrap_processors(wrapper);
+    let driver = TopologyTestDriver::new(topology).unwrap();
+    driver.input(&PAYMENTS).pipe("ada", 5);
+    driver.input(&PAYMENTS).pipe("ada", -5);
+    assert_eq!(count.load(Relaxed), 3);
 }
 
 #[test]

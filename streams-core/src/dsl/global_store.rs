@@ -20,8 +20,8 @@ use crate::topic::Topic;
 use crate::topology::SourcePattern;
 
 impl StreamsBuilder {
-    /// A stream of all topics whose whole names match the regular expression `pattern` when the application starts. A topic that
-    /// is created later joins at the next start.
+    /// A stream of all topics whose whole names match the regular expression `pattern`. Topics that are created or deleted later join
+    /// and leave while the application runs: it looks every `metadata.max.age.ms`, and after each rebalance.
     ///
     /// Key, value, time, null: as [`stream`](Self::stream), with the default serdes. No order between topics is kept.
     ///

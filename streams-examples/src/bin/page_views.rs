@@ -109,10 +109,9 @@ impl Results for Minutes {
         }
         println!("{table}");
         println!(
-            "{} views, {} minutes of {} pages, each sent once; {:.1} s, {} commits, state {}",
+            "{} views, {} results for a page and minute, each sent once; {:.1} s, {} commits, state {}",
             thousands(self.done() as i64),
             thousands(self.0.records as i64),
-            PAGES.len(),
             took.as_secs_f64(),
             thousands(metrics.commits as i64),
             bytes(metrics.state_memory_bytes + metrics.state_engine_bytes),
