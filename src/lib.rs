@@ -42,8 +42,8 @@
 //!   compression of that name.
 
 pub use streams_core::{
-    client, config, dsl, engine, error, handler, partitioner, processor, record, runtime, serdes, store, testing,
-    topic, topology, types,
+    client, config, dsl, error, handler, partitioner, processor, record, runtime, serdes, testing, topic,
+    topology, types,
 };
 // What a processor gets in hand as a store, and what a store of one's own implements.
 pub use streams_state::error::StateError;

@@ -15,7 +15,7 @@ impl Stores {
     /// [`drain_changelog`](StateStore::drain_changelog) goes there, and comes back through
     /// [`restore`](StateStore::restore). Processors get it as [`store_as`](crate::processor::ProcessorContext::store_as).
     ///
-    /// Offsets are the store's to keep: [`offset`](StateStore::offset) says from where it must be restored, `None` from the
+    /// A store without a cache and without an engine, like this one, leaves out the methods about them. Offsets are the store's to keep: [`offset`](StateStore::offset) says from where it must be restored, `None` from the
     /// start. A store in memory gives what [`committed`](StateStore::committed) told it last, and `None` when it is made.
     ///
     /// ```
@@ -27,7 +27,7 @@ impl Stores {
     /// use streams_core::topic::Topic;
     /// use streams_core::types::{Headers, Timestamp};
     /// use streams_state::error::StateError;
-    /// use streams_state::store::{ChangelogEntry, StateStore, Unflushed};
+    /// use streams_state::store::{ChangelogEntry, StateStore};
     ///
     /// /// One number, in memory.
     /// struct Total {
@@ -63,24 +63,8 @@ impl Stores {
     ///     fn offset(&self) -> Option<i64> {
     ///         self.offset
     ///     }
-    ///     // There is no cache and no engine.
-    ///     fn write_cached(&mut self) -> Result<(), StateError> {
-    ///         Ok(())
-    ///     }
-    ///     fn flush(&mut self) -> Result<(), StateError> {
-    ///         Ok(())
-    ///     }
-    ///     fn unflushed(&self) -> Unflushed {
-    ///         Unflushed::default()
-    ///     }
-    ///     fn cached_bytes(&self) -> u64 {
-    ///         0
-    ///     }
     ///     fn memory_bytes(&self) -> u64 {
     ///         size_of::<Self>() as u64
-    ///     }
-    ///     fn engine_bytes(&self) -> u64 {
-    ///         0
     ///     }
     ///     fn wipe(&mut self) -> Result<(), StateError> {
     ///         (self.sum, self.changed, self.offset) = (0, false, None);

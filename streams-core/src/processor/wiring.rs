@@ -66,9 +66,7 @@ impl ErasedPush {
     pub fn shared(self) -> (Self, Self) {
         let Self { push, share, wrap } = self;
         match share(push) {
-            Some((one, two)) => {
-                (Self { push: one, share, wrap }, Self { push: two, share, wrap })
-            }
+            Some((one, two)) => (Self { push: one, share, wrap }, Self { push: two, share, wrap }),
             None => unreachable!("`share` was made for the same types as `push`"),
         }
     }

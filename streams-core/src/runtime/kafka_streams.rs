@@ -158,11 +158,7 @@ impl KafkaStreams {
         // With nothing but global stores there is nothing that a stream thread could do, as in Kafka Streams.
         let planned = shared.planned();
         let idle = shared.subscription(&planned).is_empty() && !planned.topology.has_patterns();
-        let count = if idle && global {
-            0
-        } else {
-            self.config.num_stream_threads.max(1)
-        };
+        let count = if idle && global { 0 } else { self.config.num_stream_threads.max(1) };
         {
             let mut status = lock(&self.instance.status);
             status.threads = vec![ThreadState::PartitionsRevoked; count + usize::from(global)];

@@ -211,7 +211,11 @@ impl Shared {
     /// Whether `topic` is a repartition topic of this application.
     pub(crate) fn is_repartition(&self, topic: &str) -> bool {
         let planned = self.planned();
-        planned.plan.internal_topics.iter().any(|planned| planned.kind == TopicKind::Repartition && &*planned.name == topic)
+        planned
+            .plan
+            .internal_topics
+            .iter()
+            .any(|planned| planned.kind == TopicKind::Repartition && &*planned.name == topic)
     }
 
     /// Gives the directory of a closed task back.
@@ -221,7 +225,8 @@ impl Shared {
 
     /// Opens a task over its directory. The caller holds the lock of the task.
     pub(crate) fn open_task(&self, planned: &Planned, id: TaskId) -> Result<StreamTask, Box<TaskError>> {
-        let nodes = planned.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
+        let nodes =
+            planned.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
         let mut task = StreamTask::new(self.task_options(planned, id, nodes))?;
         task.set_timestamp_policy(self.config.default_timestamp_extractor);
         Ok(task)

@@ -55,9 +55,8 @@ fn plan_anew(
     planned: &Planned,
 ) -> Result<Option<Planned>, StreamsError> {
     let topology = internal_topics::resolve(admin, planned.topology.clone(), &shared.config)?;
-    let names = |topology: &crate::topology::Topology| {
-        topology.source_topic_names(&shared.config.application_id)
-    };
+    let names =
+        |topology: &crate::topology::Topology| topology.source_topic_names(&shared.config.application_id);
     if names(&topology) == names(&planned.topology) {
         return Ok(None);
     }

@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use streams_core::dsl::{Consumed, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Stores, StreamsBuilder};
+use streams_core::dsl::{
+    Consumed, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Stores, StreamsBuilder,
+};
 use streams_core::error::BoxError;
 use streams_core::processor::{Processor, ProcessorContext, WrappedCall, WrappedProcessor};
 use streams_core::record::Record;
@@ -94,7 +96,11 @@ fn what_a_cache_held_back_has_the_metadata_of_its_last_record() {
     let seen = seen.lock().unwrap();
     assert_eq!(
         *seen,
-        [r#"a Some(("in", 0, 0)) 5 ["a"]"#, r#"b Some(("in", 0, 1)) 6 ["b"]"#, r#"a Some(("in", 0, 2)) 3 ["a"]"#]
+        [
+            r#"a Some(("in", 0, 0)) 5 ["a"]"#,
+            r#"b Some(("in", 0, 1)) 6 ["b"]"#,
+            r#"a Some(("in", 0, 2)) 3 ["a"]"#
+        ]
     );
 }
 
@@ -108,7 +114,12 @@ impl Processor<String, i64, String, i64> for Keep {
         record: Record<String, i64>,
     ) -> Result<(), BoxError> {
         let store = context.store(&PLAIN)?;
-        store.borrow_mut().put(&record.key, Some(record.value), record.timestamp, context.record_context())?;
+        store.borrow_mut().put(
+            &record.key,
+            Some(record.value),
+            record.timestamp,
+            context.record_context(),
+        )?;
         context.commit();
         match record.value {
             1 => Ok(context.forward_to("one", record)?),
@@ -198,7 +209,10 @@ fn a_wrapper_stands_around_every_processor_of_the_dsl_and_no_source_or_sink() {
     assert_eq!(plain.describe().to_string(), described);
     driver.input(&IN).pipe_record(Record::new(text("a"), 1, 7));
     let seen: Vec<String> = seen.lock().unwrap().clone();
-    assert_eq!(seen[..3], ["adds a 1 Some(7)", "drops a 12 Some(7)", "KSTREAM-AGGREGATE-0000000003 a 12 Some(7)"]);
+    assert_eq!(
+        seen[..3],
+        ["adds a 1 Some(7)", "drops a 12 Some(7)", "KSTREAM-AGGREGATE-0000000003 a 12 Some(7)"]
+    );
     assert!(seen[3].starts_with("KTABLE-TOSTREAM-") && seen[3].contains("None->Some(1)"), "{seen:?}");
     assert_eq!((driver.output(&OTHER).len(), driver.output(&OUT).len(), seen.len()), (0, 1, 4));
 }
@@ -206,7 +220,13 @@ fn a_wrapper_stands_around_every_processor_of_the_dsl_and_no_source_or_sink() {
 #[test]
 fn errors_of_a_wrapper_are_errors_of_its_processor_and_those_below_stay_theirs() {
     let builder = StreamsBuilder::new();
-    builder.stream(&IN).named("fine").map_values(|value| value).named("fails").map_values(|value| value).to(&OUT);
+    builder
+        .stream(&IN)
+        .named("fine")
+        .map_values(|value| value)
+        .named("fails")
+        .map_values(|value| value)
+        .to(&OUT);
     let driver = wrapped(builder.build().unwrap(), &Seen::default());
     let error = driver.input(&IN).try_pipe(Record::new(text("k"), 3, 0)).unwrap_err().to_string();
     assert_eq!(error, "task 0_0, node `fails`, record in-0@0: processing failed: not wanted");

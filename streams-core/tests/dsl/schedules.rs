@@ -41,7 +41,11 @@ fn clockwork(at_start: &[Plan], later: &[Plan], cancel_itself: bool) -> Topology
 }
 
 impl Clockwork {
-    fn plan(&mut self, context: &mut ProcessorContext<'_, String, i64>, plans: &[Plan]) -> Result<(), BoxError> {
+    fn plan(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, i64>,
+        plans: &[Plan],
+    ) -> Result<(), BoxError> {
         for (start, every, kind) in plans {
             let every = Duration::from_millis(*every);
             self.names.push(match start {
@@ -74,7 +78,8 @@ impl Processor<String, i64, String, i64> for Clockwork {
         due: Punctuation,
         time: i64,
     ) -> Result<(), BoxError> {
-        let which = self.names.iter().position(|name| *name == due).ok_or("a schedule of another processor")?;
+        let which =
+            self.names.iter().position(|name| *name == due).ok_or("a schedule of another processor")?;
         if self.cancel_itself {
             context.cancel(due);
         }
@@ -188,7 +193,11 @@ impl Processor<String, i64, (), ()> for Feeder {
         context.schedule(Duration::from_secs(1), StreamTime).map(drop)
     }
 
-    fn process(&mut self, _: &mut ProcessorContext<'_, (), ()>, _: Record<String, i64>) -> Result<(), BoxError> {
+    fn process(
+        &mut self,
+        _: &mut ProcessorContext<'_, (), ()>,
+        _: Record<String, i64>,
+    ) -> Result<(), BoxError> {
         Ok(())
     }
 }

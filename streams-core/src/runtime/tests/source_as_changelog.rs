@@ -49,7 +49,12 @@ impl Processor<String, String, (), ()> for Copy {
         record: Record<String, String>,
     ) -> Result<(), BoxError> {
         let store = context.store(&COPY)?;
-        store.borrow_mut().put(&record.key, Some(record.value), record.timestamp, context.record_context())?;
+        store.borrow_mut().put(
+            &record.key,
+            Some(record.value),
+            record.timestamp,
+            context.record_context(),
+        )?;
         Ok(())
     }
 }
@@ -72,9 +77,7 @@ impl Processor<String, String, String, String> for LookUp {
 fn read_only() -> Topology {
     let mut topology = Topology::new();
     let store = Stores::key_value(&COPY);
-    topology
-        .add_read_only_state_store(store, "rows", &ROWS, Consumed::new(), "copy-rows", || Copy)
-        .unwrap();
+    topology.add_read_only_state_store(store, "rows", &ROWS, Consumed::new(), "copy-rows", || Copy).unwrap();
     let lines = topology.add_source("lines", &[&LINES]).unwrap();
     let found = topology.add_processor("look-up", || LookUp, &[&lines]).unwrap();
     topology.connect_processor_and_state_stores("look-up", &["copy"]).unwrap();
@@ -143,9 +146,8 @@ fn a_read_only_store_is_restored_from_its_topic() {
 fn a_table_over_its_source_topic_is_restored_and_forwards_each_update_once() {
     let world = killed_at_any_turn(reused);
     let updates = results(&world, "seen");
-    let expected: Vec<(String, String)> = (0..5)
-        .flat_map(|key| (1..40).map(move |round| (format!("k{key}"), format!("{round:02}"))))
-        .collect();
+    let expected: Vec<(String, String)> =
+        (0..5).flat_map(|key| (1..40).map(move |round| (format!("k{key}"), format!("{round:02}")))).collect();
     // The cache of the table may keep an update back for a later one of the same key; nothing comes twice.
     let mut once = updates.clone();
     once.dedup();
@@ -167,7 +169,8 @@ fn a_restart_restores_it_before_the_first_record() {
         let mut two = world.instance_with(topology(), world.config("i2"), in_memory()).unwrap();
         world.run_until_drained(&mut [&mut two]);
         assert_eq!(results(&world, "out"), [("a".to_owned(), "l=1".to_owned())]);
-        let restored: Vec<_> = world.restores.0.lock().unwrap().iter().filter(|heard| heard.2 > 0).cloned().collect();
+        let restored: Vec<_> =
+            world.restores.0.lock().unwrap().iter().filter(|heard| heard.2 > 0).cloned().collect();
         assert_eq!(restored.iter().map(|(from, ..)| &**from).collect::<Vec<_>>(), ["left-0"]);
     }
 }
