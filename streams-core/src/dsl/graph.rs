@@ -121,6 +121,11 @@ impl Graph {
         self.link(parent, child);
         self.node_mut(child).priority = self.next_priority;
         self.next_priority += 1;
+        self.note(child);
+    }
+
+    /// Notes what the optimizer wants to know of a node.
+    fn note(&mut self, child: GraphId) {
         if self.node(child).changes_key {
             self.key_changers.retain(|(node, _)| *node != child);
             self.key_changers.push((child, Vec::new()));
@@ -134,6 +139,26 @@ impl Graph {
         } else if self.node(child).merge && !self.merge_nodes.contains(&child) {
             self.merge_nodes.push(child);
         }
+    }
+
+    /// Tells the optimizer what processors may change, as if it had been known from the start.
+    pub(crate) fn tell_changes_of_processors(&mut self) {
+        for node in &mut self.nodes {
+            match node.untold {
+                Untold::Nothing => {}
+                Untold::Value => node.changes_value = true,
+                Untold::Record(key, value) => {
+                    (node.changes_key, node.changes_value) = (true, true);
+                    node.types = Some((key, value));
+                }
+            }
+        }
+        self.key_changers.clear();
+        self.merge_nodes.clear();
+        let mut attached: Vec<GraphId> = (0..self.nodes.len()).map(GraphId).collect();
+        attached.retain(|node| !self.node(*node).parents.is_empty());
+        attached.sort_by_key(|node| self.node(*node).priority);
+        attached.into_iter().for_each(|node| self.note(node));
     }
 
     /// Makes `child` a child of `parent`.
@@ -184,13 +209,14 @@ impl Graph {
         TableId(self.tables.len() - 1)
     }
 
-    /// Names of the stores that hold a table's rows; a source table gets its store now.
+    /// Names of the stores that hold a table's rows, in Kafka Streams' order: what `describe()` prints, and where the
+    /// flush order comes from, when names share a hash bucket. A source table gets its store now.
     pub(crate) fn table_stores(&mut self, table: TableId) -> Vec<Arc<str>> {
         let state = self.table_mut(table);
         match state.kind {
             TableKind::Derived { parent } if !state.materialized => {
                 let reads = state.reads.clone();
-                return merged(self.table_stores(parent), reads);
+                return merged(reads, self.table_stores(parent));
             }
             TableKind::Join { this, other } if !state.materialized => {
                 let stores = self.table_stores(this);

@@ -199,6 +199,16 @@ pub(crate) enum GraphKind {
     StateStore(GraphStore),
 }
 
+/// What code of the user may change without the optimizer being told.
+#[derive(Clone, Copy)]
+pub(crate) enum Untold {
+    Nothing,
+    /// The value.
+    Value,
+    /// Key and value; the types that come out.
+    Record(TypeId, TypeId),
+}
+
 /// A node of the graph.
 #[derive(Clone)]
 pub(crate) struct GraphNode {
@@ -209,6 +219,8 @@ pub(crate) struct GraphNode {
     pub(crate) priority: u32,
     pub(crate) changes_key: bool,
     pub(crate) changes_value: bool,
+    /// What code of the user may change, if the optimizer is to know (`process_processvalue_fix`).
+    pub(crate) untold: Untold,
     pub(crate) merge: bool,
     /// A left join below a repartition: records without a key must pass.
     pub(crate) keeps_null_keys: bool,
@@ -232,6 +244,7 @@ impl GraphNode {
             priority: 0,
             changes_key: false,
             changes_value: false,
+            untold: Untold::Nothing,
             merge: false,
             keeps_null_keys: false,
             grace: None,

@@ -5,7 +5,6 @@
 //! arena (`lower`). Nothing here runs records.
 
 // What users say beside operators.
-mod custom_store;
 mod data;
 mod join_windows;
 mod options;

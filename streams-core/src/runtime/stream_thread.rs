@@ -310,7 +310,7 @@ impl StreamThread {
         }
     }
 
-    fn abort_and_rewind(&mut self) -> Result<(), Trouble> {
+    pub(super) fn abort_and_rewind(&mut self) -> Result<(), Trouble> {
         if self.producer.abort(COMMIT_TIMEOUT).is_err() {
             self.replace_producer()?;
         }

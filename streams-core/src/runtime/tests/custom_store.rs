@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use streams_state::error::StateError;
-use streams_state::store::{ChangelogEntry, StateStore};
-use streams_state::types::{Headers, Timestamp};
-
 use super::world::{World, expected, in_memory, lines};
 use crate::dsl::{Stores, StreamsBuilder};
-use crate::error::BoxError;
+use crate::error::{BoxError, StateError};
 use crate::processor::{Processor, ProcessorContext};
 use crate::record::Record;
+use crate::store::{ChangelogEntry, StateStore};
 use crate::topic::Topic;
 use crate::topology::Topology;
+use crate::types::{Headers, Timestamp};
 
 const LINES: Topic<(), String> = Topic::new("lines");
 const COUNTS: Topic<String, i64> = Topic::new("counts");

@@ -172,7 +172,7 @@ impl World {
         let mut lag = BTreeMap::new();
         for topic in self.kafka.topics() {
             let internal = topic.ends_with("-repartition") || topic.ends_with("-topic");
-            if !internal && !["lines", "left", "right"].contains(&&*topic) {
+            if !internal && !["lines", "left", "right", "in"].contains(&&*topic) {
                 continue;
             }
             for (partition, end) in (0..).zip(self.kafka.end_offsets(&topic).unwrap()) {

@@ -127,10 +127,9 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         };
         let decoded = BufferValue::decode_any_changelog(record.headers, bytes, context, previous.as_deref());
         let (time, value) = decoded.map_err(|error| self.progress.serde_error(error))?;
-        // What the record says is all: the row that is there leaves nothing but its place.
-        let place = self.locate(record.key)?;
+        // What the record says is all, its place in the buffer, too: a key that went out and came again within one commit
+        // has no tombstone in between (Kafka Streams leaves it at its old place then, and emits it too early).
         self.restore_tombstone(record.key)?;
-        let time = place.unwrap_or(time);
         let mut row = Vec::new();
         value.encode_changelog(time, &mut row);
         encode_row_key(time, record.key, &mut self.row_key);

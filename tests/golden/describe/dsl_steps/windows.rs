@@ -9,7 +9,7 @@ use streams_core::serdes::{Auto, TimeWindowedSerde};
 use streams_core::topic::Topic;
 use streams_core::types::Windowed;
 
-use super::super::golden::{Step, Unsupported};
+use super::super::program::{Step, Unsupported};
 use super::{Item, Values, materialized};
 
 /// A group with windows.
