@@ -20,8 +20,9 @@ use crate::topic::Topic;
 use crate::topology::SourcePattern;
 
 impl StreamsBuilder {
-    /// A stream of all topics whose whole names match the regular expression `pattern`. Topics that are created or deleted later join
-    /// and leave while the application runs: it looks every `metadata.max.age.ms`, and after each rebalance.
+    /// A stream of all topics whose whole names match the regular expression `pattern`. A topic that appears later joins while the
+    /// application runs, within `metadata.max.age.ms` (5 min); one that is deleted leaves it. State stays. A topic that cannot be
+    /// read with the others, because of its number of partitions, is left out, and the log says so.
     ///
     /// Key, value, time, null: as [`stream`](Self::stream), with the default serdes. No order between topics is kept.
     ///

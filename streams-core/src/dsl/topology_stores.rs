@@ -13,8 +13,8 @@ use crate::topic::Topic;
 use crate::topology::{SourcePattern, Topology, TopologyError};
 
 impl Topology {
-    /// Adds a source that reads all topics whose whole names match the regular expression `pattern` when the application
-    /// starts, with the default serdes.
+    /// Adds a source that reads all topics whose whole names match the regular expression `pattern`, also those that appear
+    /// later (see [`StreamsBuilder::stream_pattern`](super::StreamsBuilder::stream_pattern)), with the default serdes.
     ///
     /// # Errors
     /// No regular expression, or a name that is taken.
