@@ -2,7 +2,7 @@
 //!
 //! [`check`] runs a topology over random input twice. First in one go. Then with the same input in portions, while instances
 //! are killed at random turns, closed, joined by others, given other numbers of threads, rewound, made to flush, and robbed of
-//! their state on disk. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
+//! their state on disk, and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
 //! the end: that is what the stores hold.
 //!
 //! What stream time an operator has seen is not kept over a restart (as in Kafka Streams), so input is late only within the grace.
@@ -34,6 +34,9 @@ use streams_state::types::Headers;
 /// Values of tables may be null.
 pub(super) const IN: Topic<String, Option<String>> = Topic::new("in");
 pub(super) const OUT: Topic<String, Option<String>> = Topic::new("out");
+
+/// In the names of versioned stores.
+pub(super) const VERSIONED: &str = "history";
 
 /// A topology, and what its input looks like.
 #[derive(Clone, Copy)]
@@ -197,6 +200,22 @@ impl Stage {
         self.world.clock.advance(61_000);
     }
 
+    /// Of each key of a changelog the last record stays, and of versioned tables all, as their `min.compaction.lag.ms` asks for.
+    /// If `old`, tombstones go, too. A store on disk that is older than that (`delete.retention.ms`, a day) would never hear of
+    /// them, as in Kafka Streams: it must be deleted.
+    fn compact(&self, old: bool) {
+        for round in 0..=u8::from(old) {
+            self.world.clock.advance(i64::from(round) * 25 * 3_600_000);
+            let topics = self.world.kafka.topics().into_iter().filter(|topic| topic.ends_with("-changelog"));
+            for topic in topics.filter(|topic| !topic.contains(VERSIONED)) {
+                self.world.kafka.compact(&topic).unwrap();
+            }
+        }
+        if old {
+            ["i1", "i2"].into_iter().for_each(|instance| self.delete_state(instance));
+        }
+    }
+
     pub(super) fn results(&self) -> Results {
         let mut outputs: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for record in self.world.kafka.read_all("out", true).unwrap() {
@@ -291,7 +310,11 @@ pub(super) fn interrupted(case: &Case, lines: &[Line], seed: u64, rocks: bool) -
         if robbed {
             stage.delete_state(if random.one_in(3) { "i2" } else { "i1" });
         }
-        if robbed || several || before != threads {
+        let (compacted, old) = (random.one_in(4), random.one_in(2));
+        if compacted {
+            stage.compact(old);
+        }
+        if robbed || several || before != threads || (compacted && old) {
             stage.forget_the_dead();
         }
     }
