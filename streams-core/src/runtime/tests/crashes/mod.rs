@@ -33,6 +33,8 @@ use streams_state::types::Headers;
 
 /// Values of tables may be null.
 pub(super) const IN: Topic<String, Option<String>> = Topic::new("in");
+/// A row for each key but the first; read as a global table.
+pub(super) const RATES: Topic<String, String> = Topic::new("rates");
 pub(super) const OUT: Topic<String, Option<String>> = Topic::new("out");
 
 /// In the names of versioned stores.
@@ -153,6 +155,12 @@ impl Stage {
         let world = World::new(1);
         world.kafka.create_topic("in", case.partitions).unwrap();
         world.kafka.create_topic("out", case.partitions).unwrap();
+        world.kafka.create_topic("rates", 3).unwrap();
+        for key in 1..case.keys {
+            let (key, rate) = (format!("k{key}"), format!("rate{key}"));
+            let (key, rate) = (Some(key.as_bytes()), Some(rate.as_bytes()));
+            world.kafka.produce("rates", None, key, rate, 5).unwrap();
+        }
         Self { world, kept: Kept::default(), case: *case, rocks }
     }
 
