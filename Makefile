@@ -10,7 +10,7 @@ EXAMPLES := cargo run --release -p streams-examples
 LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-orders demo-lean test lint bench oracle golden workload compare
+.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare
 
 help: ## list of commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,10 @@ demo: ## word count on the embedded log, RocksDB stores, exactly once; ARGS="--i
 demo-orders: ## orders joined with customers, per-tier totals, dead letters
 	@scripts/setup demo
 	@$(EXAMPLES) --bin order_enrichment -- $(ARGS)
+
+demo-views: ## page views by minute: event time, late views, a global table, one result for each minute
+	@scripts/setup demo
+	@$(EXAMPLES) --bin page_views -- $(ARGS)
 
 demo-lean: ## the word count without C++: in-memory engine, builds in about a minute
 	@scripts/setup lean

@@ -29,6 +29,7 @@
 //! ```
 //!
 //! # Where to go from here
+//! - [Coming from Kafka Streams](coming_from_kafka_streams): Java on the left, this library on the right.
 //! - Operators: [`KStream`](dsl::KStream), [`KTable`](dsl::KTable), [`KGroupedStream`](dsl::KGroupedStream); what
 //!   they have no word for: [`Processor`](processor::Processor), or the low-level [`Topology`](topology::Topology).
 //! - Running: [`KafkaStreams`](runtime::KafkaStreams) with [`StreamsConfig`](config::StreamsConfig), on
@@ -42,16 +43,20 @@
 //!   compression of that name.
 
 pub use streams_core::{
-    client, config, dsl, error, handler, partitioner, processor, record, runtime, serdes, testing, topic,
-    topology, types,
+    client, config, dsl, engine, error, handler, partitioner, processor, record, runtime, serdes, store,
+    testing, topic, topology, types,
 };
+// What a processor gets in hand as a store, and what a store of one's own implements.
+pub use streams_state::error::StateError;
 
 /// The names that almost every application uses: `use kstreams::prelude::*`.
 pub mod prelude {
     pub use streams_core::config::{ProcessingGuarantee, StreamsConfig};
     pub use streams_core::dsl::{
-        BranchedKStream, Consumed, Grouped, Joined, KGroupedStream, KStream, KTable, Materialized, Produced,
-        Repartitioned, StoreBuilder, Stores, StreamsBuilder, TableJoined,
+        BranchedKStream, BufferConfig, Consumed, EmitStrategy, GlobalKTable, Grouped, JoinWindows, Joined,
+        KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Produced, Repartitioned,
+        SessionWindows, SlidingWindows, StoreBuilder, Stores, StreamJoined, StreamsBuilder, Suppressed,
+        TableJoined, TimeWindows, UnlimitedWindows, WindowRetention, Windows,
     };
     pub use streams_core::handler::{DeadLetterQueue, LogAndContinue, LogAndFail};
     pub use streams_core::processor::{Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};
@@ -64,8 +69,11 @@ pub mod prelude {
     pub use streams_core::testing::TopologyTestDriver;
     pub use streams_core::topic::{Store, Topic};
     pub use streams_core::topology::{Topology, TopologyError};
-    pub use streams_core::types::{Headers, Timestamp};
+    pub use streams_core::types::{Headers, Timestamp, Window, Windowed};
 }
+
+#[doc = include_str!("../COMING_FROM_KAFKA_STREAMS.md")]
+pub mod coming_from_kafka_streams {}
 
 /// The code blocks of the README, as tests.
 #[cfg(all(doctest, feature = "rdkafka"))]

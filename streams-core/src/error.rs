@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use streams_state::error::StateError;
+pub use streams_state::error::StateError;
 use streams_state::serdes::SerdeError;
 
 /// An error of user code, boxed.

@@ -5,7 +5,9 @@
 //! that the DSL writes and the runtime reads.
 
 // The words of the state crate that users need, under one path.
+pub use streams_state::engine;
 pub use streams_state::serdes;
+pub use streams_state::store;
 pub use streams_state::types;
 
 // A record, typed and raw.

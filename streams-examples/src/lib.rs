@@ -6,6 +6,7 @@
 
 // The examples.
 pub mod order_enrichment;
+pub mod page_views;
 pub mod word_count;
 // What the benchmark and the fault harness run.
 pub mod workloads;

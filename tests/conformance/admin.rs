@@ -8,6 +8,7 @@ use crate::support::*;
 cases![
     a_created_topic_is_described,
     a_missing_topic_is_described_as_none,
+    all_topics_are_listed,
     descriptions_come_in_the_order_asked,
     a_topic_is_created_once,
     one_bad_topic_does_not_stop_the_others,
@@ -40,6 +41,19 @@ fn a_created_topic_is_described(kafka: &dyn ClientSupplier, names: &Names) {
 
 fn a_missing_topic_is_described_as_none(kafka: &dyn ClientSupplier, names: &Names) {
     assert_eq!(admin(kafka).describe_topics(&[names.topic("missing")], WAIT).unwrap(), [None]);
+}
+
+fn all_topics_are_listed(kafka: &dyn ClientSupplier, names: &Names) {
+    let [one, two, missing] = ["one", "two", "missing"].map(|topic| names.topic(topic));
+    create_with(kafka, &one, 1, &[]);
+    create_with(kafka, &two, 3, &[]);
+    let listed = || admin(kafka).list_topics(WAIT).unwrap();
+    eventually("both topics", || (listed().contains(&one) && listed().contains(&two)).then_some(()));
+    assert!(!listed().contains(&missing));
+    assert_eq!(listed().iter().filter(|topic| **topic == two).count(), 1, "not once for each partition");
+    admin(kafka).delete_topics(std::slice::from_ref(&one), WAIT).unwrap();
+    eventually("the topic to go", || (!listed().contains(&one)).then_some(()));
+    assert!(listed().contains(&two));
 }
 
 fn descriptions_come_in_the_order_asked(kafka: &dyn ClientSupplier, names: &Names) {

@@ -16,6 +16,7 @@ mod real {
     use std::net::TcpListener;
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
+    use std::sync::Arc;
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use kstreams::client::rdkafka::RdKafka;
@@ -40,7 +41,7 @@ mod real {
         let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
         let kafka = RdKafka::new(address, BTreeMap::new());
         harness::run(cases, "broker", |case| {
-            let names = Names::new(case.name, &run, None);
+            let names = Names::new(case.name, &run, None, Arc::new(kafka.clone()));
             (case.run)(&kafka, &names);
         })
     }

@@ -56,7 +56,7 @@ pub(crate) enum Outcome {
 pub(crate) fn run_on_embedded(cases: &[Case]) -> Outcome {
     run(cases, "embedded", |case| {
         let kafka = EmbeddedKafka::new(SystemClock);
-        let names = Names::new(case.name, "e", Some(kafka.clone()));
+        let names = Names::new(case.name, "e", Some(kafka.clone()), std::sync::Arc::new(kafka.clone()));
         (case.run)(&kafka, &names);
     })
 }

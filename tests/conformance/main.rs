@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test without libtest's harness")]
 
 mod admin;
+mod applications;
 mod broker;
 mod compaction;
 mod errors;
@@ -37,6 +38,7 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(compaction::CASES);
     cases.extend_from_slice(errors::CASES);
     cases.extend_from_slice(admin::CASES);
+    cases.extend_from_slice(applications::CASES);
     let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
     assert_eq!(names.len(), cases.len(), "two cases of one name would share their topics");
     cases

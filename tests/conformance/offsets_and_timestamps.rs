@@ -24,6 +24,7 @@ cases![
     the_position_reaches_the_end,
     the_end_is_known_after_a_fetch,
     offsets_can_be_listed_without_an_assignment,
+    offsets_can_be_listed_by_time,
     deliveries_tell_the_last_offset_of_each_partition,
     deliveries_of_two_flushes_add_up,
     records_come_under_their_slot_in_order,
@@ -85,6 +86,19 @@ fn very_old_timestamps_are_kept(kafka: &dyn ClientSupplier, names: &Names) {
     let mut writer = Writer::plain(kafka);
     writer.try_write(&topic, 0, (None, Some(b"v"), Some(1))).unwrap();
     assert_eq!(read(kafka, &topic, Uncommitted)[0].timestamp, 1);
+}
+
+fn offsets_can_be_listed_by_time(kafka: &dyn ClientSupplier, names: &Names) {
+    let topic = create(kafka, names, 2);
+    let mut writer = Writer::plain(kafka);
+    for time in [TIME + 30, TIME + 10, TIME + 40, TIME + 20] {
+        writer.try_write(&topic, 0, (None, Some(b"v"), Some(time))).unwrap();
+    }
+    let at_time = |partition, time| end(kafka, &topic, partition, OffsetSpec::AtTime(time));
+    // The first in the log that is as late, whatever comes after it.
+    assert_eq!([0, 10, 30, 31, 40].map(|after| at_time(0, TIME + after)), [0, 0, 0, 2, 2]);
+    assert_eq!((at_time(0, TIME + 41), at_time(1, TIME)), (-1, -1), "no record is as late");
+    assert_eq!(at_time(0, 0), 0);
 }
 
 fn no_timestamp_is_the_producers_clock(kafka: &dyn ClientSupplier, names: &Names) {

@@ -1,5 +1,6 @@
 //! What cases are made of: names that nobody else has, writers, readers, members of groups, and waiting.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kstreams::client::embedded::EmbeddedKafka;
@@ -22,12 +23,23 @@ pub(crate) struct Names {
     case: &'static str,
     run: String,
     embedded: Option<EmbeddedKafka>,
+    supplier: Arc<dyn ClientSupplier>,
 }
 
 impl Names {
     /// Names for `case` in the run `run`.
-    pub(crate) fn new(case: &'static str, run: &str, embedded: Option<EmbeddedKafka>) -> Self {
-        Self { case, run: run.to_owned(), embedded }
+    pub(crate) fn new(
+        case: &'static str,
+        run: &str,
+        embedded: Option<EmbeddedKafka>,
+        supplier: Arc<dyn ClientSupplier>,
+    ) -> Self {
+        Self { case, run: run.to_owned(), embedded, supplier }
+    }
+
+    /// The clients of the Kafka of this case, for whole applications.
+    pub(crate) fn supplier(&self) -> Arc<dyn ClientSupplier> {
+        self.supplier.clone()
     }
 
     /// A topic's name.

@@ -17,15 +17,6 @@ mod keys;
 mod offset_metadata;
 // Topologies, their names and internal topics.
 mod describe;
-#[path = "../golden_describe"]
-// Has tests of its own beside, in the target `golden_describe`.
-#[allow(dead_code, unused_imports)]
-mod golden_describe {
-    pub(crate) mod catalogue;
-    mod dsl_steps;
-    mod golden;
-    mod processor_steps;
-}
 // Settings.
 mod config;
 

@@ -1,6 +1,5 @@
 //! Counts the vectors of a file and keeps those that differ.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,22 +27,13 @@ pub(crate) struct Tally {
     least: Option<usize>,
     total: usize,
     equal: usize,
-    unsupported: BTreeMap<String, usize>,
-    unsupported_allowed: usize,
     differences: Vec<(String, usize, Difference)>,
 }
 
 impl Tally {
     /// `least`: how many vectors the file must have.
     pub(crate) fn new(file: &'static str, least: Option<usize>) -> Self {
-        let differences = Vec::new();
-        let unsupported = BTreeMap::new();
-        Self { file, least, total: 0, equal: 0, unsupported, unsupported_allowed: 0, differences }
-    }
-
-    /// Whether this is the file of this repository, whose counts are known.
-    pub(crate) fn is_own(&self) -> bool {
-        self.least.is_some()
+        Self { file, least, total: 0, equal: 0, differences: Vec::new() }
     }
 
     /// Judges a vector of `list`. A panic is a difference.
@@ -59,24 +49,9 @@ impl Tally {
         }
     }
 
-    /// A vector that needs what this library does not have. Counts as different, but for `allowed` of them.
-    pub(crate) fn unsupported(&mut self, what: String, allowed: usize) {
-        self.total += 1;
-        self.unsupported_allowed = allowed;
-        *self.unsupported.entry(what).or_default() += 1;
-    }
-
     /// `keys.json 812/812`.
     pub(crate) fn line(&self) -> String {
-        let unsupported = match self.unsupported.is_empty() {
-            true => String::new(),
-            false => {
-                let all: Vec<String> =
-                    self.unsupported.iter().map(|(what, count)| format!("{what} {count}")).collect();
-                format!(", unsupported {}: {}", self.unsupported.values().sum::<usize>(), all.join(", "))
-            }
-        };
-        format!("{}.json {}/{}{unsupported}", self.file, self.equal, self.total)
+        format!("{}.json {}/{}", self.file, self.equal, self.total)
     }
 
     /// Prints at most `limit` differences; gives how many are still allowed.
@@ -92,8 +67,6 @@ impl Tally {
 
     /// Whether everything is equal.
     pub(crate) fn holds(&self) -> bool {
-        self.differences.is_empty()
-            && self.unsupported.values().sum::<usize>() <= self.unsupported_allowed
-            && self.least.is_none_or(|least| self.total >= least)
+        self.differences.is_empty() && self.least.is_none_or(|least| self.total >= least)
     }
 }

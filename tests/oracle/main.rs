@@ -37,7 +37,7 @@ const USAGE: &str = "usage: oracle [--filter ID] [--limit N] [FILE or DIR ...]
   FILE or DIR  case files, *.jsonl or *.jsonl.gz; default tests/data/oracle
   --filter ID  only cases whose id contains ID
   --limit N    print at most N differences (default 10)
-  --on-disk    stores on RocksDB, with next to no memory and a flush after each input item: slower, same results";
+  --on-disk    stores on RocksDB, with no memory but the case's cache, and a flush after each input item: slower, same results";
 
 struct Options {
     paths: Vec<PathBuf>,

@@ -146,7 +146,7 @@ impl Processor<Text, Text, Text, Text> for CaseProcessor {
             self.store = Some(context.store_as(name)?);
         }
         if let Some((every, clock)) = self.plan.schedule {
-            context.schedule(every, clock);
+            context.schedule(every, clock)?;
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl FixedKeyProcessor<Text, Text, Text> for CaseProcessor {
             self.store = Some(context.store_as(name)?);
         }
         if let Some((every, clock)) = self.plan.schedule {
-            context.schedule(every, clock);
+            context.schedule(every, clock)?;
         }
         Ok(())
     }

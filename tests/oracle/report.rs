@@ -12,8 +12,8 @@ pub(crate) enum Outcome {
     Differs(Difference),
     /// Uses operators that the DSL does not have: counts as failed.
     Unsupported(Vec<String>),
-    /// Records a Java defect: counts nowhere.
-    Skipped,
+    /// Records a Java defect, of this kind: counts nowhere.
+    Skipped(String),
 }
 
 /// A case and what became of it.
@@ -35,13 +35,16 @@ struct Tally {
 pub(crate) fn print(verdicts: &[Verdict], limit: usize) -> bool {
     let mut tallies: BTreeMap<u32, Tally> = BTreeMap::new();
     let mut unsupported: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut skipped: BTreeMap<&str, usize> = BTreeMap::new();
     for verdict in verdicts {
         let tally = tallies.entry(verdict.level).or_default();
         count(tally, &verdict.outcome);
-        if let Outcome::Unsupported(operators) = &verdict.outcome {
-            for operator in operators {
-                *unsupported.entry(operator).or_default() += 1;
+        match &verdict.outcome {
+            Outcome::Unsupported(operators) => {
+                operators.iter().for_each(|operator| *unsupported.entry(operator).or_default() += 1);
             }
+            Outcome::Skipped(why) => *skipped.entry(why).or_default() += 1,
+            Outcome::Equal | Outcome::Differs(_) => {}
         }
     }
     for (level, tally) in &tallies {
@@ -53,7 +56,7 @@ pub(crate) fn print(verdicts: &[Verdict], limit: usize) -> bool {
         .iter()
         .filter_map(|verdict| match &verdict.outcome {
             Outcome::Differs(difference) => Some((verdict, difference)),
-            Outcome::Equal | Outcome::Unsupported(_) | Outcome::Skipped => None,
+            Outcome::Equal | Outcome::Unsupported(_) | Outcome::Skipped(_) => None,
         })
         .collect();
     for (verdict, difference) in differing.iter().take(limit) {
@@ -62,16 +65,21 @@ pub(crate) fn print(verdicts: &[Verdict], limit: usize) -> bool {
     if differing.len() > limit {
         println!("... and {} more cases differ (--limit N shows more)", differing.len() - limit);
     }
-    if !unsupported.is_empty() {
-        let list: Vec<String> = unsupported.iter().map(|(name, cases)| format!("{name} {cases}")).collect();
-        println!("unsupported (cases): {}", list.join(", "));
-    }
+    list("unsupported (cases)", &unsupported);
+    list("skipped, Java defects (cases)", &skipped);
     differing.is_empty()
+}
+
+fn list(title: &str, cases: &BTreeMap<&str, usize>) {
+    if !cases.is_empty() {
+        let list: Vec<String> = cases.iter().map(|(name, cases)| format!("{name} {cases}")).collect();
+        println!("{title}: {}", list.join(", "));
+    }
 }
 
 fn count(tally: &mut Tally, outcome: &Outcome) {
     let reached = match outcome {
-        Outcome::Skipped => {
+        Outcome::Skipped(_) => {
             tally.skipped += 1;
             return;
         }

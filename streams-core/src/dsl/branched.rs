@@ -29,6 +29,26 @@ impl<K: 'static, V: 'static> BranchedKStream<K, V> {
     }
 
     /// The stream of records that no earlier branch took and for which `predicate` says yes.
+    ///
+    /// Key, value, time: unchanged. Repartition: no. State: none. Null: the predicate sees it.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const SIZES: Topic<String, i64> = Topic::new("sizes");
+    /// const LARGE: Topic<String, i64> = Topic::new("large");
+    /// const SMALL: Topic<String, i64> = Topic::new("small");
+    /// let builder = StreamsBuilder::new();
+    /// let mut sizes = builder.stream(&SIZES).split();
+    /// sizes.branch(|_, size| *size >= 100).to(&LARGE);
+    /// sizes.default_branch().to(&SMALL);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&SIZES).pipe("a", 100);
+    /// driver.input(&SIZES).pipe("b", 7);
+    /// assert_eq!(driver.output(&LARGE).read_all(), [("a".to_owned(), 100)]);
+    /// assert_eq!(driver.output(&SMALL).read_all(), [("b".to_owned(), 7)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn branch(&mut self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KStream<K, V> {
         self.count += 1;
         let suffix = self.count.to_string();
@@ -45,7 +65,7 @@ impl<K: 'static, V: 'static> BranchedKStream<K, V> {
         self.add(name, Some(Arc::new(predicate)))
     }
 
-    /// The stream of records that no branch took.
+    /// The stream of records that no branch took. See [`branch`](Self::branch) for an example.
     pub fn default_branch(mut self) -> KStream<K, V> {
         self.add("0", None)
     }

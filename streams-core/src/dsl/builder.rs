@@ -71,7 +71,23 @@ impl StreamsBuilder {
         self.stream_with(&[topic], Consumed::new())
     }
 
-    /// A stream of one or several topics of the same types, with options. No order between topics is kept.
+    /// A stream of one or several topics of the same types, with options. No order between topics is kept. Else as
+    /// [`stream`](Self::stream).
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{Consumed, StreamsBuilder}, testing::TopologyTestDriver, topic::Topic};
+    /// const WEB: Topic<String, i64> = Topic::new("web");
+    /// const SHOP: Topic<String, i64> = Topic::new("shop");
+    /// const ALL: Topic<String, i64> = Topic::new("all");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream_with(&[&WEB, &SHOP], Consumed::new().named("sales").latest()).to(&ALL);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&WEB).pipe("a", 1);
+    /// driver.input(&SHOP).pipe("a", 2);
+    /// assert_eq!(driver.output(&ALL).len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stream_with<K, V, KS, VS>(
         &self,
         topics: &[&Topic<K, V, KS, VS>],
@@ -185,8 +201,23 @@ impl StreamsBuilder {
         KTable::stored(up, table, keys, Some(rows), store)
     }
 
-    /// A table of a topic of which every instance has all rows. See [`GlobalKTable`], and
-    /// [`join_global`](KStream::join_global) for an example.
+    /// A table of a topic of which every instance has all rows. See [`join_global`](KStream::join_global) for a join with it.
+    ///
+    /// Key, value, time: those of the record. Repartition: never. State: a store with a generated name, one copy for all threads, fed
+    /// by a thread of its own; no changelog, the topic serves as one. Null: null deletes the row; a null key is dropped.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const RATES: Topic<String, i64> = Topic::new("rates");
+    /// let builder = StreamsBuilder::new();
+    /// let rates = builder.global_table(&RATES);
+    /// let rows: Store<String, i64> = Store::named(rates.queryable_store_name());
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&RATES).pipe("eur", 3);
+    /// assert_eq!(driver.store(&rows).get(&"eur".to_owned()), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn global_table<K, V, KS, VS>(&self, topic: &Topic<K, V, KS, VS>) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,

@@ -291,7 +291,8 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
     /// Key: that of the groups. Value: the aggregate. Time: the largest of the added records. Repartition: see the
     /// groupings; if more than one of them changes its key, all but one of those need a name
     /// ([`named`](super::KStream::named) before the grouping). State: a store with a generated name;
-    /// [`aggregate_with`](Self::aggregate_with) names it. Null: null keys and values are dropped, counted.
+    /// [`aggregate_with`](Self::aggregate_with) names it. Null: null keys and values are dropped, counted. See
+    /// [`KGroupedStream::cogroup`] for an example.
     pub fn aggregate(self, init: impl Fn() -> A + Send + Sync + 'static) -> KTable<K, A>
     where
         A: Data,

@@ -335,6 +335,22 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
 impl<K: Clone + 'static, T: Clone + 'static> KGroupedStream<K, Option<T>> {
     /// As [`reduce`](Self::reduce) for values that may be null: null values are dropped, and a `None` from the reducer
     /// deletes the row.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const MOVES: Topic<String, Option<i64>> = Topic::new("moves");
+    /// const STOCK: Store<String, i64> = Store::new("stock");
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&MOVES).group_by_key().reduce_opt_with(|sum, more| Some(sum + more).filter(|sum| *sum > 0), &STOCK);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&MOVES).pipe("nut", 5);
+    /// driver.input(&MOVES).pipe("nut", None);
+    /// assert_eq!(driver.store(&STOCK).get(&"nut".to_owned()), Some(5));
+    /// driver.input(&MOVES).pipe("nut", -5);
+    /// assert_eq!((driver.store(&STOCK).get(&"nut".to_owned()), driver.dropped()), (None, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reduce_opt(self, reducer: impl Fn(T, T) -> Option<T> + Send + Sync + 'static) -> KTable<K, T>
     where
         T: Data,

@@ -182,6 +182,22 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
 
     /// As [`reduce`](Self::reduce), where `None` from `adder` or `subtractor` means that there is no result left: if it
     /// stays so, the row is deleted.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// const ORDERS: Topic<i64, (String, i64)> = Topic::new("orders");
+    /// const DEBTS: Store<String, i64> = Store::new("debts");
+    /// let builder = StreamsBuilder::new();
+    /// let per_customer = builder.table(&ORDERS).group_by(|_, (customer, cents)| (customer.clone(), *cents));
+    /// per_customer.reduce_opt_with(|sum, cents| Some(sum + cents), |sum, cents| (sum > cents).then_some(sum - cents), &DEBTS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ORDERS).pipe(1, ("ada".to_owned(), 500));
+    /// assert_eq!(driver.store(&DEBTS).get(&"ada".to_owned()), Some(500));
+    /// driver.input(&ORDERS).pipe_raw(Some(&1i64.to_be_bytes()), None)?;
+    /// assert_eq!(driver.store(&DEBTS).get(&"ada".to_owned()), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reduce_opt(
         self,
         adder: impl Fn(V, V) -> Option<V> + Send + Sync + 'static,

@@ -17,7 +17,7 @@ const LEGACY_GRACE_MS: Timestamp = 24 * 60 * 60 * 1000;
 /// use std::time::Duration;
 /// use streams_core::dsl::JoinWindows;
 ///
-/// let minutes = |minutes| Duration::from_secs(60 * minutes);
+/// let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
 /// // A payment within ten minutes after its order, waiting two minutes for late ones.
 /// let windows = JoinWindows::of_time_difference_and_grace(minutes(10), minutes(2)).before(Duration::ZERO);
 /// assert_eq!(windows.size(), minutes(10));

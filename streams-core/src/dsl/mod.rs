@@ -15,6 +15,7 @@ mod supplied;
 // The graph, its names, and how it grows.
 mod grace_buffer;
 mod graph;
+mod graph_node;
 mod join_names;
 mod materialize;
 mod names;

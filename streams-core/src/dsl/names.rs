@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use streams_state::types::Timestamp;
+
 use super::graph::Graph;
 use crate::topology::validate_name;
 
@@ -128,6 +130,20 @@ impl Graph {
             source: format!("{topic}-source").into(),
             topic: topic.into(),
         }
+    }
+
+    /// Notes what is wrong with the operator `what` below `node`.
+    pub(crate) fn note_fault(&mut self, what: &str, node: &str, fault: Option<String>) {
+        self.faults.extend(fault.map(|fault| format!("{what} of `{node}`: {fault}")));
+    }
+
+    /// Notes a time that does not fit into Kafka Streams' milliseconds.
+    pub(crate) fn check_time(&mut self, what: &str, node: &str, time: Timestamp) {
+        let fault = (time == Timestamp::MAX).then(|| {
+            "the time is longer than can be counted in milliseconds; give one below 292 million years"
+                .to_owned()
+        });
+        self.note_fault(what, node, fault);
     }
 
     /// Notes a fault if Kafka would refuse `name` as part of a topic name.

@@ -16,6 +16,9 @@ pub(crate) fn optimize(graph: &mut Graph, config: &TopologyConfig) {
         reuse_source_topics(graph);
     }
     if config.merge_repartition_topics {
+        if config.process_processvalue_fix {
+            graph.tell_changes_of_processors();
+        }
         merge_repartition_topics(graph);
     }
     if config.single_store_self_join {

@@ -437,6 +437,10 @@ pub struct TopologyConfig {
     /// `dsl.store.format` is `HEADERS`: DSL stores on disk have the form for rows with headers (KIP-1271). As in Kafka Streams
     /// 4.3.1 the rows of tables and aggregations have no headers yet, those of joined streams have.
     pub dsl_store_headers: bool,
+    /// `__enable.process.processValue.fix__`: `merge.repartition.topics` knows that `process` may change keys and values, and
+    /// `process_values` values. Without it, as in Kafka Streams, a repartition below them may be moved above them, to where
+    /// another operator changed the key.
+    pub process_processvalue_fix: bool,
 }
 
 impl TopologyConfig {

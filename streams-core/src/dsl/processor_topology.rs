@@ -145,7 +145,8 @@ impl Topology {
         Ok(NodeRef { id, name: node, types: PhantomData })
     }
 
-    /// Adds a processor below `parents`: one instance per task, made by `supplier`.
+    /// Adds a processor below `parents`: one instance per task, made by `supplier`. See [`add_source`](Self::add_source) for an
+    /// example of a whole topology.
     ///
     /// # Errors
     /// No parent, a parent of another topology, or a name that is taken.

@@ -49,7 +49,8 @@ impl<K: 'static, V: 'static> SessionWindowedKStream<K, V> {
         self
     }
 
-    /// When results are sent on. Default: at each update.
+    /// When results are sent on. Default: at each update, deletions of merged sessions included. With
+    /// [`EmitStrategy::OnWindowClose`] a session is sent on once, when gap and grace have passed, and nothing is cached.
     pub fn emit_strategy(mut self, strategy: EmitStrategy) -> Self {
         self.emit = strategy;
         self
@@ -189,6 +190,29 @@ impl<K: Clone + 'static, V: 'static> SessionWindowedKStream<K, V> {
 
     /// As [`aggregate`](Self::aggregate), where the aggregate may be missing: at the start, and again when `add` or `merge`
     /// returns `None`. A session whose aggregate is missing is not kept.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{SessionWindows, StreamsBuilder}, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// # use std::time::Duration;
+    /// const CLICKS: Topic<String, String> = Topic::new("clicks");
+    /// const BASKETS: Store<String, i64> = Store::new("baskets");
+    /// let builder = StreamsBuilder::new();
+    /// let visits = SessionWindows::of_inactivity_gap_with_no_grace(Duration::from_secs(60));
+    /// builder.stream(&CLICKS).group_by_key().windowed_by(visits).aggregate_opt_with(
+    ///     || None,
+    ///     |_, page, items| if page == "pay" { None } else { Some(items.unwrap_or(0) + 1) },
+    ///     |_, one, two| Some(one.unwrap_or(0) + two),
+    ///     &BASKETS,
+    /// );
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&CLICKS).pipe_at("ada", "book", 1_000);
+    /// driver.input(&CLICKS).pipe_at("ada", "pen", 2_000);
+    /// assert_eq!(driver.session_store(&BASKETS).fetch(&"ada".to_owned())[0].1, 2);
+    /// driver.input(&CLICKS).pipe_at("ada", "pay", 3_000);
+    /// assert!(driver.session_store(&BASKETS).fetch(&"ada".to_owned()).is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn aggregate_opt<A: Data + Clone>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,

@@ -407,7 +407,7 @@ impl Stores {
     ) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -415,7 +415,7 @@ impl Stores {
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
             let options = key_value_options(&open, true);
             let store = KeyValueStore::header_aware(options, open.engine, keys.clone(), values.clone())?;
-            Ok(StoreInstance::new(store))
+            Ok(StoreInstance::shareable(store))
         });
         builder(store.name(), StoreKind::TimestampedKeyValue, factory)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use streams_state::error::StateError;
 use streams_state::serdes::{HeadersAside, Raw, Serde, SerdeRef};
-use streams_state::store::{KeyValueOptions, KeyValueStore};
+use streams_state::store::{KeyValueOptions, KeyValueStore, StateStore};
 
 use crate::operators::SubscriptionStore;
 use crate::processor::StoreInstance;
@@ -41,7 +41,16 @@ impl Stores {
         })
     }
 
-    /// A key-value store that keeps a timestamp with each value: as DSL tables do.
+    /// A key-value store that keeps a timestamp with each value: as DSL tables do. Else as [`key_value`](Self::key_value).
+    ///
+    /// ```
+    /// use streams_core::dsl::Stores;
+    /// use streams_core::topic::Store;
+    ///
+    /// const LAST: Store<String, i64> = Store::new("last");
+    /// let store = Stores::timestamped_key_value(&LAST).in_memory().caching(true);
+    /// assert_eq!(store.name(), "last");
+    /// ```
     pub fn timestamped_key_value<K, V, KS, VS>(store: &Store<K, V, KS, VS>) -> StoreBuilder
     where
         K: 'static,
@@ -52,6 +61,117 @@ impl Stores {
         let factory = shared_key_value_factory(store.key_serde(), store.value_serde(), true);
         StoreBuilder(GraphStore {
             spec: store_spec(store.name().into(), StoreKind::TimestampedKeyValue, factory),
+            identity: Arc::new(()),
+            default_place: false,
+        })
+    }
+
+    /// A store of your own making: `make` is called for each task. Processors take it with
+    /// [`store_as`](crate::processor::ProcessorContext::store_as). What it logs goes to a compacted changelog topic and comes back
+    /// through [`restore`](StateStore::restore); what happens when is said at [`StateStore`]. One that wants to keep rows on disk
+    /// does it in [`OpenStore::engine`], at [`flush`](StateStore::flush), with the offset that they reach; one that does not, like
+    /// this, restores the whole changelog at each start.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{Stores, StreamsBuilder}, error::{BoxError, StateError}, record::Record, topic::Topic};
+    /// # use streams_core::processor::{Processor, ProcessorContext};
+    /// # use streams_core::store::{ChangelogEntry, StateStore};
+    /// # use streams_core::testing::TopologyTestDriver;
+    /// # use streams_core::types::{Headers, Timestamp};
+    /// # use std::{collections::BTreeMap, sync::Arc};
+    /// /// How often each word came, in the order of the words.
+    /// struct Ranking {
+    ///     name: Arc<str>,
+    ///     counts: BTreeMap<String, u64>,
+    ///     unlogged: Vec<(String, Timestamp)>,
+    ///     offset: Option<i64>,
+    /// }
+    ///
+    /// impl Ranking {
+    ///     fn add(&mut self, word: String, at: Timestamp) -> Option<&String> {
+    ///         *self.counts.entry(word.clone()).or_default() += 1;
+    ///         self.unlogged.push((word, at));
+    ///         self.counts.keys().next()
+    ///     }
+    /// }
+    ///
+    /// impl StateStore for Ranking {
+    ///     fn name(&self) -> &str {
+    ///         &self.name
+    ///     }
+    ///
+    ///     fn drain_changelog(
+    ///         &mut self,
+    ///         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
+    ///     ) -> Result<(), StateError> {
+    ///         for (word, timestamp) in self.unlogged.drain(..) {
+    ///             let count = self.counts[&word].to_be_bytes();
+    ///             sink(ChangelogEntry { key: word.as_bytes(), value: Some(&count), timestamp, headers: &Headers::EMPTY })?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn committed(&mut self, offset: Option<i64>) {
+    ///         self.offset = offset.or(self.offset);
+    ///     }
+    ///
+    ///     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, _: Timestamp) -> Result<(), StateError> {
+    ///         let count = value.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    ///         self.counts.insert(String::from_utf8_lossy(key).into_owned(), count);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn offset(&self) -> Option<i64> {
+    ///         self.offset
+    ///     }
+    ///
+    ///     fn memory_bytes(&self) -> u64 {
+    ///         self.counts.len() as u64 * 64
+    ///     }
+    ///
+    ///     fn wipe(&mut self) -> Result<(), StateError> {
+    ///         self.counts.clear();
+    ///         self.offset = None;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// /// Forwards the first of all words so far.
+    /// struct First;
+    ///
+    /// impl Processor<String, String, String, String> for First {
+    ///     fn process(
+    ///         &mut self,
+    ///         context: &mut ProcessorContext<'_, String, String>,
+    ///         record: Record<String, String>,
+    ///     ) -> Result<(), BoxError> {
+    ///         let ranking = context.store_as::<Ranking>("ranking")?;
+    ///         let first = ranking.borrow_mut().add(record.value.clone(), record.timestamp).cloned();
+    ///         Ok(context.forward(record.with_value(first.unwrap_or_default()))?)
+    ///     }
+    /// }
+    ///
+    /// const IN: Topic<String, String> = Topic::new("in");
+    /// const OUT: Topic<String, String> = Topic::new("out");
+    /// let store = Stores::custom("ranking", |open| {
+    ///     Ok(Ranking { name: open.name, counts: BTreeMap::new(), unlogged: Vec::new(), offset: None })
+    /// });
+    /// let builder = StreamsBuilder::new();
+    /// builder.stream(&IN).process_with_stores(|| First, vec![store]).to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// ["pear", "apple", "plum"].iter().for_each(|word| driver.input(&IN).pipe("k", *word));
+    /// let firsts: Vec<String> = driver.output(&OUT).read_all().into_iter().map(|(_, first)| first).collect();
+    /// assert_eq!(firsts, ["pear", "apple", "apple"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn custom<S: StateStore + 'static>(
+        name: &str,
+        make: impl Fn(OpenStore) -> Result<S, StateError> + Send + Sync + 'static,
+    ) -> StoreBuilder {
+        let factory: StoreFactory = Arc::new(move |open| Ok(StoreInstance::new(make(open)?)));
+        StoreBuilder(GraphStore {
+            spec: store_spec(name.into(), StoreKind::KeyValue, factory),
             identity: Arc::new(()),
             default_place: false,
         })

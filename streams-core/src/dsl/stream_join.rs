@@ -311,6 +311,24 @@ impl<K: 'static, V: 'static> KStream<K, V> {
 
     /// As [`join_global`](Self::join_global), but the joiner is told if there is no row, and records without a selected key
     /// give a result too.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const RATES: Topic<String, i64> = Topic::new("rates");
+    /// const ORDERS: Topic<String, (String, i64)> = Topic::new("orders");
+    /// const OUT: Topic<String, i64> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// let rates = builder.global_table(&RATES);
+    /// builder
+    ///     .stream(&ORDERS)
+    ///     .left_join_global(&rates, |_, (currency, _)| currency.clone(), |(_, cents), rate| cents * rate.unwrap_or(&1))
+    ///     .to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ORDERS).pipe("o1", ("EUR".to_owned(), 21));
+    /// assert_eq!(driver.output(&OUT).read_all(), [("o1".to_owned(), 21)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn left_join_global<KG: 'static, VG: 'static, VO: 'static>(
         self,
         table: &GlobalKTable<KG, VG>,

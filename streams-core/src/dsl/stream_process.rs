@@ -1,8 +1,9 @@
 //! User processors in a `KStream`.
 
+use std::any::TypeId;
 use std::sync::Arc;
 
-use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan};
+use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, Untold};
 use super::names;
 use super::stores::StoreBuilder;
 use super::stream::KStream;
@@ -156,7 +157,12 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let brought = brought.into_iter().map(|store| store.0).collect();
         let kind = GraphKind::Processor { make, table: None, stores: brought, connect };
         let fork = Fork::default();
-        let id = graph.add(&[self.up.node], GraphNode::new(name.clone(), kind, fork.clone()));
+        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
+        node.untold = match changes_key {
+            true => Untold::Record(TypeId::of::<K2>(), TypeId::of::<V2>()),
+            false => Untold::Value,
+        };
+        let id = graph.add(&[self.up.node], node);
         drop(graph);
         self.up.moved_to(id, name, fork, changes_key)
     }

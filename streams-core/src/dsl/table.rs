@@ -105,7 +105,8 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
         }
     }
 
-    /// As [`to_stream`](Self::to_stream), under a new key.
+    /// As [`to_stream`](Self::to_stream), under a new key, which `selector` makes of key and new value. Repartition: yes, before the
+    /// next grouping or join.
     pub fn to_stream_keyed<K2: 'static>(
         self,
         selector: impl Fn(&K, Option<&V>) -> K2 + Send + Sync + 'static,
@@ -146,7 +147,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         self.filtered(predicate, Some(materialized.into()))
     }
 
-    /// Keeps the rows for which `predicate` says no.
+    /// Keeps the rows for which `predicate` says no; else as [`filter`](Self::filter).
     pub fn filter_not(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KTable<K, V> {
         self.filtered(move |key, value| !predicate(key, value), None)
     }
@@ -233,7 +234,25 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         self.mapped(move |_: &K, value: &V| Some(mapper(value)), Some(materialized.into()))
     }
 
-    /// Maps each row to another value, or to none: then the row is deleted. With the key to look at.
+    /// Maps each row to another value, or to none: then the row is deleted. With the key to look at. Else as
+    /// [`map_values`](Self::map_values).
+    ///
+    /// ```
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// const STOCK: Topic<String, i64> = Topic::new("stock");
+    /// const SCARCE: Topic<String, Option<String>> = Topic::new("scarce");
+    /// let builder = StreamsBuilder::new();
+    /// let scarce = builder.table(&STOCK).map_values_opt(|nut, left| (*left < 10).then(|| format!("{left} {nut}")));
+    /// scarce.to_stream().to(&SCARCE);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&STOCK).pipe("hazel", 7);
+    /// driver.input(&STOCK).pipe("hazel", 70);
+    /// let scarce = driver.output(&SCARCE).read_all();
+    /// assert_eq!(scarce[0].1.as_deref(), Some("7 hazel"));
+    /// assert_eq!(scarce[1].1, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn map_values_opt<V2: Clone + 'static>(
         self,
         mapper: impl Fn(&K, &V) -> Option<V2> + Send + Sync + 'static,

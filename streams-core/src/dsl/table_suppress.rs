@@ -12,6 +12,7 @@ use super::names;
 use super::stores::{GraphStore, store_spec};
 use super::suppressed::{Suppressed, Wait};
 use super::table::{KTable, MakeGetter};
+use super::upstream::Upstream;
 use crate::operators::{ChangeBufferRef, Suppress, SuppressGetter};
 use crate::processor::{ErasedPush, StoreInstance, TaskBuilder};
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
@@ -140,8 +141,11 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             let buffer: ChangeBufferRef<K, V> = builder.store(node, &store_name)?;
             Ok(Box::new(SuppressGetter { buffer, parent }))
         });
+        // In Kafka Streams, too, the source of what follows is the table above: a join below does not ask for the same
+        // number of partitions as its topics have.
+        let sources = [self.up.name.clone()].into();
         KTable {
-            up: self.up.moved_to(id, name, fork, false),
+            up: Upstream { sources, ..self.up.moved_to(id, name, fork, false) },
             table,
             keys: self.keys,
             values: Some(values),

@@ -219,6 +219,24 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
 
     /// As [`aggregate`](Self::aggregate), where the aggregate may be missing: at the start, and again when `add` returns
     /// `None`, which deletes the row.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{StreamsBuilder, TimeWindows}, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// # use std::time::Duration;
+    /// const MOVES: Topic<String, i64> = Topic::new("moves");
+    /// const SUMS: Store<String, i64> = Store::new("sums");
+    /// let builder = StreamsBuilder::new();
+    /// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+    /// let add = |_: &String, cents: i64, sum: Option<i64>| Some(sum.unwrap_or(0) + cents).filter(|sum| *sum != 0);
+    /// builder.stream(&MOVES).group_by_key().windowed_by(minutes).aggregate_opt_with(|| None, add, &SUMS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&MOVES).pipe_at("a", 5, 1_000);
+    /// assert_eq!(driver.window_store(&SUMS).fetch(&"a".to_owned(), 0), Some(5));
+    /// driver.input(&MOVES).pipe_at("a", -5, 2_000);
+    /// assert_eq!(driver.window_store(&SUMS).fetch(&"a".to_owned(), 0), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn aggregate_opt<A: Data + Clone>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
@@ -363,6 +381,25 @@ fn emission<K: 'static, A: Clone + 'static>(
 impl<K: Clone + 'static, T: Clone + 'static> TimeWindowedKStream<K, Option<T>> {
     /// As [`reduce`](Self::reduce) for values that may be null. Null values reach the reducer (not with sliding windows, which drop
     /// them, counted); a `None` from it deletes the row.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{StreamsBuilder, TimeWindows}, testing::TopologyTestDriver, topic::{Store, Topic}};
+    /// # use std::time::Duration;
+    /// const MOVES: Topic<String, Option<i64>> = Topic::new("moves");
+    /// const SUMS: Store<String, i64> = Store::new("sums");
+    /// let builder = StreamsBuilder::new();
+    /// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+    /// let windowed = builder.stream(&MOVES).group_by_key().windowed_by(minutes);
+    /// windowed.reduce_opt_with(|sum, more| more.map(|more| sum + more), &SUMS);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&MOVES).pipe_at("a", 5, 1_000);
+    /// driver.input(&MOVES).pipe_at("a", 2, 2_000);
+    /// assert_eq!(driver.window_store(&SUMS).fetch(&"a".to_owned(), 0), Some(7));
+    /// driver.input(&MOVES).pipe_at("a", None, 3_000);
+    /// assert_eq!(driver.window_store(&SUMS).fetch(&"a".to_owned(), 0), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reduce_opt(
         self,
         reducer: impl Fn(T, Option<T>) -> Option<T> + Send + Sync + 'static,

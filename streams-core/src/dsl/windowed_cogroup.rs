@@ -51,7 +51,10 @@ impl<K: Clone + 'static, A: Clone + 'static> TimeWindowedCogroupedKStream<K, A> 
     }
 
     /// Folds the records of all streams into one aggregate for each key and window, which starts as `init()`. See
-    /// [`CogroupedKStream::windowed_by`] for an example, and [`CogroupedKStream::aggregate`] for repartitions.
+    /// [`CogroupedKStream::windowed_by`] for an example.
+    ///
+    /// Key: that of the groups, and the window. Value: the aggregate. Time: the largest of the added records. Repartition: as
+    /// [`CogroupedKStream::aggregate`]. State: a window store. Null: null keys and values are dropped, counted; late records, too.
     pub fn aggregate(self, init: impl Fn() -> A + Send + Sync + 'static) -> KTable<Windowed<K>, A>
     where
         A: Data,

@@ -81,7 +81,7 @@ impl SlidingWindows {
     }
 }
 
-/// Sessions: the records of a key with less than a gap between them. A record between two sessions joins them. Start
+/// Sessions: the records of a key of which each is at most the gap away from the next. A record between two sessions joins them. Start
 /// and end (those of the first and last record) are inclusive.
 ///
 /// ```

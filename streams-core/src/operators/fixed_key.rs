@@ -84,14 +84,17 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, '_, K, V> {
     }
 
     /// Calls [`FixedKeyProcessor::punctuate`] every `interval`, by stream time or wall clock.
-    pub fn schedule(&mut self, interval: Duration, kind: PunctuationType) -> Punctuation {
+    ///
+    /// # Errors
+    /// As [`ProcessorContext::schedule`].
+    pub fn schedule(&mut self, interval: Duration, kind: PunctuationType) -> Result<Punctuation, BoxError> {
         self.0.schedule(interval, kind)
     }
 
     /// As [`schedule`](Self::schedule), at `start` (ms since the epoch) and every `interval` after it only.
     ///
     /// # Errors
-    /// `start` is negative.
+    /// As [`ProcessorContext::schedule_at`].
     pub fn schedule_at(
         &mut self,
         start: Timestamp,

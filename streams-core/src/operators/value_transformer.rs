@@ -52,7 +52,10 @@ impl<'c, 'a> ValueTransformerContext<'c, 'a> {
     }
 
     /// Calls [`ValueTransformerWithKey::punctuate`] every `interval`, by stream time or wall clock.
-    pub fn schedule(&mut self, interval: Duration, kind: PunctuationType) -> Punctuation {
+    ///
+    /// # Errors
+    /// As [`ProcessorContext::schedule`].
+    pub fn schedule(&mut self, interval: Duration, kind: PunctuationType) -> Result<Punctuation, BoxError> {
         self.0.schedule(interval, kind)
     }
 

@@ -44,6 +44,8 @@ pub struct TaskContext {
     pub timestamp_policy: TimestampPolicy,
     /// Global stores, to read.
     pub globals: Vec<GlobalStore>,
+    /// This task feeds the global stores; its processors schedule nothing.
+    pub feeds_globals: bool,
     /// This task feeds the global stores: the partition of each of its sources; empty for all other tasks.
     pub global_partitions: Vec<i32>,
     /// Partition counts of topics written.
@@ -78,6 +80,7 @@ impl TaskContext {
             commit_requested: false,
             timestamp_policy: TimestampPolicy::default(),
             globals: Vec::new(),
+            feeds_globals: false,
             global_partitions: Vec::new(),
             partition_counts,
             processing_handler: Arc::new(LogAndFail),
@@ -96,6 +99,14 @@ impl TaskContext {
     /// Partition of the record in work.
     pub fn source_partition(&self) -> i32 {
         self.global_partitions.get(self.record.source as usize).copied().unwrap_or(self.task.partition)
+    }
+
+    /// Where the record in work came from: topic (none outside of a record), partition and offset.
+    pub fn record_metadata(&self) -> Option<(&str, i32, i64)> {
+        match self.source_topic() {
+            "" => None,
+            topic => Some((topic, self.source_partition(), self.record.offset)),
+        }
     }
 
     /// Counts a dropped record, and warns of it now and then.

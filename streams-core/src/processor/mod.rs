@@ -10,6 +10,7 @@ mod punctuation;
 mod time_heap;
 mod user;
 mod wiring;
+mod wrapper;
 
 pub use context::{PartitionCounts, TaskContext};
 pub use drops::{DropCounts, DropReason, Drops};
@@ -18,7 +19,7 @@ pub use global_store::{GlobalStore, GlobalStoreRef, Lend};
 pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
-pub use punctuation::{Punctuation, PunctuationType, Punctuations};
+pub use punctuation::{Due, Punctuation, PunctuationType, Punctuations};
 pub(crate) use time_heap::TimeHeap;
 pub(crate) use user::connected_stores;
 pub use user::{
@@ -26,3 +27,4 @@ pub use user::{
     VersionedStoreRef, WindowStoreRef,
 };
 pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};
+pub use wrapper::{ProcessorWrapper, WrappedCall, WrappedProcessor};

@@ -24,6 +24,17 @@ struct Schedule {
     live: bool,
 }
 
+/// A round of a schedule that is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due {
+    /// Slot of the node.
+    pub node: usize,
+    /// The schedule.
+    pub punctuation: Punctuation,
+    /// When it was due.
+    time: Timestamp,
+}
+
 /// All schedules of a task.
 #[derive(Debug, Default)]
 pub struct Punctuations {
@@ -87,10 +98,10 @@ impl Punctuations {
         self.live == 0
     }
 
-    /// The next schedule of `kind` that is due at `now`: node slot and schedule. It is moved past `now` at once; missed
-    /// rounds are skipped. To be called until it gives `None`.
+    /// Takes the next schedule of `kind` that is due at `now`; after its round [`done`](Self::done) gives it back. To be called
+    /// until it gives `None`.
     #[inline]
-    pub fn next_due(&mut self, kind: PunctuationType, now: Timestamp) -> Option<(usize, Punctuation)> {
+    pub fn next_due(&mut self, kind: PunctuationType, now: Timestamp) -> Option<Due> {
         if self.live == 0 || now == NO_TIMESTAMP {
             return None;
         }
@@ -101,12 +112,23 @@ impl Punctuations {
         while let Some((next, index)) = turns.peek().filter(|(next, _)| *next <= now) {
             turns.poll();
             if let Some(schedule) = self.schedules.get(index as usize).filter(|schedule| schedule.live) {
-                let rounds = (now - next) / schedule.interval + 1;
-                turns.offer(next + rounds * schedule.interval, index);
-                return Some((schedule.node, Punctuation(index)));
+                return Some(Due { node: schedule.node, punctuation: Punctuation(index), time: next });
             }
         }
         None
+    }
+
+    /// A round is over: its schedule, if it was not cancelled in it, is next due at its first time after `now`; missed rounds
+    /// are skipped.
+    pub fn done(&mut self, kind: PunctuationType, due: Due, now: Timestamp) {
+        let Due { punctuation: Punctuation(index), time, .. } = due;
+        if let Some(schedule) = self.schedules.get(index as usize).filter(|schedule| schedule.live) {
+            let next = time + ((now - time) / schedule.interval + 1) * schedule.interval;
+            match kind {
+                PunctuationType::StreamTime => self.stream_time.offer(next, index),
+                PunctuationType::WallClockTime => self.wall_clock.offer(next, index),
+            }
+        }
     }
 
     /// The earliest wall-clock time at which something is due.

@@ -105,10 +105,27 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
         Ok(())
     }
 
-    /// Calls [`Processor::punctuate`] every `interval`, by stream time or wall clock.
-    pub fn schedule(&mut self, interval: Duration, kind: PunctuationType) -> Punctuation {
+    /// Calls [`Processor::punctuate`] every `interval`, by stream time or wall clock: first with the first record (stream
+    /// time), or when the interval has passed (wall clock). Rounds that were missed are made up for by one call.
+    ///
+    /// # Errors
+    /// An interval below 1 ms; or this processor feeds a global store, which has no schedules.
+    pub fn schedule(&mut self, interval: Duration, kind: PunctuationType) -> Result<Punctuation, BoxError> {
+        let interval = self.check_schedule(interval)?;
         let (slot, now) = (self.task.node_slot, self.task.wall_time);
-        self.task.punctuations.schedule(slot, interval.as_millis() as i64, kind, now)
+        Ok(self.task.punctuations.schedule(slot, interval, kind, now))
+    }
+
+    /// `interval` in ms, if this processor may schedule it.
+    fn check_schedule(&self, interval: Duration) -> Result<i64, BoxError> {
+        if self.task.feeds_globals {
+            return Err("a processor that feeds a global store cannot schedule anything".into());
+        }
+        match i64::try_from(interval.as_millis()) {
+            Ok(0) => Err("the interval of a schedule is at least 1 ms".into()),
+            Ok(interval) => Ok(interval),
+            Err(_) => Err(format!("the interval {interval:?} of a schedule is too long").into()),
+        }
     }
 
     /// Calls [`Processor::punctuate`] at `start` (ms since the epoch) and every `interval` after it: at these times only,
@@ -131,13 +148,14 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
     /// ```
     ///
     /// # Errors
-    /// `start` is negative.
+    /// As [`schedule`](Self::schedule); and a negative `start`.
     pub fn schedule_at(
         &mut self,
         start: Timestamp,
         interval: Duration,
         kind: PunctuationType,
     ) -> Result<Punctuation, BoxError> {
+        let interval = self.check_schedule(interval)?;
         if start < 0 {
             return Err(format!("a schedule cannot start at {start}, before the epoch").into());
         }
@@ -146,7 +164,7 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
             PunctuationType::WallClockTime => self.task.wall_time,
         };
         let slot = self.task.node_slot;
-        Ok(self.task.punctuations.schedule_at(slot, start, interval.as_millis() as i64, kind, now))
+        Ok(self.task.punctuations.schedule_at(slot, start, interval, kind, now))
     }
 
     /// Stops a schedule.
@@ -251,10 +269,7 @@ impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
 
     /// Where the record in work came from: topic (none in a punctuation), partition and offset.
     pub fn record_metadata(&self) -> Option<(&str, i32, i64)> {
-        match self.task.source_topic() {
-            "" => None,
-            topic => Some((topic, self.task.source_partition(), self.task.record.offset)),
-        }
+        self.task.record_metadata()
     }
 
     /// Context of the record in work, as stores keep it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use streams_state::store::StateStore;
 use streams_state::types::Timestamp;
 
+use super::wrapper::{Wrapped, WrappedProcessor};
 use super::{BoxPush, GlobalStore, Punctuation, Push, SharedStore, TaskContext};
 use crate::error::NodeResult;
 use crate::record::{RawRecord, Record};
@@ -16,7 +17,11 @@ use crate::record::{RawRecord, Record};
 pub struct ErasedPush {
     push: Box<dyn Any>,
     share: fn(Box<dyn Any>) -> Option<(Box<dyn Any>, Box<dyn Any>)>,
+    wrap: Wrap,
 }
+
+/// Puts a wrapper around a node of one input type.
+type Wrap = fn(Box<dyn Any>, Arc<str>, Box<dyn WrappedProcessor>) -> Option<Box<dyn Any>>;
 
 /// A node with several parents: one chain, entered from several sides.
 struct Shared<K, V>(Rc<RefCell<BoxPush<K, V>>>);
@@ -30,7 +35,7 @@ impl<K, V> Push<K, V> for Shared<K, V> {
 impl ErasedPush {
     /// Erases the input type of a node.
     pub fn new<K: 'static, V: 'static>(push: BoxPush<K, V>) -> Self {
-        Self { push: Box::new(push), share: share::<K, V> }
+        Self { push: Box::new(push), share: share::<K, V>, wrap: wrap::<K, V> }
     }
 
     /// The node as one that takes `Record<K, V>`. `name` is for the error message.
@@ -49,15 +54,32 @@ impl ErasedPush {
         })
     }
 
+    /// The node `name` with a wrapper around it.
+    pub(crate) fn wrapped(self, name: &Arc<str>, wrapper: Box<dyn WrappedProcessor>) -> Self {
+        match (self.wrap)(self.push, name.clone(), wrapper) {
+            Some(push) => Self { push, share: self.share, wrap: self.wrap },
+            None => unreachable!("`wrap` was made for the same types as `push`"),
+        }
+    }
+
     /// Two handles of the same node, for a node with several parents.
     pub fn shared(self) -> (Self, Self) {
-        match (self.share)(self.push) {
-            Some((one, two)) => {
-                (Self { push: one, share: self.share }, Self { push: two, share: self.share })
-            }
+        let Self { push, share, wrap } = self;
+        match share(push) {
+            Some((one, two)) => (Self { push: one, share, wrap }, Self { push: two, share, wrap }),
             None => unreachable!("`share` was made for the same types as `push`"),
         }
     }
+}
+
+fn wrap<K: 'static, V: 'static>(
+    push: Box<dyn Any>,
+    name: Arc<str>,
+    wrapper: Box<dyn WrappedProcessor>,
+) -> Option<Box<dyn Any>> {
+    let processor: BoxPush<K, V> = *push.downcast::<BoxPush<K, V>>().ok()?;
+    let wrapped: BoxPush<K, V> = Box::new(Wrapped { name, processor, wrapper });
+    Some(Box::new(wrapped))
 }
 
 fn share<K: 'static, V: 'static>(push: Box<dyn Any>) -> Option<(Box<dyn Any>, Box<dyn Any>)> {

@@ -4,6 +4,7 @@
 //! ones that come back only restore what their changelog gained, which is nothing if no other member had them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::types::{TaskId, TopicPartition};
@@ -26,6 +27,7 @@ impl StreamThread {
             RebalanceEvent::Assigned(partitions) => {
                 tracing::info!(thread = %self.name, ?partitions, "partitions assigned");
                 self.assigned = Some(partitions);
+                self.shared.request_look();
                 self.open_assigned()
             }
             RebalanceEvent::Revoked(partitions) => {
@@ -38,6 +40,25 @@ impl StreamThread {
                 self.lost()
             }
         }
+    }
+
+    /// The topics that match a pattern are others than those subscribed to: subscribes anew, which makes the group share them
+    /// out. Tasks that got other inputs are opened again with the next assignment.
+    pub(crate) fn follow_plan(&mut self) -> Result<(), Trouble> {
+        let planned = self.shared.planned();
+        if Arc::ptr_eq(&planned, &self.planned) || self.assigned.is_some() {
+            return Ok(());
+        }
+        self.planned = planned;
+        self.subscribe()
+    }
+
+    /// Subscribes to what the plan of this thread reads. There may be nothing: no topic matches its patterns.
+    pub(crate) fn subscribe(&mut self) -> Result<(), Trouble> {
+        let topics = self.shared.subscription(&self.planned);
+        let subscribed =
+            if topics.is_empty() { self.consumer.unsubscribe() } else { self.consumer.subscribe(&topics) };
+        subscribed.map_err(|error| Trouble::Client(Phase::Poll, error))
     }
 
     /// Commits and gives the partitions back; the tasks stay open for the next assignment.
@@ -92,8 +113,10 @@ impl StreamThread {
         let Some(partitions) = self.assigned.clone() else { return Ok(()) };
         let wanted = self.tasks_of(&partitions)?;
         let kept = std::mem::take(&mut self.kept);
-        let (keep, close): (Vec<_>, Vec<_>) =
-            kept.into_iter().partition(|owned| wanted.contains_key(&owned.task.id()));
+        // A task whose inputs changed is closed like one that is gone, and opened again over its stores.
+        let (keep, close): (Vec<_>, Vec<_>) = kept
+            .into_iter()
+            .partition(|owned| wanted.get(&owned.task.id()).is_some_and(|inputs| owned.reads(inputs)));
         self.kept = keep;
         self.close_tasks(close)?;
         let ours: BTreeSet<TaskId> = self.kept.iter().map(|owned| owned.task.id()).collect();
@@ -121,14 +144,21 @@ impl StreamThread {
     ) -> Result<BTreeMap<TaskId, Vec<TopicPartition>>, Trouble> {
         let given: BTreeSet<&TopicPartition> = partitions.iter().collect();
         let mut tasks = BTreeMap::new();
-        for id in &self.shared.plan.tasks {
-            let inputs = self.shared.plan.partitions_of_task(*id);
+        let planned = &self.planned;
+        for id in &planned.plan.tasks {
+            let inputs = planned.plan.partitions_of_task(*id);
             let present = inputs.iter().filter(|input| given.contains(input)).count();
             if present == inputs.len() && present > 0 {
                 tasks.insert(*id, inputs);
             } else if present > 0 {
                 let missing: Vec<String> =
                     inputs.iter().filter(|input| !given.contains(input)).map(ToString::to_string).collect();
+                if planned.topology.has_patterns() {
+                    // Members learn of a new topic one after the other; the last one to do so makes the group whole again.
+                    tracing::warn!(thread = %self.name, task = %id, ?missing,
+                        "the task waits for a rebalance: another member does not yet know all topics");
+                    continue;
+                }
                 return Err(Trouble::Streams(StreamsError::IllegalState(format!(
                     "task {id} got only a part of its partitions, {} went to another member; all members of group \
                      `{}` must run the same topology and the assignor `range`",
@@ -141,7 +171,7 @@ impl StreamThread {
     }
 
     pub(crate) fn open_task(&self, id: TaskId) -> Result<OwnedTask, Trouble> {
-        let task = self.shared.open_task(id)?;
+        let task = self.shared.open_task(&self.planned, id)?;
         Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
     }
 
@@ -194,7 +224,7 @@ impl StreamThread {
 
     /// The start of a partition without a committed offset.
     pub(crate) fn reset_offset(&mut self, partition: &TopicPartition) -> Result<i64, Trouble> {
-        let spec = match self.shared.reset_policy(&partition.topic) {
+        let spec = match self.shared.reset_policy(&self.planned, &partition.topic) {
             OffsetReset::Earliest => OffsetSpec::Beginning,
             OffsetReset::Latest => OffsetSpec::End,
             OffsetReset::ByDuration(age) => OffsetSpec::AtTime(self.wall_time.saturating_sub(age)),

@@ -57,10 +57,11 @@ impl GlobalThread {
         let name = format!("{}-GlobalStreamThread", shared.config.application_id);
         let at = |error| StreamsError::client(format!("{name}, start"), error);
         let consumer = shared.global_consumer().map_err(at)?;
-        let parts = shared.plan.subtopologies.iter().filter(|part| part.global.is_some());
+        let planned = shared.planned();
+        let parts = planned.plan.subtopologies.iter().filter(|part| part.global.is_some());
         let mut nodes: Vec<NodeId> = parts.flat_map(|part| part.nodes.iter().copied()).collect();
         nodes.sort();
-        let mut options = shared.task_options(TaskId { subtopology: 0, partition: -1 }, &nodes);
+        let mut options = shared.task_options(&planned, TaskId { subtopology: 0, partition: -1 }, &nodes);
         let partitions = shared.global_inputs.clone();
         options.global_feed = Some(GlobalFeed { stores: Vec::new(), partitions });
         let mut task = GlobalTask::new(options)?;

@@ -1,13 +1,14 @@
-//! Work that no record waits for: records of repartition topics that every reader committed are deleted, and
+//! Work that no record waits for: topics that match a pattern are looked for, records of repartition topics that every reader committed are deleted, and
 //! directories of tasks that moved away are removed after a while.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use streams_state::types::TopicPartition;
+use streams_state::types::{Timestamp, TopicPartition};
 
 use super::shared::Shared;
+use super::topic_watch::TopicWatch;
 use crate::client::Admin;
 
 /// Deadline of one delete call.
@@ -33,17 +34,23 @@ impl Purgeable {
 /// When each kind of work was done last.
 pub(crate) struct Housekeeper {
     admin: Box<dyn Admin>,
+    /// The watch over topics that match patterns, from the first round on.
+    watch: Option<TopicWatch>,
+    started: Timestamp,
     purged: Instant,
     cleaned: Instant,
 }
 
 impl Housekeeper {
-    pub(crate) fn new(admin: Box<dyn Admin>) -> Self {
-        Self { admin, purged: Instant::now(), cleaned: Instant::now() }
+    pub(crate) fn new(admin: Box<dyn Admin>, now: Timestamp) -> Self {
+        Self { admin, watch: None, started: now, purged: Instant::now(), cleaned: Instant::now() }
     }
 
     /// Does what is due. Failures are logged and tried again at the next interval: nothing depends on them.
-    pub(crate) fn round(&mut self, shared: &Shared) {
+    pub(crate) fn round(&mut self, shared: &Shared, now: Timestamp) {
+        let started = self.started;
+        let watch = self.watch.get_or_insert_with(|| TopicWatch::new(shared, started));
+        watch.round(&mut *self.admin, shared, now);
         if self.purged.elapsed() >= shared.config.repartition_purge_interval {
             self.purged = Instant::now();
             let offsets = shared.purgeable.take();

@@ -156,11 +156,9 @@ impl KafkaStreams {
         )?);
         let global = !shared.global_stores.is_empty();
         // With nothing but global stores there is nothing that a stream thread could do, as in Kafka Streams.
-        let count = if shared.subscription().is_empty() && global {
-            0
-        } else {
-            self.config.num_stream_threads.max(1)
-        };
+        let planned = shared.planned();
+        let idle = shared.subscription(&planned).is_empty() && !planned.topology.has_patterns();
+        let count = if idle && global { 0 } else { self.config.num_stream_threads.max(1) };
         {
             let mut status = lock(&self.instance.status);
             status.threads = vec![ThreadState::PartitionsRevoked; count + usize::from(global)];
@@ -409,7 +407,7 @@ fn spawn_housekeeping(
     let supplier = supplier.clone();
     let work = move || {
         let mut housekeeper = match supplier.admin() {
-            Ok(admin) => Housekeeper::new(admin),
+            Ok(admin) => Housekeeper::new(admin, SystemClock.now_ms()),
             Err(error) => {
                 tracing::warn!("no admin client, repartition topics are not purged: {error}");
                 return;
@@ -417,7 +415,7 @@ fn spawn_housekeeping(
         };
         while !instance.await_stop(ROUND) {
             let Some(shared) = shared.upgrade() else { return };
-            housekeeper.round(&shared);
+            housekeeper.round(&shared, SystemClock.now_ms());
         }
     };
     std::thread::Builder::new()

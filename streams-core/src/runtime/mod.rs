@@ -10,10 +10,13 @@ mod error;
 mod listener;
 mod metrics;
 // Before the first record.
-mod housekeeping;
 mod internal_topics;
 mod shared;
 mod tasks;
+// Beside the path: what the cluster has, looked at again now and then.
+mod topic_watch;
+// Work that no record waits for.
+mod housekeeping;
 // The path: poll, (process), produce, commit, recover.
 mod assignment;
 mod commit;

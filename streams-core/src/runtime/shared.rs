@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use streams_state::directory::StateDirectory;
@@ -26,11 +27,18 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Deadline of the look-up of a topic.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Shared by all threads of an instance; never changes after the start.
+/// The topology with the topics that its patterns match, and what follows of them. Replaced as a whole when these change.
+pub(crate) struct Planned {
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) plan: Arc<TopicPlan>,
+}
+
+/// Shared by all threads of an instance; only the plan may change after the start.
 pub(crate) struct Shared {
     pub(crate) config: StreamsConfig,
-    pub(crate) topology: Arc<Topology>,
-    pub(crate) plan: TopicPlan,
+    planned: Mutex<Arc<Planned>>,
+    /// A thread wants to know soon which topics match the patterns.
+    look: AtomicBool,
     pub(crate) supplier: Arc<dyn ClientSupplier>,
     pub(crate) directory: StateDirectory,
     pub(crate) process_id: String,
@@ -69,8 +77,8 @@ impl Shared {
         let purgeable = Purgeable::default();
         Ok(Self {
             config,
-            topology,
-            plan,
+            planned: Mutex::new(Arc::new(Planned { topology, plan: Arc::new(plan) })),
+            look: AtomicBool::new(false),
             supplier,
             directory,
             process_id,
@@ -81,6 +89,26 @@ impl Shared {
             global_inputs,
             partition_counts,
         })
+    }
+
+    /// The plan as it is now. Threads keep the one that they subscribed with.
+    pub(crate) fn planned(&self) -> Arc<Planned> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another plan in place; threads take it over at their next turn.
+    pub(crate) fn replace_plan(&self, next: Planned) {
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+    }
+
+    /// Asks for a look at the topics: what members subscribe to may have changed.
+    pub(crate) fn request_look(&self) {
+        self.look.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a look was asked for since the last time.
+    pub(crate) fn take_look_request(&self) -> bool {
+        self.look.swap(false, Ordering::Relaxed)
     }
 
     /// The consumer of thread `index`, a member of the group.
@@ -118,9 +146,10 @@ impl Shared {
 
     /// Each global store and the topic that feeds it.
     pub(crate) fn global_topics(&self) -> Vec<(Arc<str>, Arc<str>)> {
-        let parts = self.plan.subtopologies.iter().filter_map(|part| Some((part, part.global.clone()?)));
+        let planned = self.planned();
+        let parts = planned.plan.subtopologies.iter().filter_map(|part| Some((part, part.global.clone()?)));
         let stores = parts.flat_map(|(part, topic)| {
-            let global = part.stores.iter().map(|id| self.topology.store(*id)).filter(|spec| spec.global);
+            let global = part.stores.iter().map(|id| planned.topology.store(*id)).filter(|spec| spec.global);
             global.map(move |spec| (spec.name.clone(), topic.clone()))
         });
         stores.collect()
@@ -163,13 +192,13 @@ impl Shared {
     }
 
     /// What the group subscribes to.
-    pub(crate) fn subscription(&self) -> Vec<String> {
-        self.topology.source_topic_names(&self.config.application_id)
+    pub(crate) fn subscription(&self, planned: &Planned) -> Vec<String> {
+        planned.topology.source_topic_names(&self.config.application_id)
     }
 
     /// Where a partition without committed offset starts.
-    pub(crate) fn reset_policy(&self, topic: &str) -> OffsetReset {
-        let by_source = self.topology.offset_reset(&self.config.application_id, topic);
+    pub(crate) fn reset_policy(&self, planned: &Planned, topic: &str) -> OffsetReset {
+        let by_source = planned.topology.offset_reset(&self.config.application_id, topic);
         by_source.unwrap_or_else(|| {
             let configured = self.config.consumer_properties();
             configured
@@ -181,8 +210,12 @@ impl Shared {
 
     /// Whether `topic` is a repartition topic of this application.
     pub(crate) fn is_repartition(&self, topic: &str) -> bool {
-        let topics = &self.plan.internal_topics;
-        topics.iter().any(|planned| planned.kind == TopicKind::Repartition && &*planned.name == topic)
+        let planned = self.planned();
+        planned
+            .plan
+            .internal_topics
+            .iter()
+            .any(|planned| planned.kind == TopicKind::Repartition && &*planned.name == topic)
     }
 
     /// Gives the directory of a closed task back.
@@ -191,25 +224,31 @@ impl Shared {
     }
 
     /// Opens a task over its directory. The caller holds the lock of the task.
-    pub(crate) fn open_task(&self, id: TaskId) -> Result<StreamTask, Box<TaskError>> {
-        let nodes = self.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
-        let mut task = StreamTask::new(self.task_options(id, nodes))?;
+    pub(crate) fn open_task(&self, planned: &Planned, id: TaskId) -> Result<StreamTask, Box<TaskError>> {
+        let nodes =
+            planned.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
+        let mut task = StreamTask::new(self.task_options(planned, id, nodes))?;
         task.set_timestamp_policy(self.config.default_timestamp_extractor);
         Ok(task)
     }
 
     /// What a task over `nodes` is made with.
-    pub(crate) fn task_options<'a>(&'a self, id: TaskId, nodes: &'a [NodeId]) -> TaskOptions<'a> {
+    pub(crate) fn task_options<'a>(
+        &'a self,
+        planned: &'a Planned,
+        id: TaskId,
+        nodes: &'a [NodeId],
+    ) -> TaskOptions<'a> {
         let admin_counts = self.partition_counts.clone();
         TaskOptions {
             task: id,
-            application_id: self.plan.application_id.clone(),
-            topology: &self.topology,
+            application_id: planned.plan.application_id.clone(),
+            topology: &planned.topology,
             nodes,
             directory: self.directory.task_dir(id),
             engines: &*self.engines,
             caching: self.config.statestore_cache_max_bytes > 0,
-            tier_max_bytes: self.config.memory_max_bytes / 2 / (self.plan.tasks.len() as u64 + 1),
+            tier_max_bytes: self.config.memory_max_bytes / 2 / (planned.plan.tasks.len() as u64 + 1),
             max_task_idle: self.config.max_task_idle,
             global_stores: self.global_stores.clone(),
             global_feed: None,

@@ -11,7 +11,7 @@ use super::poll::Intake;
 use super::produce::StreamsProducer;
 use super::recover::{Phase, Recovery};
 use super::restore::Restorer;
-use super::shared::Shared;
+use super::shared::{Planned, Shared};
 use super::tasks::{OwnedTask, Tasks};
 use super::{StreamsError, ThreadState};
 use crate::client::{ClientError, Consumer};
@@ -55,6 +55,8 @@ pub(crate) struct StreamThread {
     pub(crate) name: String,
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
+    /// The plan with whose topics the thread subscribed last.
+    pub(crate) planned: Arc<Planned>,
     pub(crate) consumer: Box<dyn Consumer>,
     pub(crate) restore_consumer: Option<Box<dyn Consumer>>,
     pub(crate) producer: StreamsProducer,
@@ -87,11 +89,16 @@ impl StreamThread {
         let at = |error| StreamsError::client(format!("{name}, start"), error);
         let mut consumer = shared.main_consumer(index).map_err(at)?;
         let producer = shared.producer(index, COMMIT_TIMEOUT).map_err(at)?;
-        consumer.subscribe(&shared.subscription()).map_err(at)?;
+        let planned = shared.planned();
+        let topics = shared.subscription(&planned);
+        if !topics.is_empty() {
+            consumer.subscribe(&topics).map_err(at)?;
+        }
         Ok(Self {
             name,
             index,
             shared,
+            planned,
             consumer,
             restore_consumer: None,
             producer,
@@ -120,7 +127,8 @@ impl StreamThread {
 
     /// Whether the member has an assignment, be it an empty one.
     fn joined(&self) -> bool {
-        self.kept.is_empty() && self.consumer.group_metadata().generation >= 0
+        let nothing = || self.shared.subscription(&self.planned).is_empty();
+        self.kept.is_empty() && (self.consumer.group_metadata().generation >= 0 || nothing())
     }
 
     /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
@@ -136,6 +144,7 @@ impl StreamThread {
     }
 
     fn turn(&mut self, now: Timestamp) -> Result<(), Trouble> {
+        self.follow_plan()?;
         let polled = self.poll(now)?;
         self.open_assigned()?;
         self.restore()?;
@@ -358,7 +367,8 @@ impl StreamThread {
             self.replace_producer()?;
         }
         self.consumer.unsubscribe().map_err(poll)?;
-        self.consumer.subscribe(&self.shared.subscription()).map_err(poll)
+        self.planned = self.shared.planned();
+        self.subscribe()
     }
 
     /// Commits, flushes and leaves the group.

@@ -25,6 +25,12 @@ pub(crate) struct OwnedTask {
 }
 
 impl OwnedTask {
+    /// Whether its inputs are these.
+    pub(crate) fn reads(&self, inputs: &[TopicPartition]) -> bool {
+        let own = self.task.partitions();
+        own.len() == inputs.len() && own.iter().all(|input| inputs.contains(input))
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.phase == TaskPhase::Running
     }

@@ -136,7 +136,13 @@ impl Assembly<'_> {
                 let children = self.children(id)?;
                 self.builder.connected =
                     stores.iter().map(|store| topology.store(*store).name.clone()).collect();
-                self.track(id, |builder| factory(builder, children))
+                let push = self.track(id, |builder| factory(builder, children))?;
+                let feeds_global = stores.iter().any(|store| topology.store(*store).global);
+                let wrapper = topology.processor_wrapper.as_ref().filter(|_| !feeds_global);
+                Ok(match wrapper.and_then(|wrapper| wrapper.wrap(&node.name)) {
+                    Some(wrapper) => push.wrapped(&node.name, wrapper),
+                    None => push,
+                })
             }
             NodeKind::Sink { factory, .. } => self.track(id, |builder| factory(builder)),
             NodeKind::Source { .. } => {

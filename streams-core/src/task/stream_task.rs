@@ -53,6 +53,7 @@ impl StreamTask {
         let mut state = StateManager::open(&options, &mut context)?;
         let stores = state.instances();
         context.globals.clone_from(&options.global_stores);
+        context.feeds_globals = options.global_feed.is_some();
         let mut chain = Chain::build(options.topology, options.nodes, &stores, &mut context)?;
         state.forward_caches(&chain.cache_forwarders);
         let partitions = match &options.global_feed {
@@ -345,12 +346,13 @@ impl StreamTask {
 
     fn punctuate(&mut self, kind: PunctuationType, now: Timestamp) -> NodeResult<bool> {
         let mut any = false;
-        while let Some((slot, punctuation)) = self.context.punctuations.next_due(kind, now) {
+        while let Some(due) = self.context.punctuations.next_due(kind, now) {
             any = true;
             self.leave_record(now);
-            if let Some(node) = self.lifecycle.get(slot) {
-                node.borrow_mut().punctuate(&mut self.context, punctuation, now)?;
+            if let Some(node) = self.lifecycle.get(due.node) {
+                node.borrow_mut().punctuate(&mut self.context, due.punctuation, now)?;
             }
+            self.context.punctuations.done(kind, due, now);
         }
         if any {
             self.punctuated = true;

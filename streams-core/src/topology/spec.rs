@@ -9,7 +9,7 @@ use streams_state::types::Timestamp;
 
 use super::SourcePattern;
 use crate::error::NodeResult;
-use crate::processor::{Child, ErasedPush, SourceNode, StoreInstance, TaskBuilder};
+use crate::processor::{Child, ErasedPush, ProcessorWrapper, SourceNode, StoreInstance, TaskBuilder};
 
 /// Index of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -288,12 +288,20 @@ pub struct Topology {
     pub repartition_topics: BTreeMap<Arc<str>, InternalTopic>,
     /// Groups of topics (names without prefix) that must have the same number of partitions.
     pub copartition_groups: Vec<Vec<Arc<str>>>,
+    /// What stands around the processors: `processor.wrapper.class`.
+    pub processor_wrapper: Option<Arc<dyn ProcessorWrapper>>,
 }
 
 impl Topology {
     /// An empty topology.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Puts `wrapper` around each processor of each task, the DSL's own included; names, plan and stores stay as they are. Kafka
+    /// Streams' `processor.wrapper.class`.
+    pub fn wrap_processors(&mut self, wrapper: impl ProcessorWrapper) {
+        self.processor_wrapper = Some(Arc::new(wrapper));
     }
 
     /// Gives the DSL's stores on disk the form for rows with headers: `dsl.store.format=HEADERS`.

@@ -6,10 +6,13 @@
 mod aggregates;
 mod faults;
 mod foreign_keys;
+mod processor_context;
 mod processors;
 mod routes;
+mod schedules;
 mod sinks;
 mod sources;
+mod stores;
 mod tables;
 mod versioned;
 mod windows;

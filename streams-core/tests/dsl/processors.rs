@@ -74,7 +74,7 @@ struct Share;
 
 impl FixedKeyProcessor<String, i64, i64> for Share {
     fn init(&mut self, context: &mut FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
-        context.schedule(Duration::from_secs(60), PunctuationType::WallClockTime);
+        context.schedule(Duration::from_secs(60), PunctuationType::WallClockTime)?;
         Ok(())
     }
 

@@ -132,7 +132,7 @@ struct Count {
 impl ValueTransformerWithKey<String, i64, i64> for Count {
     fn init(&mut self, context: &mut ValueTransformerContext<'_, '_>) -> Result<(), BoxError> {
         self.calls = Some(context.store(&CALLS)?);
-        context.schedule(Duration::from_millis(100), PunctuationType::WallClockTime);
+        context.schedule(Duration::from_millis(100), PunctuationType::WallClockTime)?;
         Ok(())
     }
 

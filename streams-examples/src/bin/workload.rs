@@ -53,7 +53,8 @@ fn start() -> Result<(), Failure> {
 
 fn topology(workload: &str) -> Result<(Harness, Topology), Failure> {
     let (input, output) = (required("INPUT")?, required("OUTPUT")?);
-    let topics = bench::Topics { input, table: optional("TABLE").unwrap_or_default(), output };
+    let (input2, table) = (optional("INPUT2").unwrap_or_default(), optional("TABLE").unwrap_or_default());
+    let topics = bench::Topics { input, input2, table, output };
     if let Some(topology) = chaos::topology(workload, &topics.input, &topics.output) {
         return Ok((Harness::Chaos, topology?));
     }

@@ -1,4 +1,4 @@
-//! The workloads of the benchmark: `stateless`, `wordcount`, `enrich`, `kvstate`.
+//! The workloads of the benchmark: `stateless`, `wordcount`, `enrich`, `kvstate`, and those of [`windows`] and [`joins`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,15 @@ use std::str::FromStr;
 use kstreams::prelude::*;
 
 use super::text::Text;
+use super::{joins, windows};
 
 /// Names of the topics that a workload uses.
 #[derive(Clone, Debug)]
 pub struct Topics {
     /// The stream.
     pub input: String,
+    /// The other stream or table, for the joins that have one.
+    pub input2: String,
     /// The table, for those that have one.
     pub table: String,
     /// The results.
@@ -25,7 +28,7 @@ pub fn topology(workload: &str, topics: Topics) -> Option<Result<Topology, Topol
         "wordcount" => wordcount(topics),
         "enrich" => enrich(topics),
         "kvstate" => kvstate(topics),
-        _ => return None,
+        _ => return windows::topology(workload, &topics).or_else(|| joins::topology(workload, &topics)),
     })
 }
 
@@ -138,7 +141,8 @@ mod tests {
 
     fn run(workload: &str, table: &[(&str, &str)], inputs: &[(&str, &str)]) -> TopologyTestDriver {
         let name = str::to_owned;
-        let topics = Topics { input: name("in"), table: name("rows"), output: name("out") };
+        let topics =
+            Topics { input: name("in"), input2: name("in2"), table: name("rows"), output: name("out") };
         let driver = TopologyTestDriver::new(topology(workload, topics).unwrap().unwrap()).unwrap();
         for (topic, records) in [("rows", table), ("in", inputs)] {
             for (key, value) in records {

@@ -99,8 +99,11 @@ pub trait StateStore {
     ) -> Result<(), StateError>;
 
     /// Moves updates that the cache holds back to the changelog without telling anybody: for a cached store that
-    /// no node forwards. The deletion of a row that never was there is logged, too, as in Kafka Streams.
-    fn write_cached(&mut self) -> Result<(), StateError>;
+    /// no node forwards. The deletion of a row that never was there is logged, too, as in Kafka Streams. Stores without a
+    /// cache have nothing to move.
+    fn write_cached(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
 
     /// Everything drained so far is committed; the changelog reaches `offset` (next offset to read).
     fn committed(&mut self, offset: Option<i64>);
@@ -123,21 +126,29 @@ pub trait StateStore {
     /// The changelog offset up to which this store holds everything (next offset to read).
     fn offset(&self) -> Option<i64>;
 
-    /// Committed updates that the engine does not have yet.
-    fn unflushed(&self) -> Unflushed;
+    /// Committed updates that the engine does not have yet. Stores without an engine have none.
+    fn unflushed(&self) -> Unflushed {
+        Unflushed::default()
+    }
 
     /// Gives committed updates to the engine, with the offset that they reach. Must not be called with
-    /// uncommitted updates.
-    fn flush(&mut self) -> Result<(), StateError>;
+    /// uncommitted updates. Nothing to do for a store without an engine: it restores its whole changelog at a start.
+    fn flush(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
 
     /// Bytes of memory in use by the tier.
     fn memory_bytes(&self) -> u64;
 
     /// Bytes of updates that the cache holds back until the next commit, about; 0 only if there are none.
-    fn cached_bytes(&self) -> u64;
+    fn cached_bytes(&self) -> u64 {
+        0
+    }
 
     /// Bytes that the engine holds.
-    fn engine_bytes(&self) -> u64;
+    fn engine_bytes(&self) -> u64 {
+        0
+    }
 
     /// Deletes all data and the offset: the store restores from the start of its changelog.
     fn wipe(&mut self) -> Result<(), StateError>;

@@ -314,11 +314,15 @@ impl Run {
                 let within = |key: &Key| {
                     from.as_ref().is_none_or(|from| key >= from) && to.as_ref().is_none_or(|to| key <= to)
                 };
-                rows.into_iter()
-                    .filter(|(key, _)| within(key))
-                    .take(most)
-                    .map(|(key, (value, ts))| (key, value, ts))
-                    .collect()
+                let rows: Vec<_> = rows.into_iter().filter(|(key, _)| within(key)).collect();
+                let mut backward = Vec::new();
+                let visit = &mut |key, value: &Value, ts| {
+                    backward.push((key, (value.clone(), ts)));
+                    if backward.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                };
+                self.store().range_backward(from.as_ref(), to.as_ref(), visit).unwrap();
+                assert!(backward.iter().eq(rows.iter().rev().take(most)));
+                rows.into_iter().take(most).map(|(key, (value, ts))| (key, value, ts)).collect()
             }
             Op::Prefix(number) => {
                 let prefix = format!("k{}", number % 3);

@@ -290,7 +290,29 @@ impl Run {
         let seen = found.len() as u64;
         found.retain(|(place, _)| self.is_known(place));
         assert_eq!(found, expected);
+        self.of_keys(&found);
         assert!(self.store().approximate_num_entries() <= seen);
+    }
+
+    /// The sessions of some keys are those of all keys without the others, in both directions.
+    fn of_keys(&mut self, all: &[(Place, Value)]) {
+        let (low, latest_start, earliest_end) = (key(1), self.base + 5, self.base - 5);
+        let fits = |place: &Place| place.2 >= low && place.1 <= latest_start && place.0 >= earliest_end;
+        let expected: Vec<(Place, Value)> = all.iter().filter(|(place, _)| fits(place)).cloned().collect();
+        let (mut forward, mut backward) = (Vec::new(), Vec::new());
+        let visit = &mut |key, window: Window, value: &Value| {
+            forward.push(((window.end, window.start, key), value.clone()));
+        };
+        let keys = (Some(&low), None);
+        self.store().find_sessions_of_keys(keys, earliest_end, latest_start, visit).unwrap();
+        forward.retain(|(place, _)| self.is_known(place));
+        assert_eq!(forward, expected);
+        let visit = &mut |key, window: Window, value: &Value| {
+            backward.push(((window.end, window.start, key), value.clone()));
+        };
+        self.store().backward_find_sessions_of_keys(keys, earliest_end, latest_start, visit).unwrap();
+        backward.retain(|(place, _)| self.is_known(place));
+        assert!(backward.iter().rev().eq(&expected));
     }
 
     fn drain(&mut self) {

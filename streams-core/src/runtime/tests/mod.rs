@@ -3,9 +3,12 @@
 
 mod bad_input;
 mod crashes;
+mod custom_store;
 mod exactly_once;
 mod foreign_keys;
 mod global;
+mod patterns;
 mod rebalance;
+mod source_as_changelog;
 mod sources;
 mod world;

@@ -15,6 +15,7 @@ use crate::runtime::listener::StateRestoreListener;
 use crate::runtime::metrics::ThreadMetrics;
 use crate::runtime::shared::Shared;
 use crate::runtime::stream_thread::StreamThread;
+use crate::runtime::topic_watch::TopicWatch;
 use crate::runtime::{StreamsError, ThreadState};
 use crate::topic::{Store, Topic};
 use crate::topology::Topology;
@@ -122,7 +123,8 @@ impl World {
                 StreamThread::new(index, shared.clone(), Arc::new(ThreadMetrics::default()), self.now())
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let mut instance = Instance { threads, global };
+        let watch = TopicWatch::new(&shared, self.now());
+        let mut instance = Instance { threads, global, watch };
         while let Some(global) = instance.global.as_mut().filter(|global| !global.is_ready()) {
             global.step(self.now())?;
             self.clock.advance(10);
@@ -143,6 +145,8 @@ impl World {
             for thread in &mut instance.threads {
                 thread.step(self.now())?;
             }
+            let mut admin = crate::client::ClientSupplier::admin(&self.kafka).unwrap();
+            instance.watch.round(&mut *admin, &instance.threads[0].shared, self.now());
         }
         self.clock.advance(10);
         Ok(())
@@ -196,6 +200,7 @@ impl World {
 pub(super) struct Instance {
     pub(super) threads: Vec<StreamThread>,
     pub(super) global: Option<GlobalThread>,
+    watch: TopicWatch,
 }
 
 impl Instance {

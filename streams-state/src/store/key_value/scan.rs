@@ -71,6 +71,35 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         self.scan((Bound::Included(prefix), high), visit)
     }
 
+    /// Like [`range`](Self::range), from the last row to the first. The rows in question are copied before the first visit.
+    pub fn range_backward(
+        &mut self,
+        from: Option<&K>,
+        to: Option<&K>,
+        visit: &mut dyn FnMut(K, &V, Timestamp) -> ControlFlow<()>,
+    ) -> Result<(), StateError> {
+        let mut rows = Vec::new();
+        self.range(from, to, &mut |key, value, timestamp| {
+            rows.push((key, value.clone(), timestamp));
+            ControlFlow::Continue(())
+        })?;
+        for (key, value, timestamp) in rows.into_iter().rev() {
+            if visit(key, &value, timestamp).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Like [`for_each`](Self::for_each), from the last row to the first, until `visit` breaks. All rows are copied before
+    /// the first visit.
+    pub fn for_each_backward(
+        &mut self,
+        visit: &mut dyn FnMut(K, &V, Timestamp) -> ControlFlow<()>,
+    ) -> Result<(), StateError> {
+        self.range_backward(None, None, visit)
+    }
+
     /// Number of rows: exact while all of them are in the tier, else the engine's estimate and what changed since.
     pub fn approximate_num_entries(&self) -> u64 {
         match self.complete {

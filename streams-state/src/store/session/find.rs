@@ -43,6 +43,64 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         self.find_sessions(key, Timestamp::MIN, Timestamp::MAX, visit)
     }
 
+    /// As [`fetch`](Self::fetch), in the opposite order.
+    pub fn backward_fetch(&mut self, key: &K, visit: &mut dyn FnMut(Window, &V)) -> Result<(), StateError> {
+        self.backward_find_sessions(key, Timestamp::MIN, Timestamp::MAX, visit)
+    }
+
+    /// Visits the sessions of the keys from `low` to `high`, both included and compared as bytes, that end at
+    /// `earliest_end` or later and start at `latest_start` or earlier: by key bytes, end and start. `None` is no limit.
+    pub fn find_sessions_of_keys(
+        &mut self,
+        keys: (Option<&K>, Option<&K>),
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+        visit: &mut dyn FnMut(K, Window, &V),
+    ) -> Result<(), StateError> {
+        for (end, start, key) in self.places_of_keys(keys, earliest_end, latest_start)? {
+            self.visit_session(key.as_slice(), Window { start, end }, visit)?;
+        }
+        Ok(())
+    }
+
+    /// As [`find_sessions_of_keys`](Self::find_sessions_of_keys), in the opposite order.
+    pub fn backward_find_sessions_of_keys(
+        &mut self,
+        keys: (Option<&K>, Option<&K>),
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+        visit: &mut dyn FnMut(K, Window, &V),
+    ) -> Result<(), StateError> {
+        for (end, start, key) in self.places_of_keys(keys, earliest_end, latest_start)?.into_iter().rev() {
+            self.visit_session(key.as_slice(), Window { start, end }, visit)?;
+        }
+        Ok(())
+    }
+
+    fn places_of_keys(
+        &mut self,
+        (low, high): (Option<&K>, Option<&K>),
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+    ) -> Result<Vec<Place>, StateError> {
+        let (low, high) = (self.limit(low)?, self.limit(high)?);
+        let mut places = self.search(earliest_end.max(self.shown_from()), Timestamp::MAX)?;
+        places.retain(|(_, start, key)| {
+            let key = key.as_slice();
+            *start <= latest_start
+                && low.as_deref().is_none_or(|low| key >= low)
+                && high.as_deref().is_none_or(|high| key <= high)
+        });
+        places.sort_by(|left, right| (&left.2, left.0, left.1).cmp(&(&right.2, right.0, right.1)));
+        Ok(places)
+    }
+
+    fn limit(&mut self, key: Option<&K>) -> Result<Option<Vec<u8>>, StateError> {
+        let Some(key) = key else { return Ok(None) };
+        self.encode_key(key)?;
+        Ok(Some(self.key_bytes.clone()))
+    }
+
     /// Visits the sessions of all keys that ended from `earliest_end` to `latest_end`, both included: by end, start
     /// and key bytes, or with [`in_memory_order`](SessionOptions::in_memory_order) by end, key bytes and start
     /// backward. Without that order sessions are found that are hidden from reading by key already, until their segment

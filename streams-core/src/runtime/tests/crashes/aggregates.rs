@@ -143,7 +143,8 @@ fn windows_behind_a_repartition() {
     let topology = || {
         let builder = StreamsBuilder::new();
         let stream = builder.stream(&IN).map_values(|value| value.unwrap_or_default()).repartition();
-        let windowed = stream.group_by_key().windowed_by(tumbling()).emit_strategy(EmitStrategy::OnWindowClose);
+        let windowed =
+            stream.group_by_key().windowed_by(tumbling()).emit_strategy(EmitStrategy::OnWindowClose);
         windowed.aggregate(String::new, add).to_stream_keyed(|windowed, _| windowed.to_string()).to(&OUT);
         builder.build().unwrap()
     };

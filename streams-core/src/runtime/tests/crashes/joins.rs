@@ -43,7 +43,9 @@ fn left() -> Topology {
 }
 
 pub(super) fn outer() -> Topology {
-    topology(|left, right| left.outer_join_stream(right, windows(), |left, right| format!("{left:?}/{right:?}")))
+    topology(|left, right| {
+        left.outer_join_stream(right, windows(), |left, right| format!("{left:?}/{right:?}"))
+    })
 }
 
 fn unordered(topology: fn() -> Topology) -> Case {
@@ -85,7 +87,8 @@ fn joins_in_memory() {
     let in_memory = || {
         topology(|left, right| {
             let joined = StreamJoined::new().in_memory();
-            let join = |_: &String, left: Option<&String>, right: Option<&String>| format!("{left:?}/{right:?}");
+            let join =
+                |_: &String, left: Option<&String>, right: Option<&String>| format!("{left:?}/{right:?}");
             left.outer_join_stream_with(right, windows(), join, joined)
         })
     };

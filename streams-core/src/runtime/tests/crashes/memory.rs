@@ -25,7 +25,8 @@ fn counted(topology: fn() -> Topology, count: i64) -> Vec<(String, u64, u64, u64
         let side = if number % 2 == 0 { "L" } else { "R" };
         let value = Some(format!("{side}{number}{}", "x".repeat(100)));
         // Nothing closes: all rows wait.
-        let line = Line { key: format!("k{number}"), value, timestamp: 100_000 + number, headers: Headers::EMPTY };
+        let line =
+            Line { key: format!("k{number}"), value, timestamp: 100_000 + number, headers: Headers::EMPTY };
         stage.produce(&line);
     }
     let mut one = stage.start("i1", 1);
@@ -66,7 +67,10 @@ fn every_kind_of_store_counts_what_a_flush_would_write() {
         for (few, many) in few.iter().zip(&many) {
             // 20 or 40 rows of 100 bytes.
             assert!(few.1 > 2_000 && few.2 > 2_000 && few.3 >= 20, "{name}: {few:?}");
-            assert!(many.1 > 3 * few.1 && many.2 > 3 * few.2 && many.3 > 3 * few.3, "{name}: {few:?} {many:?}");
+            assert!(
+                many.1 > 3 * few.1 && many.2 > 3 * few.2 && many.3 > 3 * few.3,
+                "{name}: {few:?} {many:?}"
+            );
         }
     }
 }

@@ -386,7 +386,8 @@ fn assert_equal(
         let empty = Vec::new();
         let found = found.get(key).unwrap_or(&empty);
         let same = outputs.iter().zip(found).take_while(|(one, other)| one == other).count();
-        let next = |list: &[String]| list.iter().skip(same.saturating_sub(2)).take(5).cloned().collect::<Vec<_>>();
+        let next =
+            |list: &[String]| list.iter().skip(same.saturating_sub(2)).take(5).cloned().collect::<Vec<_>>();
         assert!(
             outputs == found,
             "seed {seed}, rocksdb {rocks}, key {key}: {} outputs expected, {} found, the first {same} are equal, then\n{:#?}\nbut\n{:#?}",

@@ -88,8 +88,12 @@ fn read_as_downstream_knows_it() {
         let builder = StreamsBuilder::new();
         let stream = builder.stream(&IN);
         let wait = Suppressed::until_time_limit(ms(20_000), BufferConfig::unbounded());
-        let left = stream.clone().filter(|_, value| value.as_ref().is_some_and(|value| value.starts_with('L')));
-        let rows = left.map_values(|value| value.filter(|value| !value.ends_with('-'))).to_table_opt().suppress(wait);
+        let left =
+            stream.clone().filter(|_, value| value.as_ref().is_some_and(|value| value.starts_with('L')));
+        let rows = left
+            .map_values(|value| value.filter(|value| !value.ends_with('-')))
+            .to_table_opt()
+            .suppress(wait);
         let right = stream.map_values(|value| value.unwrap_or_default());
         let right = right.filter(|_, value| value.starts_with('R'));
         right.left_join_table(&rows, |one, row| Some(format!("{one}/{row:?}"))).to(&OUT);

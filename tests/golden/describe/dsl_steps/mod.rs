@@ -40,7 +40,7 @@ use self::windows::{
     Cogroup, Group, WindowedRows, WindowedTable, on_windowed, on_windowed_cogroup, on_windowed_rows,
     on_windowed_table, until_limit, windowed, windowed_cogroup,
 };
-use super::golden::{Step, Unsupported, store_builder, window_retention};
+use super::program::{Step, Unsupported, store_builder, window_retention};
 
 /// What a step gives.
 enum Item {
@@ -185,16 +185,22 @@ pub(crate) fn topology_config(config: &Value) -> Result<Result<TopologyConfig, T
         let value = value.as_str().unwrap();
         match key.as_str() {
             "topology.optimization" => match TopologyConfig::optimized(value) {
-                Ok(optimized) => {
-                    let ensure_explicit_naming = built.ensure_explicit_naming;
-                    let dsl_stores_in_memory = built.dsl_stores_in_memory;
-                    built = TopologyConfig { ensure_explicit_naming, dsl_stores_in_memory, ..optimized };
+                Ok(TopologyConfig {
+                    reuse_ktable_source_topics,
+                    merge_repartition_topics,
+                    single_store_self_join,
+                    ..
+                }) => {
+                    built.reuse_ktable_source_topics = reuse_ktable_source_topics;
+                    built.merge_repartition_topics = merge_repartition_topics;
+                    built.single_store_self_join = single_store_self_join;
                 }
                 Err(fault) => return Ok(Err(TopologyError::new(fault))),
             },
             "ensure.explicit.internal.resource.naming" => built.ensure_explicit_naming = value == "true",
             "dsl.store.format" => built.dsl_store_headers = value == "HEADERS",
             "default.dsl.store" => built.dsl_stores_in_memory = value == "in_memory",
+            "__enable.process.processValue.fix__" => built.process_processvalue_fix = value == "true",
             "windowstore.changelog.additional.retention.ms" => {}
             topic if topic.starts_with("topic.") => {}
             other => return Err(Unsupported(other.to_owned())),
@@ -203,8 +209,13 @@ pub(crate) fn topology_config(config: &Value) -> Result<Result<TopologyConfig, T
     Ok(Ok(built))
 }
 
-/// Builds a program. The inner error is the program's own fault.
+/// Builds a program. The inner error is the program's own fault. Java's types say nothing of null: where a stream of values
+/// meets one of a table's rows, all streams are read as rows.
 pub(crate) fn build(golden: &Value) -> Result<Result<Topology, TopologyError>, Unsupported> {
+    build_with(golden, false).or_else(|_| build_with(golden, true))
+}
+
+fn build_with(golden: &Value, rows: bool) -> Result<Result<Topology, TopologyError>, Unsupported> {
     let config = match topology_config(&golden["config"])? {
         Ok(config) => config,
         Err(error) => return Ok(Err(error)),
@@ -216,7 +227,7 @@ pub(crate) fn build(golden: &Value) -> Result<Result<Topology, TopologyError>, U
             split(step, &mut items)?;
             continue;
         }
-        let item = run(&builder, step, &items)?;
+        let item = run(&builder, step, &items, rows)?;
         if let Some(id) = step.text("id") {
             items.insert(id.to_owned(), item);
         }
@@ -228,9 +239,12 @@ fn run(
     builder: &StreamsBuilder,
     step: Step<'_>,
     items: &BTreeMap<String, Item>,
+    rows: bool,
 ) -> Result<Item, Unsupported> {
     let input = |index: usize| step.list("in").get(index).and_then(|id| items.get(*id));
     match (input(0), input(1)) {
+        (None, _) if step.op() == "stream" && rows => Ok(Item::Rows(stream(builder, step))),
+        (None, _) if step.op() == "stream" => Ok(Item::Stream(stream(builder, step))),
         (None, _) => source(builder, step),
         _ if step.op() == "cogroup" => {
             cogroup(step, &step.list("in").into_iter().filter_map(|id| items.get(id)).collect::<Vec<_>>())
@@ -344,20 +358,21 @@ fn consumed<V>(step: Step<'_>) -> Consumed<String, V> {
     }
 }
 
+fn stream<V: Data>(builder: &StreamsBuilder, step: Step<'_>) -> KStream<String, V> {
+    if let Some(pattern) = step.text("pattern") {
+        return builder.stream_pattern_with(pattern, Auto, Auto, consumed(step));
+    }
+    let topics: Vec<Topic<String, V>> = step.list("topics").into_iter().map(Topic::named).collect();
+    builder.stream_with(&topics.iter().collect::<Vec<_>>(), consumed(step))
+}
+
 fn source(builder: &StreamsBuilder, step: Step<'_>) -> Result<Item, Unsupported> {
     let topic = |name: &str| Topic::<String, i64>::named(name);
     Ok(match step.op() {
-        "stream" if step.has("pattern") => {
-            Item::Stream(builder.stream_pattern_with(step.must("pattern"), Auto, Auto, consumed(step)))
-        }
         "addGlobalStore" => {
             let store = Stores::timestamped_key_value(&Store::<String, i64>::named(step.must("store")));
             builder.add_global_store(store, &topic(step.must("topic")), consumed(step), || Keep);
             Item::Nothing
-        }
-        "stream" => {
-            let topics: Vec<Topic<String, i64>> = step.list("topics").into_iter().map(topic).collect();
-            Item::Stream(builder.stream_with(&topics.iter().collect::<Vec<_>>(), consumed(step)))
         }
         "table" => Item::Table(match materialized(step)? {
             Some(kept) => builder.table_with(&topic(step.must("topic")), consumed(step), kept),

@@ -6,7 +6,7 @@ use streams_core::dsl::{
 };
 use streams_core::error::BoxError;
 
-use super::super::golden::{Step, Unsupported};
+use super::super::program::{Step, Unsupported};
 use super::{Item, materialized};
 
 pub(super) fn on_grouped(

@@ -2,7 +2,7 @@
 
 use streams_core::dsl::{GlobalKTable, Joined, KStream, KTable};
 
-use super::super::golden::{Step, Unsupported};
+use super::super::program::{Step, Unsupported};
 use super::{Item, Values, named};
 
 pub(super) fn join<V: Values>(

@@ -10,7 +10,7 @@ use streams_core::record::Record;
 use streams_core::topic::{Store, Topic};
 use streams_core::topology::{Topology, TopologyError};
 
-use super::golden::{Step, Unsupported, store_builder};
+use super::program::{Step, Unsupported, store_builder};
 
 type Node = NodeRef<String, i64>;
 

@@ -9,7 +9,7 @@ use streams_core::serdes::{Auto, TimeWindowedSerde};
 use streams_core::topic::Topic;
 use streams_core::types::Windowed;
 
-use super::super::golden::{Step, Unsupported};
+use super::super::program::{Step, Unsupported};
 use super::{Item, Values, materialized};
 
 /// A group with windows.
@@ -39,7 +39,7 @@ enum Kind {
 }
 
 fn kind(step: Step<'_>) -> Result<Kind, Unsupported> {
-    let grace = || step.has("grace").then(|| step.millis("grace")).unwrap_or_default();
+    let grace = || if step.has("grace") { step.millis("grace") } else { Default::default() };
     Ok(match step.must("kind") {
         "time" => {
             let windows = TimeWindows::of_size_and_grace(step.millis("size"), grace());

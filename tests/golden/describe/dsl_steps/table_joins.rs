@@ -2,7 +2,7 @@
 
 use streams_core::dsl::KTable;
 
-use super::super::golden::{Step, Unsupported};
+use super::super::program::{Step, Unsupported};
 use super::{Item, materialized};
 
 pub(super) fn join_tables(

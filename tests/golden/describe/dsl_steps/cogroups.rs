@@ -2,7 +2,7 @@
 
 use streams_core::dsl::CogroupedKStream;
 
-use super::super::golden::{Step, Unsupported};
+use super::super::program::{Step, Unsupported};
 use super::{Item, materialized};
 
 pub(super) fn cogroup(step: Step<'_>, groups: &[&Item]) -> Result<Item, Unsupported> {

@@ -1,6 +1,5 @@
-//! Reads the recorded topologies.
+//! The recorded programs: their settings, steps and stores.
 
-use std::io::Read;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,19 +7,6 @@ use streams_core::topology::TopicDefaults;
 
 /// `application.id` of the recordings.
 pub(crate) const APPLICATION: &str = "app";
-
-/// All recorded topologies.
-pub(crate) fn topologies() -> Vec<Value> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/golden/describe.json.gz");
-    let mut text = String::new();
-    let file = std::fs::File::open(path).unwrap();
-    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
-    let mut golden: Value = serde_json::from_str(&text).unwrap();
-    match golden["topologies"].take() {
-        Value::Array(topologies) => topologies,
-        other => panic!("no list of topologies: {other}"),
-    }
-}
 
 /// What a recorded application says about its internal topics.
 pub(crate) fn topic_defaults(golden: &Value) -> TopicDefaults {
@@ -116,7 +102,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// What this library cannot do yet.
+/// What this library cannot do.
 pub(crate) struct Unsupported(pub(crate) String);
 
 /// The rows that a supplier of window stores keeps.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use streams_core::dsl::{KStream, Printed, Repartitioned, StoreBuilder, Stores};
 use streams_core::topic::{Store, Topic};
 
-use super::super::golden::{Step, Unsupported};
+use super::super::program::{Step, Unsupported};
 use super::{Item, Pass, Values, materialized, named};
 
 fn brought(step: Step<'_>) -> Option<Vec<StoreBuilder>> {

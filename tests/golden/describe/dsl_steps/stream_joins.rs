@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use streams_core::dsl::{JoinWindows, KStream, StreamJoined};
 
-use super::super::golden::{Step, Unsupported};
+use super::super::program::{Step, Unsupported};
 use super::{Item, Values, named};
 
 fn millis(step: Step<'_>, field: &str) -> Option<Duration> {

@@ -1,0 +1,236 @@
+//! What a processor sees of the record in work and may do with it: metadata, headers, time, named children, commits,
+//! stores that it brings, and the wrapper around it. As Kafka Streams' `ProcessorContextImpl`.
+
+use std::sync::{Arc, Mutex};
+
+use streams_core::dsl::{
+    Consumed, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Stores, StreamsBuilder,
+};
+use streams_core::error::BoxError;
+use streams_core::processor::{Processor, ProcessorContext, WrappedCall, WrappedProcessor};
+use streams_core::record::Record;
+use streams_core::testing::TopologyTestDriver;
+use streams_core::topic::{Store, Topic};
+use streams_core::topology::Topology;
+use streams_core::types::{Change, Headers};
+
+use crate::{driver, text};
+
+const IN: Topic<String, i64> = Topic::new("in");
+const SECOND: Topic<String, i64> = Topic::new("second");
+const OUT: Topic<String, i64> = Topic::new("out");
+const OTHER: Topic<String, i64> = Topic::new("other");
+const PLAIN: Store<String, i64> = Store::new("plain");
+const TABLE: Store<String, i64> = Store::new("table");
+
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// Writes down where each record came from, and forwards it with another time and a header more.
+struct Look(Seen);
+
+impl<V: 'static> Processor<String, V, String, V> for Look {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, V>,
+        mut record: Record<String, V>,
+    ) -> Result<(), BoxError> {
+        let at = context.record_metadata();
+        let time = context.record_context().timestamp;
+        let headers: Vec<&str> = record.headers.iter().map(|header| &*header.key).collect();
+        self.0.lock().unwrap().push(format!("{} {at:?} {time} {headers:?}", record.key));
+        record.timestamp += 100;
+        record.headers.add("seen", None);
+        Ok(context.forward(record)?)
+    }
+}
+
+#[test]
+fn metadata_is_that_of_the_source_record_and_time_and_headers_are_those_of_the_record_forwarded() {
+    let seen = Seen::default();
+    let look = |seen: &Seen| {
+        let seen = seen.clone();
+        move || Look(seen.clone())
+    };
+    let builder = StreamsBuilder::new();
+    let both = builder.stream_with(&[&IN, &SECOND], Consumed::new());
+    both.process::<_, String, i64>(look(&seen), &[]).process::<_, String, i64>(look(&seen), &[]).to(&OUT);
+    let driver = driver(&builder);
+    driver.input(&IN).pipe_record(Record::new(text("a"), 1, 7));
+    driver.input(&SECOND).pipe_record(Record::new(text("b"), 2, 8));
+    driver.input(&IN).pipe_record(Record::new(text("c"), 3, 9));
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            r#"a Some(("in", 0, 0)) 7 []"#,
+            r#"a Some(("in", 0, 0)) 107 ["seen"]"#,
+            r#"b Some(("second", 0, 0)) 8 []"#,
+            r#"b Some(("second", 0, 0)) 108 ["seen"]"#,
+            r#"c Some(("in", 0, 1)) 9 []"#,
+            r#"c Some(("in", 0, 1)) 109 ["seen"]"#,
+        ]
+    );
+    let last = driver.produced("out").pop().unwrap();
+    assert_eq!((last.timestamp, last.headers.iter().count()), (Some(209), 2));
+}
+
+#[test]
+fn what_a_cache_held_back_has_the_metadata_of_its_last_record() {
+    let seen = Seen::default();
+    let builder = StreamsBuilder::new();
+    let look = {
+        let seen = seen.clone();
+        move || Look(seen.clone())
+    };
+    builder.table_with(&IN, Consumed::new(), &TABLE).to_stream().process::<_, String, Option<i64>>(look, &[]);
+    builder.stream(&SECOND).to(&OUT);
+    let driver = driver(&builder);
+    let header = |key: &str| {
+        let mut headers = Headers::EMPTY;
+        headers.add(key, None);
+        headers
+    };
+    for (key, time) in [("a", 5), ("b", 6), ("a", 3)] {
+        let record = Record { key: text(key), value: time, timestamp: time, headers: header(key) };
+        driver.input(&IN).pipe_record(record);
+    }
+    let seen = seen.lock().unwrap();
+    assert_eq!(
+        *seen,
+        [
+            r#"a Some(("in", 0, 0)) 5 ["a"]"#,
+            r#"b Some(("in", 0, 1)) 6 ["b"]"#,
+            r#"a Some(("in", 0, 2)) 3 ["a"]"#
+        ]
+    );
+}
+
+/// Keeps the value in a plain store, under the time of the record in work; tells a wrong child.
+struct Keep;
+
+impl Processor<String, i64, String, i64> for Keep {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, i64>,
+        record: Record<String, i64>,
+    ) -> Result<(), BoxError> {
+        let store = context.store(&PLAIN)?;
+        store.borrow_mut().put(
+            &record.key,
+            Some(record.value),
+            record.timestamp,
+            context.record_context(),
+        )?;
+        context.commit();
+        match record.value {
+            1 => Ok(context.forward_to("one", record)?),
+            2 => Ok(context.forward_to("two", record)?),
+            3 => Ok(context.forward_to("three", record)?),
+            _ => Ok(context.forward(record)?),
+        }
+    }
+}
+
+fn low_level() -> Topology {
+    let mut topology = Topology::new();
+    let source = topology.add_source("source", &[&IN]).unwrap();
+    let keep = topology.add_processor("keep", || Keep, &[&source]).unwrap();
+    topology.add_state_store(Stores::key_value(&PLAIN), &["keep"]).unwrap();
+    topology.add_sink("one", &OUT, &[&keep]).unwrap();
+    topology.add_sink("two", &OTHER, &[&keep]).unwrap();
+    topology
+}
+
+#[test]
+fn a_record_goes_to_the_child_named_or_to_all_and_an_unknown_child_stops_the_task() {
+    let driver = TopologyTestDriver::new(low_level()).unwrap();
+    [1, 2, 9].into_iter().for_each(|value| driver.input(&IN).pipe("k", value));
+    let values = |topic: &Topic<String, i64>| -> Vec<i64> {
+        driver.output(topic).read_all().into_iter().map(|(_, value)| value).collect()
+    };
+    assert_eq!((values(&OUT), values(&OTHER)), (vec![1, 9], vec![2, 9]));
+    let error = driver.input(&IN).try_pipe(Record::new(text("k"), 3, 0)).unwrap_err().to_string();
+    assert!(error.contains("there is no child node `three`"), "{error}");
+}
+
+/// Doubles the value and leaves the key.
+struct Double;
+
+impl FixedKeyProcessor<String, i64, i64> for Double {
+    fn process(
+        &mut self,
+        context: &mut FixedKeyContext<'_, '_, String, i64>,
+        record: FixedKeyRecord<String, i64>,
+    ) -> Result<(), BoxError> {
+        let value = record.value * 2;
+        Ok(context.forward(record.with_value(value))?)
+    }
+}
+
+/// Writes down who gets what; changes values of `adds`, and lets nothing through `drops`.
+struct Around(String, Seen);
+
+impl WrappedProcessor for Around {
+    fn process(&mut self, call: &mut WrappedCall<'_>) -> Result<(), BoxError> {
+        let plain = call.value::<i64>().map(ToString::to_string);
+        let change = call.value::<Change<i64>>().map(|change| format!("{:?}->{:?}", change.old, change.new));
+        let (key, time) = (call.key::<String>().cloned().unwrap_or_default(), call.timestamp());
+        let value = plain.or(change).unwrap_or_default();
+        self.1.lock().unwrap().push(format!("{} {key} {value} {time:?}", self.0));
+        match &*self.0 {
+            "drops" => return Ok(()),
+            "fails" => return Err("not wanted".into()),
+            "adds" => call.value_mut::<i64>().into_iter().for_each(|value| *value += 5),
+            _ => {}
+        }
+        call.proceed()?;
+        assert!(call.key::<String>().is_none(), "the record is handed over");
+        Ok(call.proceed()?)
+    }
+}
+
+fn wrapped(mut topology: Topology, seen: &Seen) -> TopologyTestDriver {
+    let seen = seen.clone();
+    topology.wrap_processors(move |name: &str| {
+        Some(Box::new(Around(name.to_owned(), seen.clone())) as Box<dyn WrappedProcessor>)
+    });
+    TopologyTestDriver::new(topology).unwrap()
+}
+
+#[test]
+fn a_wrapper_stands_around_every_processor_of_the_dsl_and_no_source_or_sink() {
+    let seen = Seen::default();
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream(&IN).named("adds").process_values(|| Double, &[]);
+    stream.clone().named("drops").filter(|_, _| true).to(&OTHER);
+    stream.group_by_key().count_with(&TABLE).to_stream().to(&OUT);
+    let plain = builder.build().unwrap();
+    let described = plain.describe().to_string();
+    let driver = wrapped(plain.clone(), &seen);
+    assert_eq!(plain.describe().to_string(), described);
+    driver.input(&IN).pipe_record(Record::new(text("a"), 1, 7));
+    let seen: Vec<String> = seen.lock().unwrap().clone();
+    assert_eq!(
+        seen[..3],
+        ["adds a 1 Some(7)", "drops a 12 Some(7)", "KSTREAM-AGGREGATE-0000000003 a 12 Some(7)"]
+    );
+    assert!(seen[3].starts_with("KTABLE-TOSTREAM-") && seen[3].contains("None->Some(1)"), "{seen:?}");
+    assert_eq!((driver.output(&OTHER).len(), driver.output(&OUT).len(), seen.len()), (0, 1, 4));
+}
+
+#[test]
+fn errors_of_a_wrapper_are_errors_of_its_processor_and_those_below_stay_theirs() {
+    let builder = StreamsBuilder::new();
+    builder
+        .stream(&IN)
+        .named("fine")
+        .map_values(|value| value)
+        .named("fails")
+        .map_values(|value| value)
+        .to(&OUT);
+    let driver = wrapped(builder.build().unwrap(), &Seen::default());
+    let error = driver.input(&IN).try_pipe(Record::new(text("k"), 3, 0)).unwrap_err().to_string();
+    assert_eq!(error, "task 0_0, node `fails`, record in-0@0: processing failed: not wanted");
+    let low = wrapped(low_level(), &Seen::default());
+    let error = low.input(&IN).try_pipe(Record::new(text("k"), 3, 0)).unwrap_err().to_string();
+    assert!(error.contains("there is no child node `three`"), "{error}");
+}

@@ -1,0 +1,176 @@
+//! The Processor API: contextual and fixed-key processors, stores, schedules, and the low-level topology.
+
+use std::time::Duration;
+
+use kstreams::dsl::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
+use kstreams::error::BoxError;
+use kstreams::prelude::*;
+use kstreams::types::ValueAndHeaders;
+
+use super::{OUT, PAYMENTS, RATES, REFUNDS, TOTALS};
+
+const HISTORY: Store<String, i64> = Store::new("history");
+const RATE_ROWS: Store<String, i64> = Store::new("rate-rows");
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Adds up the payments of each customer, and has two schedules.
+#[derive(Default)]
+struct Sum {
+    hour: Option<Punctuation>,
+}
+
+impl Processor<String, i64, String, i64> for Sum {
+    fn init(&mut self, context: &mut ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+        let _ = context.schedule(Duration::from_secs(60), PunctuationType::StreamTime);
+        self.hour =
+            Some(context.schedule_at(0, Duration::from_secs(3600), PunctuationType::WallClockTime)?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, i64>,
+        record: Record<String, i64>,
+    ) -> Result<(), BoxError> {
+        let totals = context.store(&TOTALS)?;
+        let old = totals.borrow_mut().get(&record.key)?.map_or(0, |(sum, _)| *sum);
+        let sum = old + record.value;
+        totals.borrow_mut().put(&record.key, Some(sum), record.timestamp, context.record_context())?;
+        let history = context.versioned_store(&HISTORY)?;
+        history.borrow_mut().put(&record.key, Some(sum), record.timestamp)?;
+        let _rate = context.global_store(&RATE_ROWS)?.get(&record.key)?;
+        if let Some((topic, partition, offset)) = context.record_metadata() {
+            assert_eq!((topic, partition, offset), ("payments", 0, 0));
+        }
+        let _ = (context.current_stream_time(), context.current_system_time());
+        let _ = (context.task_id(), context.application_id().len());
+        context.commit();
+        context.forward_to("all", record.clone())?;
+        Ok(context.forward(record.with_value(sum))?)
+    }
+
+    fn punctuate(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, i64>,
+        punctuation: Punctuation,
+        _timestamp: Timestamp,
+    ) -> Result<(), BoxError> {
+        if self.hour == Some(punctuation) {
+            context.cancel(punctuation);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {}
+}
+
+/// Keeps the key.
+struct Double;
+
+impl FixedKeyProcessor<String, i64, i64> for Double {
+    fn process(
+        &mut self,
+        context: &mut FixedKeyContext<'_, '_, String, i64>,
+        record: FixedKeyRecord<String, i64>,
+    ) -> Result<(), BoxError> {
+        let value = record.value * 2;
+        Ok(context.forward(record.with_value(value))?)
+    }
+}
+
+/// Copies a topic into a store.
+struct Fill(Store<String, i64>);
+
+impl Processor<String, i64, (), ()> for Fill {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, (), ()>,
+        record: Record<String, i64>,
+    ) -> Result<(), BoxError> {
+        let store = context.store(&self.0)?;
+        let (time, at) = (record.timestamp, context.record_context());
+        Ok(store.borrow_mut().put(&record.key, Some(record.value), time, at)?)
+    }
+}
+
+#[test]
+fn processors_in_the_dsl() {
+    let builder = StreamsBuilder::new();
+    builder.add_state_store(Stores::key_value(&TOTALS).in_memory().caching(true));
+    builder.add_state_store(Stores::versioned(&HISTORY, HOUR).logging(true));
+    builder.add_global_store(Stores::key_value(&RATE_ROWS), &RATES, Consumed::new(), || Fill(RATE_ROWS));
+    let sums = builder.stream(&PAYMENTS).named("sum").process(Sum::default, &["totals", "history"]);
+    sums.clone().named("all").filter(|_, _| true).to(&OUT);
+    sums.process_values(|| Double, &[]).to(&OUT);
+    const SEEN: Store<String, i64> = Store::new("seen");
+    builder
+        .stream(&REFUNDS)
+        .process_with_stores(|| Fill(SEEN), vec![Stores::key_value(&SEEN)])
+        .for_each(|(), ()| ());
+    let driver = TopologyTestDriver::new(builder.build().unwrap()).unwrap();
+    driver.input(&PAYMENTS).pipe("ada", 120);
+    assert_eq!(driver.store(&TOTALS).get(&"ada".to_owned()), Some(120));
+    assert_eq!(driver.versioned_store(&HISTORY).get(&"ada".to_owned()), Some(120));
+}
+
+#[test]
+fn forms_of_stores() {
+    const WITH_HEADERS: Store<String, ValueAndHeaders<i64>> = Store::new("totals");
+    let rows = WindowRetention::new(HOUR, Duration::from_secs(60)).segment_interval(HOUR).retain_duplicates();
+    let builders = [
+        Stores::key_value(&TOTALS),
+        Stores::timestamped_key_value(&TOTALS),
+        Stores::key_value(&TOTALS).in_memory(),
+        Stores::lru_map(&TOTALS, 1_000),
+        Stores::window(&TOTALS, rows),
+        Stores::timestamped_window(&TOTALS, WindowRetention::new(HOUR, HOUR)),
+        Stores::session(&TOTALS, HOUR),
+        Stores::versioned(&TOTALS, HOUR),
+        Stores::timestamped_key_value_with_headers(&WITH_HEADERS),
+        Stores::key_value(&TOTALS).changelog_config("cleanup.policy", "compact,delete"),
+    ];
+    assert!(builders.iter().all(|store| store.name() == "totals"));
+}
+
+#[test]
+fn the_low_level_topology() {
+    let mut topology = Topology::new();
+    let payments = topology.add_source("payments-in", &[&PAYMENTS]).unwrap();
+    let latest = Consumed::new().latest();
+    let refunds = topology.add_source_with("refunds-in", &[&REFUNDS], latest).unwrap();
+    topology.add_source_pattern::<String, i64>("many", "many-.*", Consumed::new()).unwrap();
+    let sum = topology.add_processor("pass", || Pass, &[&payments, &refunds]).unwrap();
+    topology.add_state_store(Stores::key_value(&TOTALS), &[]).unwrap();
+    topology.connect_processor_and_state_stores("pass", &["totals"]).unwrap();
+    topology.add_sink("out", &OUT, &[&sum]).unwrap();
+    let fill = || Fill(RATE_ROWS);
+    topology
+        .add_global_store(Stores::key_value(&RATE_ROWS), "rates-in", &RATES, Consumed::new(), "fill", fill)
+        .unwrap();
+    const COPY: Store<String, i64> = Store::new("copy");
+    const COPIED: Topic<String, i64> = Topic::new("copied");
+    topology
+        .add_read_only_state_store(
+            Stores::key_value(&COPY),
+            "copy-in",
+            &COPIED,
+            Consumed::new(),
+            "copier",
+            || Fill(COPY),
+        )
+        .unwrap();
+    assert_eq!(topology.validate(), Ok(()));
+}
+
+/// Passes everything on.
+struct Pass;
+
+impl Processor<String, i64, String, i64> for Pass {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, i64>,
+        record: Record<String, i64>,
+    ) -> Result<(), BoxError> {
+        Ok(context.forward(record)?)
+    }
+}
