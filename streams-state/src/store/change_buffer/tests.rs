@@ -111,5 +111,8 @@ fn a_key_that_came_again_has_its_new_place_after_a_restore() {
     before.prepare_commit().unwrap();
     replay(&mut before, &mut after);
     assert_eq!((after.num_records(), after.min_timestamp()), (1, 30));
-    assert_eq!((after.buffer_size(), after.first().unwrap()), (before.buffer_size(), before.first().unwrap()));
+    assert_eq!(
+        (after.buffer_size(), after.first().unwrap()),
+        (before.buffer_size(), before.first().unwrap())
+    );
 }
