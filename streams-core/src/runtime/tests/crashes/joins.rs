@@ -76,7 +76,7 @@ fn outer_joins() {
     let asymmetric = || {
         let windows = windows().before(Duration::ZERO);
         topology(|left, right| {
-            left.outer_join_stream(right, windows.clone(), |left, right| format!("{left:?}/{right:?}"))
+            left.outer_join_stream(right, windows, |left, right| format!("{left:?}/{right:?}"))
         })
     };
     assert!(check(unordered(asymmetric)) > 200);

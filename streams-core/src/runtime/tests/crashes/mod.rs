@@ -347,7 +347,7 @@ pub(super) fn check(case: Case) -> usize {
                 only_rows(&mut found.outputs);
             }
             if !case.ordered {
-                outputs.values_mut().chain(found.outputs.values_mut()).for_each(unordered);
+                outputs.values_mut().chain(found.outputs.values_mut()).for_each(|outputs| unordered(outputs));
             }
             assert_equal(&outputs, &found.outputs, seed, rocks);
             let names = found.changelogs.keys().eq(expected.changelogs.keys());
@@ -368,7 +368,7 @@ fn only_rows(outputs: &mut BTreeMap<String, Vec<String>>) {
 }
 
 /// Sorted, without headers.
-fn unordered(outputs: &mut Vec<String>) {
+fn unordered(outputs: &mut [String]) {
     for output in outputs.iter_mut() {
         output.truncate(output.rfind(" [").unwrap());
     }
