@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, IN, OUT, check};
+use super::{Case, IN, OUT, RATES, check};
 use crate::dsl::{JoinWindows, Joined, KStream, KTable, Materialized, StreamJoined, StreamsBuilder};
 use crate::topic::Store;
 use crate::topology::Topology;
@@ -121,4 +121,17 @@ pub(super) fn grace() -> Topology {
 fn joins_with_grace() {
     assert!(check(Case { nulls: 6, ..Case::new(grace) }) > 200);
     assert!(check(Case { nulls: 6, headers: true, ..Case::new(grace) }) > 200);
+}
+
+/// The global table is full before the first record of each start, with its state on disk or without.
+#[test]
+fn global_tables() {
+    let global = || {
+        let builder = StreamsBuilder::new();
+        let rates = builder.global_table(&RATES);
+        let join = |value, rate: Option<&String>| Some(format!("{value:?}/{rate:?}"));
+        builder.stream(&IN).left_join_global(&rates, |key, _| key.clone(), join).to(&OUT);
+        builder.build().unwrap()
+    };
+    assert!(check(Case::new(global)) > 200);
 }

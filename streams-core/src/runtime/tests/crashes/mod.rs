@@ -2,7 +2,7 @@
 //!
 //! [`check`] runs a topology over random input twice. First in one go. Then with the same input in portions, while instances
 //! are killed at random turns, closed, joined by others, given other numbers of threads, rewound, made to flush, and robbed of
-//! their state on disk. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
+//! their state on disk, and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
 //! the end: that is what the stores hold.
 //!
 //! What stream time an operator has seen is not kept over a restart (as in Kafka Streams), so input is late only within the grace.
@@ -33,7 +33,12 @@ use streams_state::types::Headers;
 
 /// Values of tables may be null.
 pub(super) const IN: Topic<String, Option<String>> = Topic::new("in");
+/// A row for each key but the first; read as a global table.
+pub(super) const RATES: Topic<String, String> = Topic::new("rates");
 pub(super) const OUT: Topic<String, Option<String>> = Topic::new("out");
+
+/// In the names of versioned stores.
+pub(super) const VERSIONED: &str = "history";
 
 /// A topology, and what its input looks like.
 #[derive(Clone, Copy)]
@@ -150,6 +155,12 @@ impl Stage {
         let world = World::new(1);
         world.kafka.create_topic("in", case.partitions).unwrap();
         world.kafka.create_topic("out", case.partitions).unwrap();
+        world.kafka.create_topic("rates", 3).unwrap();
+        for key in 1..case.keys {
+            let (key, rate) = (format!("k{key}"), format!("rate{key}"));
+            let (key, rate) = (Some(key.as_bytes()), Some(rate.as_bytes()));
+            world.kafka.produce("rates", None, key, rate, 5).unwrap();
+        }
         Self { world, kept: Kept::default(), case: *case, rocks }
     }
 
@@ -195,6 +206,22 @@ impl Stage {
     pub(super) fn forget_the_dead(&self) {
         self.world.kafka.expire_members(APP);
         self.world.clock.advance(61_000);
+    }
+
+    /// Of each key of a changelog the last record stays, and of versioned tables all, as their `min.compaction.lag.ms` asks for.
+    /// If `old`, tombstones go, too. A store on disk that is older than that (`delete.retention.ms`, a day) would never hear of
+    /// them, as in Kafka Streams: it must be deleted.
+    fn compact(&self, old: bool) {
+        for round in 0..=u8::from(old) {
+            self.world.clock.advance(i64::from(round) * 25 * 3_600_000);
+            let topics = self.world.kafka.topics().into_iter().filter(|topic| topic.ends_with("-changelog"));
+            for topic in topics.filter(|topic| !topic.contains(VERSIONED)) {
+                self.world.kafka.compact(&topic).unwrap();
+            }
+        }
+        if old {
+            ["i1", "i2"].into_iter().for_each(|instance| self.delete_state(instance));
+        }
     }
 
     pub(super) fn results(&self) -> Results {
@@ -291,7 +318,11 @@ pub(super) fn interrupted(case: &Case, lines: &[Line], seed: u64, rocks: bool) -
         if robbed {
             stage.delete_state(if random.one_in(3) { "i2" } else { "i1" });
         }
-        if robbed || several || before != threads {
+        let (compacted, old) = (random.one_in(4), random.one_in(2));
+        if compacted {
+            stage.compact(old);
+        }
+        if robbed || several || before != threads || (compacted && old) {
             stage.forget_the_dead();
         }
     }
@@ -317,6 +348,7 @@ pub(super) fn check(case: Case) -> usize {
             }
             if !case.ordered {
                 outputs.values_mut().chain(found.outputs.values_mut()).for_each(|list| unordered(list));
+                outputs.values_mut().chain(found.outputs.values_mut()).for_each(|outputs| unordered(outputs));
             }
             assert_equal(&outputs, &found.outputs, seed, rocks);
             let names = found.changelogs.keys().eq(expected.changelogs.keys());

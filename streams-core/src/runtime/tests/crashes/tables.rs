@@ -9,7 +9,7 @@ use crate::topic::Store;
 use crate::topology::Topology;
 
 const HISTORY: Store<String, String> = Store::new("history");
-const OTHER: Store<String, String> = Store::new("other");
+const OTHER: Store<String, String> = Store::new("other-history");
 
 type Table = KTable<String, String>;
 
