@@ -105,12 +105,18 @@ fn drive(
             break;
         }
     }
+    let failed_at = result.as_ref().err().and_then(|failure| failure.index);
     let prefix = format!("{}-", case.config.application_id);
     for topic in driver.produced_topics() {
         let internal = topic.starts_with(&prefix);
-        let records = driver.produced(&topic).iter().map(|record| written(record, internal)).collect();
+        let records = driver.produced(&topic);
+        // Case files have nothing of the item that failed.
+        let records = records.iter().filter(|record| failed_at.is_none_or(|index| record.item < index));
+        let records: Vec<Value> = records.map(|record| written(record, internal)).collect();
         let topics = if internal { &mut observed.internal } else { &mut observed.outputs };
-        topics.insert(topic.to_string(), records);
+        if !records.is_empty() {
+            topics.insert(topic.to_string(), records);
+        }
     }
     result?;
     observed.stores = stores(&driver);
