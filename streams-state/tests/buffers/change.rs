@@ -161,7 +161,9 @@ impl Model for Buffer {
         let (time, value) = BufferValue::decode_changelog(bytes).unwrap();
         let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
         let (prior, old, new) = (text(value.prior), text(value.old), text(value.new));
-        self.rows.insert(place.unwrap_or((time, key)), Row { prior, old, new, context: value.context });
+        // What the record says is all, its place, too: the key may have gone out and come again since the last commit.
+        place.map(|place| self.rows.remove(&place));
+        self.rows.insert((time, key), Row { prior, old, new, context: value.context });
     }
 
     fn arrange(drained: Vec<Logged>) -> Vec<Logged> {
