@@ -48,18 +48,19 @@ impl<K: 'static, V, T> Sink<K, V, T> {
 
     fn partition(
         &self,
-        context: &TaskContext,
+        context: &mut TaskContext,
         topic: OutTopic,
         record: &Record<K, V>,
     ) -> NodeResult<PartitionChoice> {
         let Some(partitioner) = &self.partitioner else { return Ok(PartitionChoice::Default) };
+        let count = self.partition_count(context, topic)?;
         let topic = topic_name(context, topic);
-        let count = self.partition_count(context, &topic)?;
         Ok(partitioner(&topic, &record.key, &record.value, count))
     }
 
-    fn partition_count(&self, context: &TaskContext, topic: &str) -> NodeResult<i32> {
-        (context.partition_counts)(topic).ok_or_else(|| {
+    fn partition_count(&self, context: &mut TaskContext, topic: OutTopic) -> NodeResult<i32> {
+        context.partition_count(topic).ok_or_else(|| {
+            let topic = topic_name(context, topic);
             let cause = format!("topic `{topic}` does not exist, its partitions are unknown");
             context.error(&self.name, TaskErrorCause::Wiring(cause))
         })
@@ -68,16 +69,16 @@ impl<K: 'static, V, T> Sink<K, V, T> {
     /// Where nobody else chooses: all windows of a key go to the partition of the key alone.
     fn partition_of_windowed(
         &self,
-        context: &TaskContext,
+        context: &mut TaskContext,
         topic: OutTopic,
         key: &Range<usize>,
     ) -> NodeResult<PartitionChoice> {
-        let key = &context.outbox.bytes[key.clone()];
-        let base = self.keys.base_key(key);
-        if !self.by_base_key || base.len() == key.len() {
+        let base = self.keys.base_key(&context.outbox.bytes[key.clone()]).len();
+        if !self.by_base_key || base == key.len() {
             return Ok(PartitionChoice::Default);
         }
-        let count = self.partition_count(context, &topic_name(context, topic))?;
+        let count = self.partition_count(context, topic)?;
+        let base = self.keys.base_key(&context.outbox.bytes[key.clone()]);
         Ok(PartitionChoice::One(partition_for_key(base, count)))
     }
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
 
-use super::{DropReason, Drops, GlobalStore, Outbox, ProcessorMetadata, Punctuations};
+use super::{DropReason, Drops, GlobalStore, OutTopic, Outbox, ProcessorMetadata, Punctuations};
 use crate::config::TimestampPolicy;
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
 
 /// Says how many partitions a topic has; asked for topics that a task writes.
 pub type PartitionCounts = Rc<dyn Fn(&str) -> Option<i32>>;
+
+/// How long a partition count is taken for true: `metadata.max.age.ms` of a client, by default.
+const COUNTS_MAX_AGE_MS: Timestamp = 5 * 60 * 1000;
 
 /// The shared part of a task, handed from node to node with each record.
 pub struct TaskContext {
@@ -48,8 +51,10 @@ pub struct TaskContext {
     pub feeds_globals: bool,
     /// This task feeds the global stores: the partition of each of its sources; empty for all other tasks.
     pub global_partitions: Vec<i32>,
-    /// Partition counts of topics written.
+    /// Partition counts of topics written: may ask the cluster.
     pub partition_counts: PartitionCounts,
+    /// What `partition_counts` said by topic handle, and when.
+    known_counts: Vec<Option<(i32, Timestamp)>>,
     /// `processing.exception.handler`.
     pub processing_handler: Arc<dyn ExceptionHandler>,
     /// `production.exception.handler`.
@@ -83,12 +88,32 @@ impl TaskContext {
             feeds_globals: false,
             global_partitions: Vec::new(),
             partition_counts,
+            known_counts: Vec::new(),
             processing_handler: Arc::new(LogAndFail),
             production_handler: Arc::new(LogAndFail),
             deserialization_handler: Arc::new(LogAndFail),
             raw_key: None,
             raw_value: None,
         }
+    }
+
+    /// Number of partitions of a topic that is written; `None` if it does not exist. Asked for each record, so the answer is remembered
+    /// for as long as clients keep theirs by default.
+    pub fn partition_count(&mut self, topic: OutTopic) -> Option<i32> {
+        let (index, now) = (topic.0 as usize, self.wall_time);
+        if let Some(Some((count, at))) = self.known_counts.get(index)
+            && now.saturating_sub(*at) < COUNTS_MAX_AGE_MS
+        {
+            return Some(*count);
+        }
+        let count = (self.partition_counts)(self.outbox.topics.get(index)?)?;
+        if self.known_counts.len() <= index {
+            self.known_counts.resize(index + 1, None);
+        }
+        if let Some(known) = self.known_counts.get_mut(index) {
+            *known = Some((count, now));
+        }
+        Some(count)
     }
 
     /// Name of the source topic of the record in work; empty outside of a record.
@@ -231,5 +256,36 @@ impl TaskContext {
         let (key, value) = (self.raw_key.take(), self.raw_value.take());
         self.outbox.push(handle, None, key.as_deref(), value.as_deref(), timestamp, headers);
         (self.raw_key, self.raw_value) = (key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Windowed keys made a sink ask the cluster for each record, a round trip every time.
+    #[test]
+    fn partition_counts_are_asked_for_once_in_five_minutes() {
+        let asked = Rc::new(Cell::new(0));
+        let (count, counted) = (Rc::new(Cell::new(4)), asked.clone());
+        let answer = count.clone();
+        let counts: PartitionCounts = Rc::new(move |topic| {
+            counted.set(counted.get() + 1);
+            (topic == "out").then(|| answer.get())
+        });
+        let mut context = TaskContext::new(TaskId { subtopology: 0, partition: 0 }, "app".into(), counts);
+        let (out, missing) = (context.outbox.topic("out"), context.outbox.topic("missing"));
+        assert_eq!(
+            (context.partition_count(out), context.partition_count(out), asked.get()),
+            (Some(4), Some(4), 1)
+        );
+        assert_eq!((context.partition_count(missing), asked.get()), (None, 2));
+        count.set(8);
+        context.wall_time = COUNTS_MAX_AGE_MS - 1;
+        assert_eq!(context.partition_count(out), Some(4));
+        context.wall_time = COUNTS_MAX_AGE_MS;
+        assert_eq!((context.partition_count(out), asked.get()), (Some(8), 3));
     }
 }
