@@ -2,6 +2,7 @@
 //! that logging an update is a copy and no allocation.
 
 use super::ChangelogEntry;
+use crate::error::StateError;
 use crate::serdes::SerdeError;
 use crate::types::{Headers, Timestamp};
 
@@ -75,8 +76,18 @@ impl ChangelogBuffer {
         }
     }
 
+    /// Hands the entries over, in order, and forgets them.
+    pub(super) fn drain(
+        &mut self,
+        sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        self.iter().try_for_each(sink)?;
+        self.clear();
+        Ok(())
+    }
+
     /// The entries in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = ChangelogEntry<'_>> {
+    fn iter(&self) -> impl Iterator<Item = ChangelogEntry<'_>> {
         let mut start = 0;
         let mut headers = self.headers.iter().peekable();
         self.entries.iter().enumerate().map(move |(index, entry)| {

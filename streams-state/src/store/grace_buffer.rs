@@ -220,15 +220,7 @@ impl<K: 'static, V: 'static> StateStore for GraceBuffer<K, V> {
         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
         self.progress.check_broken()?;
-        for entry in self.log.iter() {
-            sink(entry)?;
-        }
-        self.log.clear();
-        Ok(())
-    }
-
-    fn write_cached(&mut self) -> Result<(), StateError> {
-        Ok(())
+        self.log.drain(sink)
     }
 
     fn committed(&mut self, offset: Option<i64>) {
@@ -278,10 +270,6 @@ impl<K: 'static, V: 'static> StateStore for GraceBuffer<K, V> {
 
     fn memory_bytes(&self) -> u64 {
         self.rows.memory_bytes()
-    }
-
-    fn cached_bytes(&self) -> u64 {
-        0
     }
 
     fn engine_bytes(&self) -> u64 {

@@ -33,6 +33,7 @@ use self::lru::Lru;
 use self::scan::OrderedKeys;
 use super::changelog_buffer::ChangelogBuffer;
 use super::header_aware::LoggedHeaders;
+use super::progress::Progress;
 use super::record_cache::RecordCache;
 use super::tier::{NONE, Tier};
 use super::{StateStore, Unflushed};
@@ -88,14 +89,7 @@ pub struct KeyValueStore<K, V> {
     ordered: OrderedKeys,
     /// Set in a store that keeps only so many rows.
     lru: Option<Box<Lru>>,
-    /// Updates written out and not committed.
-    uncommitted: u64,
-    /// Updates committed and not flushed.
-    unflushed: u64,
-    offset: Option<i64>,
-    flushed_offset: Option<i64>,
-    /// Why the changelog must not be handed over any more.
-    broken: Option<String>,
+    progress: Progress,
     key_bytes: Vec<u8>,
     value_bytes: Vec<u8>,
 }
@@ -109,7 +103,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
         let complete = engine.is_empty()?;
-        let offset = engine.offset()?;
+        let progress = Progress::new(options.name.clone(), engine.offset()?);
         let evict_above = options.tier_max_bytes;
         Ok(Self {
             options,
@@ -125,11 +119,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             log: ChangelogBuffer::default(),
             ordered: OrderedKeys::default(),
             lru: None,
-            uncommitted: 0,
-            unflushed: 0,
-            offset,
-            flushed_offset: offset,
-            broken: None,
+            progress,
             key_bytes: Vec::new(),
             value_bytes: Vec::new(),
         })
@@ -269,7 +259,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             }
             self.write_out(held.slot, &held.context)?;
             let slot = self.tier.slot(held.slot);
-            let key = self.keys.deserialize(Some(slot.key())).map_err(|source| self.serde_error(source))?;
+            let key = self
+                .keys
+                .deserialize(Some(slot.key()))
+                .map_err(|source| self.progress.serde_error(source))?;
             let (new, timestamp) = match &slot.row {
                 Some((value, timestamp)) if self.options.timestamped => (Some(value.clone()), *timestamp),
                 Some((value, _)) => (Some(value.clone()), held.context.timestamp),
@@ -330,7 +323,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
                     self.logged_headers.add(&mut self.log, present, &context.headers);
                     Some(len.ok_or(()))
                 }
-                Err(source) => return Err(self.break_off(source)),
+                Err(source) => return Err(self.progress.break_off(source)),
             }
         } else if row.as_ref().is_none_or(|(value, _)| values.is_null(value)) {
             Some(Err(()))
@@ -340,7 +333,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         if let Some(Err(())) = len {
             slot.row = None;
         }
-        self.uncommitted += 1;
+        self.progress.updated();
         self.tier.touch(id, len.map(|len| len.unwrap_or(0)));
         Ok(())
     }
@@ -396,11 +389,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// A row as the engine has it: timestamp, 8 bytes big-endian, and the serialized value.
     fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp), StateError> {
         let Some((timestamp, value)) = bytes.split_first_chunk::<8>() else {
-            return Err(
-                self.serde_error(SerdeError(format!("a row of {} bytes has no timestamp", bytes.len())))
-            );
+            return Err(self
+                .progress
+                .serde_error(SerdeError(format!("a row of {} bytes has no timestamp", bytes.len()))));
         };
-        let value = self.values.deserialize(Some(value)).map_err(|source| self.serde_error(source))?;
+        let value =
+            self.values.deserialize(Some(value)).map_err(|source| self.progress.serde_error(source))?;
         Ok((value, Timestamp::from_be_bytes(*timestamp)))
     }
 
@@ -410,20 +404,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         self.key_bytes.clear();
         match self.keys.serialize(key, &mut self.key_bytes) {
             Ok(true) => Ok(self.tier.hash(&self.key_bytes)),
-            Ok(false) => Err(self.serde_error(SerdeError::new("the key is null; a store needs a key"))),
-            Err(source) => Err(self.serde_error(source)),
+            Ok(false) => {
+                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
+            }
+            Err(source) => Err(self.progress.serde_error(source)),
         }
-    }
-
-    #[cold]
-    fn serde_error(&self, source: SerdeError) -> StateError {
-        StateError::Serde { store: self.options.name.to_string(), source }
-    }
-
-    /// A change could not be logged: from now on nothing of this store may be committed.
-    #[cold]
-    fn break_off(&mut self, source: SerdeError) -> StateError {
-        self.broken = Some(format!("an earlier change could not be written: {source}"));
-        self.serde_error(source)
     }
 }

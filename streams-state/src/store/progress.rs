@@ -52,9 +52,14 @@ impl Progress {
         self.unflushed
     }
 
+    /// Whether the engine has another offset than the store reaches.
+    pub(super) fn offset_moved(&self) -> bool {
+        self.offset != self.flushed_offset
+    }
+
     /// Whether the engine does not have everything that is committed, or not the offset that it reaches.
     pub(super) fn behind(&self) -> bool {
-        self.unflushed > 0 || self.offset != self.flushed_offset
+        self.unflushed > 0 || self.offset_moved()
     }
 
     /// Refuses a flush while something is uncommitted: `held_back` says what else would be lost.

@@ -33,6 +33,7 @@ use super::header_aware::LoggedHeaders;
 use super::progress::Progress;
 use super::record_cache::{Held, RecordCache};
 use super::tier::{NONE, Tier};
+use super::window::{EXPIRED_MAX_BYTES, TIER_MAX_BYTES, segment_interval};
 use super::{CachedStore, CachedUpdate, StateStore, Unflushed};
 use crate::engine::Engine;
 use crate::error::StateError;
@@ -64,6 +65,24 @@ pub struct SessionOptions {
     /// With caching: bytes that the tier may use before it is searched for sessions that are too old. Kafka Streams' record
     /// cache knows no retention: it shows what was written since the store was opened until it needs the room.
     pub expired_max_bytes: u64,
+}
+
+impl SessionOptions {
+    /// Kafka Streams' defaults for a store that keeps sessions for `retention`: persistent, logged, not cached, without an index
+    /// by time; 64 MiB of tier.
+    pub fn new(name: impl Into<Arc<str>>, retention: i64) -> Self {
+        Self {
+            name: name.into(),
+            retention,
+            segment_interval: segment_interval(retention),
+            time_index: false,
+            in_memory_order: false,
+            caching: false,
+            logging: true,
+            tier_max_bytes: TIER_MAX_BYTES,
+            expired_max_bytes: EXPIRED_MAX_BYTES,
+        }
+    }
 }
 
 /// The session of a held-back update, and its aggregate at the last flush.

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use self::history::{History, Sized};
 use super::changelog_buffer::ChangelogBuffer;
+use super::progress::Progress;
 use super::tier::Tier;
 use super::{StateStore, Unflushed};
 use crate::engine::Engine;
@@ -96,16 +97,9 @@ pub struct VersionedStore<K, V> {
     /// Oldest segment when the tier was last swept.
     swept: i64,
     log: ChangelogBuffer,
-    /// Updates written out and not committed.
-    uncommitted: u64,
-    /// Updates committed and not flushed.
-    unflushed: u64,
+    progress: Progress,
     /// Bytes of versions put since the last flush. A run has more: it writes all of a key's versions in a segment.
     unflushed_bytes: u64,
-    offset: Option<i64>,
-    flushed_offset: Option<i64>,
-    /// Why the changelog must not be handed over any more.
-    broken: Option<String>,
     key_bytes: Vec<u8>,
     value_bytes: Vec<u8>,
 }
@@ -119,7 +113,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
         let complete = engine.is_empty()?;
-        let offset = engine.offset()?;
+        let progress = Progress::new(options.name.clone(), engine.offset()?);
         let evict_above = options.tier_max_bytes;
         let mut store = Self {
             options,
@@ -133,12 +127,8 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             segments: BTreeSet::new(),
             swept: i64::MIN,
             log: ChangelogBuffer::default(),
-            uncommitted: 0,
-            unflushed: 0,
+            progress,
             unflushed_bytes: 0,
-            offset,
-            flushed_offset: offset,
-            broken: None,
             key_bytes: Vec::new(),
             value_bytes: Vec::new(),
         };
@@ -250,7 +240,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         };
         let present = match written {
             Ok(present) => present,
-            Err(source) => return Err(self.break_off(source)),
+            Err(source) => return Err(self.progress.break_off(source)),
         };
         if self.options.logging {
             let bytes = &self.value_bytes;
@@ -259,10 +249,10 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
                 Ok(present)
             };
             if let Err(source) = self.log.push(&self.key_bytes, (time, time), copy) {
-                return Err(self.break_off(source));
+                return Err(self.progress.break_off(source));
             }
         }
-        self.uncommitted += 1;
+        self.progress.updated();
         let len = self.value_bytes.len() as u32;
         Ok(value.filter(|_| present).map(|value| Sized { value, len }))
     }
@@ -343,20 +333,10 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         self.key_bytes.clear();
         match self.keys.serialize(key, &mut self.key_bytes) {
             Ok(true) => Ok(self.tier.hash(&self.key_bytes)),
-            Ok(false) => Err(self.serde_error(SerdeError::new("the key is null; a store needs a key"))),
-            Err(source) => Err(self.serde_error(source)),
+            Ok(false) => {
+                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
+            }
+            Err(source) => Err(self.progress.serde_error(source)),
         }
-    }
-
-    #[cold]
-    fn serde_error(&self, source: SerdeError) -> StateError {
-        StateError::Serde { store: self.options.name.to_string(), source }
-    }
-
-    /// A change could not be logged: from now on nothing of this store may be committed.
-    #[cold]
-    fn break_off(&mut self, source: SerdeError) -> StateError {
-        self.broken = Some(format!("an earlier change could not be written: {source}"));
-        self.serde_error(source)
     }
 }

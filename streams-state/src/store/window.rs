@@ -41,6 +41,7 @@ use self::cache::HeldPlaces;
 use self::segment::Segment;
 use super::changelog_buffer::ChangelogBuffer;
 use super::header_aware::LoggedHeaders;
+use super::progress::Progress;
 use super::record_cache::RecordCache;
 use super::{CachedUpdate, StateStore, Unflushed};
 use crate::engine::Engine;
@@ -49,6 +50,11 @@ use crate::serdes::{SerdeError, SerdeRef};
 use crate::types::{RecordContext, Timestamp, Window, Windowed};
 
 pub use self::range::{KeyedRowVisitor, RowVisitor};
+
+/// Default of `tier_max_bytes`.
+pub(super) const TIER_MAX_BYTES: u64 = 64 << 20;
+/// Default of `expired_max_bytes`.
+pub(super) const EXPIRED_MAX_BYTES: u64 = 1 << 20;
 
 /// Kafka Streams' smallest default for [`WindowOptions::segment_interval`], ms.
 const SEGMENT_INTERVAL_MIN: i64 = 60_000;
@@ -104,8 +110,8 @@ impl WindowOptions {
             logging: true,
             persistent: true,
             ordered_by_time: false,
-            tier_max_bytes: 64 << 20,
-            expired_max_bytes: 1 << 20,
+            tier_max_bytes: TIER_MAX_BYTES,
+            expired_max_bytes: EXPIRED_MAX_BYTES,
         }
     }
 }
@@ -141,14 +147,7 @@ pub struct WindowStore<K, V> {
     send_old_values: bool,
     log: ChangelogBuffer,
     logged_headers: LoggedHeaders<V>,
-    /// Updates written out and not committed.
-    uncommitted: u64,
-    /// Updates committed and not flushed.
-    unflushed: u64,
-    offset: Option<i64>,
-    flushed_offset: Option<i64>,
-    /// Why the changelog must not be handed over any more.
-    broken: Option<String>,
+    progress: Progress,
     key_bytes: Vec<u8>,
     log_key: Vec<u8>,
     entry_bytes: Vec<u8>,
@@ -167,6 +166,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let options = WindowOptions { segment_interval, caching, ..options };
         let evict_above = options.tier_max_bytes;
         let logged_headers = if options.headers { LoggedHeaders::Update } else { LoggedHeaders::None };
+        let progress = Progress::new(options.name.clone(), engine.offset()?);
         let mut store = Self {
             options,
             engine,
@@ -185,11 +185,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             send_old_values: false,
             log: ChangelogBuffer::default(),
             logged_headers,
-            uncommitted: 0,
-            unflushed: 0,
-            offset: None,
-            flushed_offset: None,
-            broken: None,
+            progress,
             key_bytes: Vec::new(),
             log_key: Vec::new(),
             entry_bytes: Vec::new(),

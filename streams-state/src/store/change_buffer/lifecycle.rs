@@ -33,15 +33,7 @@ impl<K: 'static, V: 'static> StateStore for ChangeBuffer<K, V> {
         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
         self.progress.check_broken()?;
-        for entry in self.log.iter() {
-            sink(entry)?;
-        }
-        self.log.clear();
-        Ok(())
-    }
-
-    fn write_cached(&mut self) -> Result<(), StateError> {
-        Ok(())
+        self.log.drain(sink)
     }
 
     fn committed(&mut self, offset: Option<i64>) {
@@ -86,10 +78,6 @@ impl<K: 'static, V: 'static> StateStore for ChangeBuffer<K, V> {
     fn memory_bytes(&self) -> u64 {
         let index = self.index.len() + self.dirty.len();
         self.rows.memory_bytes() + index as u64 * (size_of::<(KeyBytes, Timestamp)>() as u64 + 8)
-    }
-
-    fn cached_bytes(&self) -> u64 {
-        0
     }
 
     fn engine_bytes(&self) -> u64 {

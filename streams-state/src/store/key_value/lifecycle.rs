@@ -13,14 +13,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         &mut self,
         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
-        if let Some(message) = &self.broken {
-            return Err(self.serde_error(SerdeError(message.clone())));
-        }
-        for entry in self.log.iter() {
-            sink(entry)?;
-        }
-        self.log.clear();
-        Ok(())
+        self.progress.check_broken()?;
+        self.log.drain(sink)
     }
 
     fn write_cached(&mut self) -> Result<(), StateError> {
@@ -33,11 +27,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     }
 
     fn committed(&mut self, offset: Option<i64>) {
-        self.unflushed += std::mem::take(&mut self.uncommitted);
-        if offset.is_some() {
-            debug_assert!(offset >= self.offset, "store `{}`: changelog offset goes back", self.options.name);
-            self.offset = offset;
-        }
+        self.progress.committed(offset);
     }
 
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
@@ -49,32 +39,26 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     }
 
     fn offset(&self) -> Option<i64> {
-        self.offset
+        self.progress.offset()
     }
 
     fn unflushed(&self) -> Unflushed {
-        Unflushed { records: self.unflushed, bytes: self.tier.touched_bytes() }
+        Unflushed { records: self.progress.unflushed(), bytes: self.tier.touched_bytes() }
     }
 
     fn flush(&mut self) -> Result<(), StateError> {
-        if self.uncommitted > 0 || self.cache.len() > 0 || !self.log.is_empty() || self.broken.is_some() {
-            return Err(StateError::Engine {
-                store: self.options.name.to_string(),
-                engine: "tier",
-                message: "flush was called with uncommitted updates".to_owned(),
-            });
-        }
+        self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
         self.ordered.clear();
-        self.unflushed = 0;
         if !self.engine.is_durable() {
+            self.progress.flushed();
             self.tier.drop_absent();
             return Ok(());
         }
-        if !self.tier.touched().is_empty() || self.offset != self.flushed_offset {
+        if !self.tier.touched().is_empty() || self.progress.offset_moved() {
             self.apply()?;
-            self.flushed_offset = self.offset;
             self.tier.flushed();
         }
+        self.progress.flushed();
         self.evict_above = self.options.tier_max_bytes;
         if self.tier.memory_bytes() > self.evict_above {
             self.evict();
@@ -105,9 +89,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         self.log.clear();
         self.complete = true;
         self.evict_above = self.options.tier_max_bytes;
-        (self.uncommitted, self.unflushed) = (0, 0);
-        (self.offset, self.flushed_offset) = (None, None);
-        self.broken = None;
+        self.progress.wiped();
         Ok(())
     }
 }
@@ -143,12 +125,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let (row, len) = match value {
             Some(bytes) => {
                 let value = self.logged_headers.read(&self.values, bytes, headers);
-                let value = value.map_err(|source| self.serde_error(source))?;
+                let value = value.map_err(|source| self.progress.serde_error(source))?;
                 (Some((value, timestamp)), bytes.len())
             }
             None => (None, 0),
         };
-        self.unflushed += 1;
+        self.progress.restored();
         let hash = self.tier.hash(key);
         let id = match self.tier.find(hash, key) {
             Some(id) => id,
@@ -179,7 +161,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let tier = &self.tier;
         let mut entries =
             rows.iter().map(|row| (tier.slot(row.slot).key(), row.value.clone().map(|value| &bytes[value])));
-        self.engine.apply(&mut entries, self.offset)
+        self.engine.apply(&mut entries, self.progress.offset())
     }
 
     /// Appends `row` as the engine has it. `None`: it serializes as null.
@@ -190,7 +172,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     ) -> Result<Option<std::ops::Range<usize>>, StateError> {
         let start = out.len();
         out.extend_from_slice(&row.1.to_be_bytes());
-        let present = self.values.serialize(&row.0, out).map_err(|source| self.serde_error(source))?;
+        let present =
+            self.values.serialize(&row.0, out).map_err(|source| self.progress.serde_error(source))?;
         if !present {
             out.truncate(start);
         }

@@ -104,7 +104,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     pub(super) fn bound_rows(&mut self, id: u32, context: &RecordContext) {
         let present = self.tier.slot(id).row.as_ref().is_some_and(|(value, _)| !self.values.is_null(value));
         let Some(evicted) = self.count_row(id, present) else { return };
-        self.uncommitted += 1;
+        self.progress.updated();
         if self.options.logging {
             self.log.push_bytes(self.tier.slot(evicted).key(), None, context.timestamp);
         }

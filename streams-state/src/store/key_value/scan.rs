@@ -169,7 +169,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     }
 
     fn decode_key(&self, key: &[u8]) -> Result<K, StateError> {
-        self.keys.deserialize(Some(key)).map_err(|source| self.serde_error(source))
+        self.keys.deserialize(Some(key)).map_err(|source| self.progress.serde_error(source))
     }
 }
 

@@ -12,15 +12,7 @@ impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> 
         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
         self.progress.check_broken()?;
-        for entry in self.log.iter() {
-            sink(entry)?;
-        }
-        self.log.clear();
-        Ok(())
-    }
-
-    fn write_cached(&mut self) -> Result<(), StateError> {
-        Ok(())
+        self.log.drain(sink)
     }
 
     fn committed(&mut self, offset: Option<i64>) {
@@ -61,10 +53,6 @@ impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> 
 
     fn memory_bytes(&self) -> u64 {
         self.rows.memory_bytes()
-    }
-
-    fn cached_bytes(&self) -> u64 {
-        0
     }
 
     fn engine_bytes(&self) -> u64 {

@@ -16,11 +16,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
         self.progress.check_broken()?;
-        for entry in self.log.iter() {
-            sink(entry)?;
-        }
-        self.log.clear();
-        Ok(())
+        self.log.drain(sink)
     }
 
     fn write_cached(&mut self) -> Result<(), StateError> {

@@ -15,72 +15,55 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         &mut self,
         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
-        if let Some(message) = &self.broken {
-            return Err(self.serde_error(SerdeError(message.clone())));
-        }
-        for entry in self.log.iter() {
-            sink(entry)?;
-        }
-        self.log.clear();
-        Ok(())
-    }
-
-    fn write_cached(&mut self) -> Result<(), StateError> {
-        Ok(())
+        self.progress.check_broken()?;
+        self.log.drain(sink)
     }
 
     fn committed(&mut self, offset: Option<i64>) {
-        self.unflushed += std::mem::take(&mut self.uncommitted);
-        if offset.is_some() {
-            debug_assert!(offset >= self.offset, "store `{}`: changelog offset goes back", self.options.name);
-            self.offset = offset;
-        }
+        self.progress.committed(offset);
     }
 
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
         let value = match value {
             Some(bytes) => {
-                let value =
-                    self.values.deserialize(Some(bytes)).map_err(|source| self.serde_error(source))?;
+                let value = self
+                    .values
+                    .deserialize(Some(bytes))
+                    .map_err(|source| self.progress.serde_error(source))?;
                 Some(Sized { value, len: bytes.len() as u32 })
             }
             None => None,
         };
-        self.unflushed += 1;
+        self.progress.restored();
         self.key_bytes.clear();
         self.key_bytes.extend_from_slice(key);
         self.apply_put(self.tier.hash(key), value, timestamp).map(drop)
     }
 
     fn offset(&self) -> Option<i64> {
-        self.offset
+        self.progress.offset()
     }
 
     fn unflushed(&self) -> Unflushed {
-        Unflushed { records: self.unflushed, bytes: self.unflushed_bytes }
+        Unflushed { records: self.progress.unflushed(), bytes: self.unflushed_bytes }
     }
 
     fn flush(&mut self) -> Result<(), StateError> {
-        if self.uncommitted > 0 || !self.log.is_empty() || self.broken.is_some() {
-            return Err(StateError::Engine {
-                store: self.options.name.to_string(),
-                engine: "tier",
-                message: "flush was called with uncommitted updates".to_owned(),
-            });
-        }
-        (self.unflushed, self.unflushed_bytes) = (0, 0);
+        self.progress.check_flush(!self.log.is_empty())?;
+        self.unflushed_bytes = 0;
         self.sweep();
         if !self.engine.is_durable() {
+            self.progress.flushed();
             self.forget_empty();
             self.tier.drop_absent();
             return Ok(());
         }
-        if !self.tier.touched().is_empty() || self.offset != self.flushed_offset {
+        if !self.tier.touched().is_empty() || self.progress.offset_moved() {
             self.apply()?;
-            self.flushed_offset = self.offset;
             self.forget_empty();
             self.tier.flushed();
         }
+        self.progress.flushed();
         self.drop_expired()?;
         self.evict_above = self.options.tier_max_bytes;
         if self.tier.memory_bytes() > self.evict_above {
@@ -91,10 +74,6 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
 
     fn memory_bytes(&self) -> u64 {
         self.tier.memory_bytes()
-    }
-
-    fn cached_bytes(&self) -> u64 {
-        0
     }
 
     fn engine_bytes(&self) -> u64 {
@@ -109,9 +88,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         (self.stream_time, self.swept) = (NO_TIMESTAMP, i64::MIN);
         self.complete = true;
         self.evict_above = self.options.tier_max_bytes;
-        (self.uncommitted, self.unflushed, self.unflushed_bytes) = (0, 0, 0);
-        (self.offset, self.flushed_offset) = (None, None);
-        self.broken = None;
+        self.unflushed_bytes = 0;
+        self.progress.wiped();
         Ok(())
     }
 }
@@ -127,7 +105,9 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             match bytes.as_slice().try_into() {
                 Ok(time) => self.stream_time = Timestamp::from_be_bytes(time),
                 Err(_) => {
-                    return Err(self.serde_error(SerdeError::new("the stream time is not 8 bytes long")));
+                    return Err(self
+                        .progress
+                        .serde_error(SerdeError::new("the stream time is not 8 bytes long")));
                 }
             }
         }
@@ -153,13 +133,15 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         rows::latest_key(key, &mut row);
         let values = &*self.values;
         if self.engine.get(&row, &mut bytes)? {
-            latest = Some(rows::read_latest(&bytes, values).map_err(|source| self.serde_error(source))?);
+            latest =
+                Some(rows::read_latest(&bytes, values).map_err(|source| self.progress.serde_error(source))?);
         }
         for segment in self.segments.range(self.oldest_segment()..) {
             row.clear();
             rows::segment_key(*segment, key, &mut row);
             if self.engine.get(&row, &mut bytes)? {
-                rows::read_segment(&bytes, values, &mut older).map_err(|source| self.serde_error(source))?;
+                rows::read_segment(&bytes, values, &mut older)
+                    .map_err(|source| self.progress.serde_error(source))?;
             }
         }
         Ok(History::read(latest, older))
@@ -202,14 +184,14 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             let slot = self.tier.slot(*id);
             let Some((history, _)) = &slot.row else { continue };
             self.encode(slot.key(), history, &mut run, &mut bytes)
-                .map_err(|source| self.serde_error(source))?;
+                .map_err(|source| self.progress.serde_error(source))?;
         }
         run.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         let start = bytes.len();
         bytes.extend_from_slice(&self.stream_time.to_be_bytes());
         run.push((rows::STREAM_TIME.to_vec(), Some(start..bytes.len())));
         let mut entries = run.iter().map(|(key, value)| (key.as_slice(), value.clone().map(|at| &bytes[at])));
-        self.engine.apply(&mut entries, self.offset)?;
+        self.engine.apply(&mut entries, self.progress.offset())?;
         let written = run.iter().filter(|(_, value)| value.is_some());
         self.segments.extend(written.filter_map(|(key, _)| rows::parse_key(key)?.0));
         Ok(())

@@ -14,7 +14,8 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         visit: &mut dyn FnMut(&K, &V, Timestamp, Option<Timestamp>),
     ) -> Result<(), StateError> {
         for bytes in self.all_keys()? {
-            let key = self.keys.deserialize(Some(&bytes)).map_err(|source| self.serde_error(source))?;
+            let key =
+                self.keys.deserialize(Some(&bytes)).map_err(|source| self.progress.serde_error(source))?;
             let visit_version =
                 &mut |value: &V, from: Timestamp, to: Option<Timestamp>| visit(&key, value, from, to);
             self.versions(&key, Timestamp::MIN, Timestamp::MAX, visit_version)?;

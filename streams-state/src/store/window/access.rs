@@ -10,8 +10,6 @@ use crate::store::tier::hash;
 impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// Reads from the engine what it knows about time, and which segments it has.
     pub(super) fn open(&mut self) -> Result<(), StateError> {
-        self.offset = self.engine.offset()?;
-        self.flushed_offset = self.offset;
         let mut bytes = Vec::new();
         if self.engine.get(layout::STATE_KEY, &mut bytes)? {
             self.flushed_state = layout::decode_state(&bytes).ok_or_else(|| self.corrupt("state"))?;
@@ -177,7 +175,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let (timestamp, value) = bytes.split_first_chunk::<8>().ok_or_else(|| self.corrupt("row"))?;
         let timestamp = Timestamp::from_be_bytes(*timestamp);
         let len = value.len();
-        let value = self.values.deserialize(Some(value)).map_err(|source| self.serde_error(source))?;
+        let value =
+            self.values.deserialize(Some(value)).map_err(|source| self.progress.serde_error(source))?;
         Ok(Row::new(start, sequence, Some((value, timestamp)), len))
     }
 
@@ -283,7 +282,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                 context,
             ) {
                 Ok(len) => Some(len),
-                Err(source) => return Err(self.break_off(source)),
+                Err(source) => return Err(self.progress.break_off(source)),
             }
         } else if row.value.as_ref().is_none_or(|(value, _)| self.values.is_null(value)) {
             Some(None)
@@ -294,7 +293,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             segment.row_mut(place.slot, place.row).value = None;
         }
         segment.touch(place.slot, place.row, null.map(|len| len.unwrap_or(0)));
-        self.uncommitted += 1;
+        self.progress.updated();
         Ok(())
     }
 
@@ -306,7 +305,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         value: Option<&(V, Timestamp)>,
         context: &RecordContext,
     ) -> Result<(), StateError> {
-        self.uncommitted += 1;
+        self.progress.updated();
         if !self.options.logging {
             return Ok(());
         }
@@ -314,7 +313,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         WindowKey { key: &self.key_bytes, start, sequence: sequence as i32 }.encode(&mut self.log_key);
         let values = (&self.values, &self.logged_headers);
         let logged = log_row(&mut self.log, &self.log_key, value, values, self.options.timestamped, context);
-        logged.map(drop).map_err(|source| self.break_off(source))
+        logged.map(drop).map_err(|source| self.progress.break_off(source))
     }
 
     /// Serializes `key` into `key_bytes`. Returns its hash.
@@ -323,30 +322,20 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         self.key_bytes.clear();
         match self.keys.serialize(key, &mut self.key_bytes) {
             Ok(true) => Ok(hash(&self.hasher, &self.key_bytes)),
-            Ok(false) => Err(self.serde_error(SerdeError::new("the key is null; a store needs a key"))),
-            Err(source) => Err(self.serde_error(source)),
+            Ok(false) => {
+                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
+            }
+            Err(source) => Err(self.progress.serde_error(source)),
         }
     }
 
     pub(super) fn decode_key(&self, key: &[u8]) -> Result<K, StateError> {
-        self.keys.deserialize(Some(key)).map_err(|source| self.serde_error(source))
-    }
-
-    #[cold]
-    pub(super) fn serde_error(&self, source: SerdeError) -> StateError {
-        StateError::Serde { store: self.options.name.to_string(), source }
+        self.keys.deserialize(Some(key)).map_err(|source| self.progress.serde_error(source))
     }
 
     #[cold]
     pub(super) fn corrupt(&self, what: &str) -> StateError {
-        self.serde_error(SerdeError(format!("a {what} that this store did not write")))
-    }
-
-    /// A change could not be logged: from now on nothing of this store may be committed.
-    #[cold]
-    fn break_off(&mut self, source: SerdeError) -> StateError {
-        self.broken = Some(format!("an earlier change could not be written: {source}"));
-        self.serde_error(source)
+        self.progress.serde_error(SerdeError(format!("a {what} that this store did not write")))
     }
 }
 

@@ -17,14 +17,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         &mut self,
         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
-        if let Some(message) = &self.broken {
-            return Err(self.serde_error(SerdeError(message.clone())));
-        }
-        for entry in self.log.iter() {
-            sink(entry)?;
-        }
-        self.log.clear();
-        Ok(())
+        self.progress.check_broken()?;
+        self.log.drain(sink)
     }
 
     fn write_cached(&mut self) -> Result<(), StateError> {
@@ -32,11 +26,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
     }
 
     fn committed(&mut self, offset: Option<i64>) {
-        self.unflushed += std::mem::take(&mut self.uncommitted);
-        if offset.is_some() {
-            debug_assert!(offset >= self.offset, "store `{}`: changelog offset goes back", self.options.name);
-            self.offset = offset;
-        }
+        self.progress.committed(offset);
     }
 
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) -> Result<(), StateError> {
@@ -49,39 +39,34 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
     }
 
     fn offset(&self) -> Option<i64> {
-        self.offset
+        self.progress.offset()
     }
 
     fn unflushed(&self) -> Unflushed {
         let bytes = self.segments.iter().map(Segment::touched_bytes).sum();
-        Unflushed { records: self.unflushed, bytes }
+        Unflushed { records: self.progress.unflushed(), bytes }
     }
 
     fn flush(&mut self) -> Result<(), StateError> {
-        if self.uncommitted > 0 || self.cache.len() > 0 || !self.log.is_empty() || self.broken.is_some() {
-            return Err(StateError::Engine {
-                store: self.options.name.to_string(),
-                engine: "tier",
-                message: "flush was called with uncommitted updates".to_owned(),
-            });
-        }
+        self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
         self.expire();
-        self.unflushed = 0;
         if !self.engine.is_durable() {
+            self.progress.flushed();
             self.segments.iter_mut().for_each(Segment::drop_absent);
             return Ok(());
         }
         let state = (self.stream_time, self.sequence);
         let touched = self.segments.iter().any(Segment::is_touched);
-        if touched || self.offset != self.flushed_offset || state != self.flushed_state {
+        if touched || self.progress.offset_moved() || state != self.flushed_state {
             self.apply()?;
-            (self.flushed_offset, self.flushed_state) = (self.offset, state);
+            self.flushed_state = state;
             let min_live = self.min_live_segment();
             for segment in &mut self.segments {
                 segment.flushed();
                 segment.in_engine &= segment.id >= min_live;
             }
         }
+        self.progress.flushed();
         if let Some(last) = self.dropped {
             let (from, to) = (layout::segment_prefix(i64::MIN), layout::segment_prefix(last + 1));
             self.engine.drop_range(&from, &to)?;
@@ -116,9 +101,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         (self.stream_time, self.sequence) = (NO_TIMESTAMP, 0);
         self.flushed_state = (NO_TIMESTAMP, 0);
         self.dropped = None;
-        (self.uncommitted, self.unflushed) = (0, 0);
-        (self.offset, self.flushed_offset) = (None, None);
-        self.broken = None;
+        self.progress.wiped();
         Ok(())
     }
 }
@@ -141,16 +124,16 @@ impl Run {
 impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// A record whose start is expired is skipped, but its start counts for stream time.
     fn restore_row(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
-        let at = WindowKey::decode(record.key).map_err(|error| self.serde_error(error.into()))?;
+        let at = WindowKey::decode(record.key).map_err(|error| self.progress.serde_error(error))?;
         let (row, len) = match record.value {
             Some(bytes) => {
                 let value = self.logged_headers.read(&self.values, bytes, record.headers);
-                let value = value.map_err(|source| self.serde_error(source))?;
+                let value = value.map_err(|source| self.progress.serde_error(source))?;
                 (Some((value, record.timestamp)), bytes.len())
             }
             None => (None, 0),
         };
-        self.unflushed += 1;
+        self.progress.restored();
         let sequence = at.sequence as u32;
         if self.options.retain_duplicates {
             self.sequence = sequence;
@@ -194,7 +177,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             .entries
             .iter()
             .map(|(key, value)| (&bytes[key.clone()], value.clone().map(|value| &bytes[value])));
-        self.engine.apply(&mut entries, self.offset)
+        self.engine.apply(&mut entries, self.progress.offset())
     }
 
     fn add_rows(&self, segment: &Segment<V>, slots: &[u32], run: &mut Run) -> Result<(), StateError> {
@@ -209,7 +192,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                 if let Some((value, timestamp)) = &row.value {
                     run.bytes.extend_from_slice(&timestamp.to_be_bytes());
                     let written = self.values.serialize(value, &mut run.bytes);
-                    present = written.map_err(|source| self.serde_error(source))?;
+                    present = written.map_err(|source| self.progress.serde_error(source))?;
                 }
                 if !present {
                     run.bytes.truncate(value_from);
