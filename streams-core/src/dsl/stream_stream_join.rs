@@ -194,10 +194,10 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         let sources = left.graph().copartition_sources(&left.sources, &right.sources);
         let keys = joined.keys.clone();
         let parts = JoinParts { joined, windows, kind, join: Arc::new(join) };
-        let (id, name) = parts.add(&left, &right, &name);
-        let up = Upstream::new(&left.graph, id, name, sources, Fork::default());
-        let fork = up.graph().node(id).fork.clone();
-        KStream { up: Upstream { fork, ..up }, keys: Some(keys), values: None }
+        let fork = Fork::default();
+        let (id, name) = parts.add(&left, &right, &name, fork.clone());
+        let up = Upstream::new(&left.graph, id, name, sources, fork);
+        KStream { up, keys: Some(keys), values: None }
     }
 }
 
@@ -218,7 +218,13 @@ where
     J: Fn(&K, Option<&L>, Option<&R>) -> Option<VO> + Send + Sync + 'static,
 {
     /// Adds the windows and the join below both streams.
-    fn add(self, left: &Upstream, right: &Upstream, name: &Option<String>) -> (GraphId, Arc<str>) {
+    fn add(
+        self,
+        left: &Upstream,
+        right: &Upstream,
+        name: &Option<String>,
+        fork: Fork,
+    ) -> (GraphId, Arc<str>) {
         let names = JoinNames::new(&mut left.graph(), self.kind, &self.joined, name);
         let (own_left, own_right) = (self.joined.left_store.is_some(), self.joined.right_store.is_some());
         let this_store = self.window_store::<L>(&names.this_store, &self.joined.left, own_left);
@@ -264,7 +270,7 @@ where
             same_types: TypeId::of::<L>() == TypeId::of::<R>(),
             self_join: false,
         };
-        let mut node = GraphNode::new(merge.clone(), GraphKind::StreamJoin(Box::new(node)), Fork::default());
+        let mut node = GraphNode::new(merge.clone(), GraphKind::StreamJoin(Box::new(node)), fork);
         node.keeps_null_keys = self.kind != INNER;
         (graph.add(&[left.node, right.node], node), merge)
     }

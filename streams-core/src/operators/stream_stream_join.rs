@@ -119,13 +119,6 @@ pub(crate) struct StreamStreamJoin<K, L, R, S: JoinOf<L, R>, VO, J> {
     pub(crate) side: PhantomData<fn(S)>,
 }
 
-/// A waiting record whose time has come.
-struct Unmatched<K, VO> {
-    key: K,
-    value: Option<VO>,
-    timestamp: Timestamp,
-}
-
 impl<K, L, R, S, VO, J> Push<K, S::This> for StreamStreamJoin<K, L, R, S, VO, J>
 where
     K: Clone + 'static,
@@ -151,7 +144,7 @@ where
         }
         let update = update_context(context, &record);
         if record.timestamp == stream_time {
-            self.emit_waiting(context, &record, &update)?;
+            self.emit_waiting(context, &update)?;
         }
         let from = record.timestamp.saturating_sub(self.windows.before_ms).max(0);
         let to = record.timestamp.saturating_add(self.windows.after_ms).max(0);
@@ -225,12 +218,7 @@ where
     }
 
     /// Gives results for the waiting records whose windows have closed.
-    fn emit_waiting(
-        &mut self,
-        context: &mut TaskContext,
-        record: &Record<K, S::This>,
-        update: &RecordContext,
-    ) -> NodeResult {
+    fn emit_waiting(&mut self, context: &mut TaskContext, update: &RecordContext) -> NodeResult {
         let Some(waiting) = self.waiting.clone() else { return Ok(()) };
         // An unknown oldest time wraps, and lets the store be looked into.
         let earliest_close =
@@ -240,22 +228,15 @@ where
         }
         let closed = self.take_closed(&waiting, update);
         let closed = closed.map_err(|error| context.state_error(&self.name, error))?;
-        for Unmatched { key, value, timestamp } in closed {
-            if let Some(value) = value {
-                // Kafka Streams gives these results the headers of the record that moved the time.
-                let headers = record.headers.clone();
-                self.outputs.forward(context, Record { key, value, timestamp, headers })?;
-            }
-        }
-        Ok(())
+        closed.into_iter().try_for_each(|result| self.outputs.forward(context, result))
     }
 
-    /// Takes the records whose windows have closed out of the store, in order of time.
+    /// Takes the records whose windows have closed out of the store; gives their results, in order of time.
     fn take_closed(
         &self,
         waiting: &RefCell<OuterJoinStore<K, L, R>>,
         update: &RecordContext,
-    ) -> Result<Vec<Unmatched<K, VO>>, StateError> {
+    ) -> Result<Vec<Record<K, VO>>, StateError> {
         let mut waiting = waiting.borrow_mut();
         let (mut closed, mut taken) = (Vec::new(), Vec::new());
         let (mut left_open, mut right_open) = (false, false);
@@ -280,7 +261,9 @@ where
                     LeftOrRight::Left(left) => (self.join)(&key, Some(left), None),
                     LeftOrRight::Right(right) => (self.join)(&key, None, Some(right)),
                 };
-                closed.push(Unmatched { key: key.clone(), value, timestamp: row.timestamp });
+                // Kafka Streams gives these results the headers of the record that moved the time.
+                let (key, timestamp, headers) = (key.clone(), row.timestamp, update.headers.clone());
+                closed.extend(value.map(|value| Record { key, value, timestamp, headers }));
             }
             taken.push((key, row.side, row.timestamp));
             Ok(ControlFlow::Continue(()))
