@@ -25,6 +25,9 @@ pub use error::ConfigError;
 pub use parse::read_properties_file;
 pub use timestamp_policy::TimestampPolicy;
 
+/// Kafka's default of `metadata.max.age.ms`: how long what is known of a topic holds.
+pub(crate) const METADATA_MAX_AGE_MS: i64 = 300_000;
+
 /// `processing.guarantee`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcessingGuarantee {

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use streams_state::serdes::{Serde, SerdeRef};
 use streams_state::store::{
-    KeyValueOptions, KeyValueStore, SessionOptions, SessionStore, WindowOptions, WindowStore,
-    segment_interval,
+    KeyValueStore, SessionOptions, SessionStore, WindowOptions, WindowStore, segment_interval,
 };
 use streams_state::types::{Timestamp, ValueAndHeaders};
 
-use super::stores::{GraphStore, StoreBuilder, Stores, store_spec};
+use super::stores::{GraphStore, StoreBuilder, Stores, key_value_options, store_spec};
 use super::supplied::RowsKept;
-use super::window_stores::EXPIRED_MAX_BYTES;
 use crate::processor::StoreInstance;
 use crate::topic::Store;
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
@@ -468,26 +466,12 @@ pub(super) fn lru_factory<K: 'static, V: Clone + 'static>(
     })
 }
 
-fn key_value_options(open: &OpenStore, timestamped: bool) -> KeyValueOptions {
-    KeyValueOptions {
-        name: open.name.clone(),
-        timestamped,
-        caching: open.caching,
-        logging: open.logging,
-        tier_max_bytes: open.tier_max_bytes,
-    }
-}
-
-fn session_options(open: &OpenStore, retention: Timestamp) -> SessionOptions {
+pub(super) fn session_options(open: &OpenStore, retention: Timestamp) -> SessionOptions {
     SessionOptions {
-        name: open.name.clone(),
-        retention,
-        segment_interval: segment_interval(retention),
-        time_index: false,
         in_memory_order: open.in_memory,
         caching: open.caching,
         logging: open.logging,
         tier_max_bytes: open.tier_max_bytes,
-        expired_max_bytes: EXPIRED_MAX_BYTES,
+        ..SessionOptions::new(open.name.clone(), retention)
     }
 }

@@ -284,13 +284,7 @@ fn open_key_value<K: 'static, V: Clone + 'static>(
     values: &SerdeRef<V>,
     timestamped: bool,
 ) -> Result<KeyValueStore<K, V>, StateError> {
-    let options = KeyValueOptions {
-        name: open.name,
-        timestamped,
-        caching: open.caching,
-        logging: open.logging,
-        tier_max_bytes: open.tier_max_bytes,
-    };
+    let options = key_value_options(&open, timestamped);
     let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
     Ok(match open.headers {
         true => store.logging_headers_of_deletions(),
@@ -323,4 +317,14 @@ pub(crate) fn subscription_store(name: &Arc<str>) -> GraphStore {
     let mut spec = store_spec(name.clone(), StoreKind::TimestampedKeyValue, factory);
     spec.format = StoreFormat::Dsl;
     GraphStore { spec, identity: Arc::new(()), default_place: true }
+}
+
+pub(super) fn key_value_options(open: &OpenStore, timestamped: bool) -> KeyValueOptions {
+    KeyValueOptions {
+        name: open.name.clone(),
+        timestamped,
+        caching: open.caching,
+        logging: open.logging,
+        tier_max_bytes: open.tier_max_bytes,
+    }
 }

@@ -9,6 +9,7 @@ use streams_state::types::{Timestamp, Windowed};
 use super::graph::Graph;
 use super::materialize::materialize_as;
 use super::options::Materialized;
+use super::store_forms::session_options;
 use super::stores::GraphStore;
 use super::windows::{EmitStrategy, FixedWindows, SessionWindows};
 use crate::processor::StoreInstance;
@@ -22,9 +23,6 @@ pub(crate) struct WindowPlan {
 }
 
 /// Serde of the keys of windows of `size` ms.
-/// Bytes of expired rows that a cached store may still show, as Kafka Streams' record cache does.
-pub(super) const EXPIRED_MAX_BYTES: u64 = 1 << 20;
-
 pub(crate) fn window_serde<K: 'static>(keys: SerdeRef<K>, size: Timestamp) -> SerdeRef<Windowed<K>> {
     Arc::new(TimeWindowed::new(keys, size))
 }
@@ -100,15 +98,9 @@ pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
     let kept = materialized.rows_of_sessions(graph, retention);
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
         let options = SessionOptions {
-            name: open.name,
-            retention: kept.retention,
             segment_interval: kept.segment_interval,
             time_index: emit == EmitStrategy::OnWindowClose,
-            in_memory_order: open.in_memory,
-            caching: open.caching,
-            logging: open.logging,
-            tier_max_bytes: open.tier_max_bytes,
-            expired_max_bytes: EXPIRED_MAX_BYTES,
+            ..session_options(&open, kept.retention)
         };
         let store = SessionStore::new(options, open.engine, keys.clone(), values.clone())?;
         Ok(StoreInstance::new(match open.headers {

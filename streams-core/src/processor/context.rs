@@ -7,15 +7,12 @@ use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
 
 use super::{DropReason, Drops, GlobalStore, OutTopic, Outbox, ProcessorMetadata, Punctuations};
-use crate::config::TimestampPolicy;
+use crate::config::{METADATA_MAX_AGE_MS, TimestampPolicy};
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
 
 /// Says how many partitions a topic has; asked for topics that a task writes.
 pub type PartitionCounts = Rc<dyn Fn(&str) -> Option<i32>>;
-
-/// How long a partition count is taken for true: `metadata.max.age.ms` of a client, by default.
-const COUNTS_MAX_AGE_MS: Timestamp = 5 * 60 * 1000;
 
 /// The shared part of a task, handed from node to node with each record.
 pub struct TaskContext {
@@ -97,12 +94,12 @@ impl TaskContext {
         }
     }
 
-    /// Number of partitions of a topic that is written; `None` if it does not exist. Asked for each record, so the answer is remembered
-    /// for as long as clients keep theirs by default.
+    /// Number of partitions of a topic that is written; `None` if it does not exist. Asked for each
+    /// record, so the answer is remembered for as long as clients keep theirs by default.
     pub fn partition_count(&mut self, topic: OutTopic) -> Option<i32> {
         let (index, now) = (topic.0 as usize, self.wall_time);
         if let Some(Some((count, at))) = self.known_counts.get(index)
-            && now.saturating_sub(*at) < COUNTS_MAX_AGE_MS
+            && now.saturating_sub(*at) < METADATA_MAX_AGE_MS
         {
             return Some(*count);
         }
@@ -283,9 +280,9 @@ mod tests {
         );
         assert_eq!((context.partition_count(missing), asked.get()), (None, 2));
         count.set(8);
-        context.wall_time = COUNTS_MAX_AGE_MS - 1;
+        context.wall_time = METADATA_MAX_AGE_MS - 1;
         assert_eq!(context.partition_count(out), Some(4));
-        context.wall_time = COUNTS_MAX_AGE_MS;
+        context.wall_time = METADATA_MAX_AGE_MS;
         assert_eq!((context.partition_count(out), asked.get()), (Some(8), 3));
     }
 }

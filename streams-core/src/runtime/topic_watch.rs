@@ -11,9 +11,7 @@ use streams_state::types::Timestamp;
 use super::shared::{Planned, Shared};
 use super::{StreamsError, internal_topics};
 use crate::client::Admin;
-
-/// Kafka's default of `metadata.max.age.ms`.
-const METADATA_MAX_AGE_MS: i64 = 300_000;
+use crate::config::METADATA_MAX_AGE_MS;
 
 /// When to look, for the thread that looks.
 #[derive(Debug)]
