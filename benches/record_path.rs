@@ -73,6 +73,7 @@ fn task(topology: &Topology, caching: bool) -> StreamTask {
         partition_counts: Rc::new(|_| Some(4)),
         deserialization_handler: Arc::new(LogAndFail),
         processing_handler: Arc::new(LogAndFail),
+        record_max_bytes: None,
         production_handler: Arc::new(LogAndFail),
     })
     .unwrap();

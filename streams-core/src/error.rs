@@ -49,6 +49,19 @@ pub enum TaskErrorCause {
         /// What the serde said.
         source: SerdeError,
     },
+    /// A record is larger than the producer takes, and the handler said fail.
+    #[error(
+        "a record of {bytes} bytes for topic `{topic}` exceeds max.request.size={max}; raise `producer.max.request.size` \
+         (and `max.message.bytes` of the topic), or let `production.exception.handler` drop it"
+    )]
+    TooLarge {
+        /// Topic that the record was for.
+        topic: String,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
     /// A store failed.
     #[error(transparent)]
     State(#[from] StateError),

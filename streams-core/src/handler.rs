@@ -12,7 +12,7 @@ pub enum ErrorStage {
     Deserialization,
     /// A node failed.
     Processing,
-    /// A result could not be serialized or sent.
+    /// A result could not be serialized, or is larger than the producer takes.
     Production,
 }
 

@@ -37,6 +37,30 @@ impl<K, V> Record<K, V> {
     }
 }
 
+/// Bytes that a record takes at most in a request of its own, as Kafka's producer counts them before it compares with
+/// `max.request.size` (`DefaultRecordBatch.estimateBatchSizeUpperBound`).
+pub fn size_upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &Headers) -> usize {
+    /// A batch without records.
+    const BATCH_OVERHEAD: usize = 61;
+    /// Length, attributes, timestamp and offset of a record, each as long as it can be.
+    const RECORD_OVERHEAD: usize = 21;
+    let part = |bytes: Option<&[u8]>| bytes.map_or(1, |bytes| varint_len(bytes.len()) + bytes.len());
+    let header_bytes: usize =
+        headers.iter().map(|header| part(Some(header.key.as_bytes())) + part(header.value.as_deref())).sum();
+    BATCH_OVERHEAD
+        + RECORD_OVERHEAD
+        + part(key)
+        + part(value)
+        + varint_len(headers.iter().len())
+        + header_bytes
+}
+
+/// Bytes of a length as a zigzag varint.
+fn varint_len(length: usize) -> usize {
+    let bits = u64::BITS - ((length as u64) << 1 | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
 /// A record as a consumer hands it over: bytes borrowed from the fetch buffer.
 #[derive(Clone, Debug)]
 pub struct RawRecord<'a> {
@@ -50,4 +74,20 @@ pub struct RawRecord<'a> {
     pub value: Option<&'a [u8]>,
     /// Headers.
     pub headers: Headers,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_as_large_as_kafka_counts_it() {
+        assert_eq!(size_upper_bound(None, None, &Headers::EMPTY), 61 + 21 + 3);
+        // Lengths up to 63 take one byte, up to 8191 two.
+        assert_eq!(size_upper_bound(Some(&[0; 63]), Some(&[0; 64]), &Headers::EMPTY), 61 + 21 + 64 + 66 + 1);
+        let mut headers = Headers::EMPTY;
+        headers.add("name", Some(vec![0; 10]));
+        headers.add("none", None);
+        assert_eq!(size_upper_bound(None, None, &headers), 61 + 21 + 3 + (5 + 11) + (5 + 1));
+    }
 }

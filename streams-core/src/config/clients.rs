@@ -20,6 +20,8 @@ const FIXED: [(&str, &str); 3] =
 const NOT_PASSED: [&str; 5] =
     ["client.id", "group.id", "group.instance.id", "partition.assignment.strategy", "transactional.id"];
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
+/// Default of `max.request.size`.
+const DEFAULT_MAX_REQUEST_SIZE: usize = 1_048_576;
 
 impl StreamsConfig {
     /// Properties of the consumer that reads input topics.
@@ -60,6 +62,13 @@ impl StreamsConfig {
             fix(&mut properties, "enable.idempotence", "true");
         }
         self.finish(properties)
+    }
+
+    /// Size of the largest record that the producer takes, in bytes: `max.request.size`, 1 MiB unless set.
+    pub fn producer_record_max_bytes(&self) -> usize {
+        let properties = self.producer_properties();
+        let given = properties.get("max.request.size").or_else(|| properties.get("message.max.bytes"));
+        given.and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_MAX_REQUEST_SIZE)
     }
 
     /// Properties of the admin client.

@@ -82,6 +82,14 @@ impl<K: 'static, V, T> Sink<K, V, T> {
         Ok(PartitionChoice::One(partition_for_key(base, count)))
     }
 
+    /// The producer would refuse the record: asks the handler instead.
+    #[cold]
+    fn too_large(&self, context: &mut TaskContext, topic: OutTopic, bytes: usize) -> NodeResult {
+        let max = context.outbox.record_max_bytes.unwrap_or(usize::MAX);
+        let topic = topic_name(context, topic).to_string();
+        context.production_failed(&self.name, TaskErrorCause::TooLarge { topic, bytes, max })
+    }
+
     /// Bytes of one part in the outbox. `None`: it cannot be serialized, and the handler said to go on.
     fn serialize(
         &self,
@@ -132,6 +140,9 @@ impl<K: 'static, V: Into<Option<T>>, T: 'static> Push<K, V> for Sink<K, V, T> {
                 }
             }
         };
+        if let Some(bytes) = context.outbox.too_large(&key, &value, &headers) {
+            return self.too_large(context, topic, bytes);
+        }
         let choice = match (choice, &key) {
             (PartitionChoice::Default, Some(key)) => self.partition_of_windowed(context, topic, key)?,
             (choice, _) => choice,

@@ -10,6 +10,7 @@ use super::{DropReason, Drops, GlobalStore, OutTopic, Outbox, ProcessorMetadata,
 use crate::config::{METADATA_MAX_AGE_MS, TimestampPolicy};
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
+use crate::record::size_upper_bound;
 
 /// Says how many partitions a topic has; asked for topics that a task writes.
 pub type PartitionCounts = Rc<dyn Fn(&str) -> Option<i32>>;
@@ -178,12 +179,13 @@ impl TaskContext {
             TaskErrorCause::Deserialization { .. }
             | TaskErrorCause::Timestamp(_)
             | TaskErrorCause::Serialization { .. }
+            | TaskErrorCause::TooLarge { .. }
             | TaskErrorCause::State(_)
             | TaskErrorCause::Wiring(_) => Err(self.error(node, cause)),
         }
     }
 
-    /// A result could not be serialized at `node`: asks the handler. `Ok` means that it is dropped.
+    /// A result of `node` could not be serialized, or is too large to be sent: asks the handler. `Ok` means that it is dropped.
     pub fn production_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
         let handler = self.production_handler.clone();
         match self.ask(&*handler, ErrorStage::Production, node, &cause) {
@@ -231,15 +233,24 @@ impl TaskContext {
                 true
             }
             Response::DeadLetter(topic) => {
-                self.drop_record(node, DropReason::handled(stage));
-                self.dead_letter(&topic, stage, node, error);
-                true
+                let sent = self.dead_letter(&topic, stage, node, error);
+                if sent {
+                    self.drop_record(node, DropReason::handled(stage));
+                }
+                sent
             }
         }
     }
 
-    /// The source record, as it came, with Kafka Streams' error headers (KIP-1034).
-    fn dead_letter(&mut self, topic: &str, stage: ErrorStage, node: &str, error: &dyn std::fmt::Display) {
+    /// The source record, as it came, with Kafka Streams' error headers (KIP-1034). `false`: it is larger than the
+    /// producer takes.
+    fn dead_letter(
+        &mut self,
+        topic: &str,
+        stage: ErrorStage,
+        node: &str,
+        error: &dyn std::fmt::Display,
+    ) -> bool {
         let mut headers = self.record.headers.clone();
         let mut add = |key: &str, text: String| headers.add(key, Some(text.into_bytes()));
         add("__streams.errors.exception", format!("{stage:?}Error"));
@@ -248,11 +259,16 @@ impl TaskContext {
         add("__streams.errors.topic", self.source_topic().to_owned());
         add("__streams.errors.partition", self.source_partition().to_string());
         add("__streams.errors.offset", self.record.offset.to_string());
+        let (key, value) = (self.raw_key.as_deref(), self.raw_value.as_deref());
+        let bytes = size_upper_bound(key, value, &headers);
+        if self.outbox.record_max_bytes.is_some_and(|max| bytes > max) {
+            tracing::error!(task = %self.task, node, topic, bytes, "the dead letter is too large as well");
+            return false;
+        }
         let handle = self.outbox.topic(topic);
         let timestamp = Some(self.record.timestamp).filter(|timestamp| *timestamp >= 0);
-        let (key, value) = (self.raw_key.take(), self.raw_value.take());
-        self.outbox.push(handle, None, key.as_deref(), value.as_deref(), timestamp, headers);
-        (self.raw_key, self.raw_value) = (key, value);
+        self.outbox.push(handle, None, key, value, timestamp, headers);
+        true
     }
 }
 

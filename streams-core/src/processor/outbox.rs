@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use streams_state::types::{Headers, Timestamp};
 
+use crate::record::size_upper_bound;
+
 /// Handle of a topic that a task writes. Index into [`Outbox::topics`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct OutTopic(pub u32);
@@ -37,6 +39,8 @@ pub struct Outbox {
     pub bytes: Vec<u8>,
     /// Records in order.
     pub records: Vec<OutRecord>,
+    /// `max.request.size` of the producer; `None` is no limit.
+    pub record_max_bytes: Option<usize>,
 }
 
 impl Outbox {
@@ -76,6 +80,17 @@ impl Outbox {
     /// The bytes behind a range of this outbox.
     pub fn slice(&self, range: &Option<Range<usize>>) -> Option<&[u8]> {
         range.as_ref().and_then(|range| self.bytes.get(range.clone()))
+    }
+
+    /// Size of a record whose parts lie in the buffer, if it is larger than the producer takes.
+    pub fn too_large(
+        &self,
+        key: &Option<Range<usize>>,
+        value: &Option<Range<usize>>,
+        headers: &Headers,
+    ) -> Option<usize> {
+        let bytes = size_upper_bound(self.slice(key), self.slice(value), headers);
+        self.record_max_bytes.is_some_and(|max| bytes > max).then_some(bytes)
     }
 
     /// Forgets all records; topics and capacity stay.

@@ -253,6 +253,7 @@ impl Shared {
             global_stores: self.global_stores.clone(),
             global_feed: None,
             partition_counts: Rc::new(move |topic| admin_counts(topic)),
+            record_max_bytes: Some(self.config.producer_record_max_bytes()),
             deserialization_handler: self.config.deserialization_exception_handler.clone(),
             processing_handler: self.config.processing_exception_handler.clone(),
             production_handler: self.config.production_exception_handler.clone(),

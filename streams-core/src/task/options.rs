@@ -37,6 +37,8 @@ pub struct TaskOptions<'a> {
     pub global_feed: Option<GlobalFeed>,
     /// Partition counts of topics that the task writes.
     pub partition_counts: PartitionCounts,
+    /// Size of the largest record that the producer takes (`max.request.size`); `None` is no limit.
+    pub record_max_bytes: Option<usize>,
     /// `deserialization.exception.handler`.
     pub deserialization_handler: Arc<dyn ExceptionHandler>,
     /// `processing.exception.handler`.

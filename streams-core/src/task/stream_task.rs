@@ -50,6 +50,7 @@ impl StreamTask {
         context.deserialization_handler = options.deserialization_handler.clone();
         context.processing_handler = options.processing_handler.clone();
         context.production_handler = options.production_handler.clone();
+        context.outbox.record_max_bytes = options.record_max_bytes;
         let mut state = StateManager::open(&options, &mut context)?;
         let stores = state.instances();
         context.globals.clone_from(&options.global_stores);

@@ -309,6 +309,7 @@ impl Toy {
             partition_counts: Rc::new(|_| Some(4)),
             deserialization_handler: handler.clone(),
             processing_handler: handler.clone(),
+            record_max_bytes: None,
             production_handler: handler,
         })
         .unwrap()

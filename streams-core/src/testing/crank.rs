@@ -361,6 +361,7 @@ fn options<'a>(
         partition_counts: Rc::new(|_| Some(1)),
         deserialization_handler: config.deserialization_exception_handler.clone(),
         processing_handler: config.processing_exception_handler.clone(),
+        record_max_bytes: None,
         production_handler: config.production_exception_handler.clone(),
     }
 }

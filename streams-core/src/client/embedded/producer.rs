@@ -20,8 +20,8 @@ use crate::client::{
 const BATCH_BYTES: usize = 256 * 1024;
 /// Records of a batch that is appended without being asked for.
 const BATCH_RECORDS: usize = 8192;
-/// `message.max.bytes` of librdkafka.
-const MESSAGE_BYTES_MAX: i64 = 1_000_000;
+/// `max.request.size` of Kafka's producer.
+const MESSAGE_BYTES_MAX: i64 = 1_048_576;
 /// `transaction.timeout.ms` of Kafka.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -54,6 +54,8 @@ const CONSUMER: &[(&str, &str)] = &[
 /// Settings of every producer.
 const PRODUCER: &[(&str, &str)] = &[
     ("linger.ms", "20"),
+    // Java's `max.request.size`.
+    ("message.max.bytes", "1048576"),
     ("batch.num.messages", "10000"),
     // A message costs 200 B besides its bytes; more of them in flight than the cache holds also costs time.
     ("queue.buffering.max.messages", "30000"),

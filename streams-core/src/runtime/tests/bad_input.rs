@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::world::{LINES, World, lines, word_count};
+use crate::config::StreamsConfig;
 use crate::dsl::StreamsBuilder;
 use crate::handler::{DeadLetterQueue, LogAndContinue};
 use crate::processor::DropReason;
@@ -72,6 +73,58 @@ fn or_it_goes_to_the_dead_letter_topic_in_the_same_transaction() {
     let header = |name| dead[0].headers.last(name).and_then(|header| header.value.clone()).unwrap();
     assert_eq!(header("__streams.errors.topic"), b"lines");
     assert_eq!(header("__streams.errors.offset"), b"1");
+}
+
+/// Each line a hundred times: the second of three is larger than the producer takes.
+fn oversized(world: &World) -> (Topology, StreamsConfig) {
+    ["one", "a somewhat longer line", "three"].iter().for_each(|text| world.line(text));
+    let builder = StreamsBuilder::new();
+    builder.stream(&LINES).map_values(|line| line.repeat(100)).to(&Topic::<(), String>::new("counts"));
+    let mut config = world.config("i1");
+    config.client_properties.insert("producer.max.request.size".to_owned(), "1500".to_owned());
+    (builder.build().unwrap(), config)
+}
+
+fn sizes(world: &World, topic: &str) -> Vec<usize> {
+    let records = world.kafka.read_all(topic, true).unwrap();
+    records.into_iter().map(|record| record.value.unwrap().len()).collect()
+}
+
+/// The producer's refusal ended the thread, whatever the handler would have said, and did not name the record.
+#[test]
+fn a_result_too_large_for_the_producer_stops_the_thread_and_says_where() {
+    let world = World::new(1);
+    let (topology, config) = oversized(&world);
+    let mut one = world.instance_of(topology, config).unwrap();
+    let error = turns(&world, &mut one).unwrap_err().to_string();
+    assert!(error.contains("task 0_0") && error.contains("lines-0@1"), "{error}");
+    assert!(error.contains("2286 bytes for topic `counts` exceeds max.request.size=1500"), "{error}");
+    assert_eq!(sizes(&world, "counts"), [0_usize; 0], "nothing of the failed transaction is visible");
+}
+
+#[test]
+fn or_the_production_handler_drops_it() {
+    let world = World::new(1);
+    let (topology, mut config) = oversized(&world);
+    config.production_exception_handler = Arc::new(LogAndContinue);
+    let mut one = world.instance_of(topology, config).unwrap();
+    turns(&world, &mut one).unwrap();
+    assert_eq!(sizes(&world, "counts"), [300, 500]);
+    assert_eq!(one.threads[0].metrics.dropped().get(DropReason::ProductionFailed), 1);
+}
+
+#[test]
+fn or_its_source_goes_to_the_dead_letter_topic_unless_that_is_too_large_as_well() {
+    let world = World::new(1);
+    world.kafka.create_topic("dead", 1).unwrap();
+    let (topology, mut config) = oversized(&world);
+    config.production_exception_handler = Arc::new(DeadLetterQueue::new("dead"));
+    let mut one = world.instance_of(topology, config).unwrap();
+    turns(&world, &mut one).unwrap();
+    assert_eq!((sizes(&world, "counts"), sizes(&world, "dead")), (vec![300, 500], vec![22]));
+    world.line(&"x".repeat(1500));
+    let error = turns(&world, &mut one).unwrap_err().to_string();
+    assert!(error.contains("lines-0@3"), "{error}");
 }
 
 fn refusal(world: &World, topology: Topology) -> String {
