@@ -8,7 +8,7 @@ use kstreams::handler::{ErrorContext, ExceptionHandler, Response};
 use kstreams::prelude::*;
 use kstreams::runtime::clock::SystemClock;
 use kstreams::serdes::{
-    ByteArraySerde, IntegerSerde, LongSerde, SerdeError, SessionWindowed, StringSerde, TimeWindowed,
+    ByteArraySerde, IntegerSerde, LongSerde, Part, SerdeError, SessionWindowed, StringSerde, TimeWindowed,
 };
 
 use super::{OUT, PAYMENTS};
@@ -112,4 +112,10 @@ fn serdes() {
     is::<super::Order>(Json);
     is::<kstreams::types::Windowed<String>>(TimeWindowed::new(Arc::new(Auto), 60_000));
     is::<kstreams::types::Windowed<String>>(SessionWindowed::new(Arc::new(Auto)));
+    let topic: Topic<String, i64, _, _> = Topic::with_serdes("orders", Auto, Cents);
+    let _store: Store<String, i64, _, _> = Store::with_serdes("rows", Auto, Cents);
+    assert!(topic.value_serde().for_topic("orders", Part::Value).is_none());
+    let (mut headers, mut out) = (Headers::EMPTY, Vec::new());
+    Cents.serialize_with_headers(&7, &mut headers, &mut out).unwrap();
+    assert_eq!(Cents.deserialize_with_headers(Some(&out), &headers).unwrap(), 7);
 }

@@ -13,7 +13,9 @@ use streams_state::types::RecordContext;
 
 use super::options::{Consumed, Produced};
 use super::{Data, StoreBuilder};
-use crate::operators::{Destination, Partitioner, Sink, Source, Timestamps, TopicExtractor, make_processor};
+use crate::operators::{
+    Destination, Partitioner, Sink, SinkSerdes, Source, Timestamps, TopicExtractor, make_processor,
+};
 use crate::processor::{Child, ErasedPush, Outputs, Processor, ProcessorSupplier, connected_stores};
 use crate::topic::Topic;
 use crate::topology::{
@@ -355,8 +357,7 @@ impl Topology {
             Ok(ErasedPush::new::<K, V>(Box::new(Sink::<K, V, T> {
                 name: sink.clone(),
                 destination,
-                keys: keys.clone(),
-                values: values.clone(),
+                serdes: SinkSerdes::new(keys.clone(), values.clone()),
                 partitioner: partitioner.clone(),
                 by_base_key: false,
             })))

@@ -17,7 +17,7 @@ use super::stream_try::select_key;
 use super::table::KTable;
 use super::upstream::{Changes, repartition_node, sink};
 use crate::operators::{
-    Destination, NullCheck, Nullable, Sink, TableSource, TableStore, TopicExtractor, Updates,
+    Destination, NullCheck, Nullable, Sink, SinkSerdes, TableSource, TableStore, TopicExtractor, Updates,
 };
 use crate::processor::ErasedPush;
 use crate::topic::Topic;
@@ -126,8 +126,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
             Ok(ErasedPush::new::<K, V>(Box::new(Sink::<K, V, V> {
                 name: plan.name.clone(),
                 destination: Destination::Extractor(extractor.clone()),
-                keys: keys.clone(),
-                values: values.clone(),
+                serdes: SinkSerdes::new(keys.clone(), values.clone()),
                 partitioner: None,
                 by_base_key: true,
             })))

@@ -13,7 +13,7 @@ use super::graph::{
 };
 use super::names::RepartitionNames;
 use crate::error::NodeResult;
-use crate::operators::{Destination, NullCheck, NullKeyFilter, Partitioner, Sink, Source};
+use crate::operators::{Destination, NullCheck, NullKeyFilter, Partitioner, Sink, SinkSerdes, Source};
 use crate::processor::{ErasedPush, Outputs, Push};
 use crate::topology::internal_topic_name;
 
@@ -186,8 +186,7 @@ where
         Ok(ErasedPush::new::<K, V>(Box::new(Sink {
             name: plan.name.clone(),
             destination: Destination::Topic(topic),
-            keys: keys.clone(),
-            values: values.clone(),
+            serdes: SinkSerdes::new(keys.clone(), values.clone()),
             partitioner: partitioner.clone(),
             by_base_key: !internal,
         })))

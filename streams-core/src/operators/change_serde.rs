@@ -1,7 +1,9 @@
 //! The bytes of a table's change in a repartition topic, made from the serde of its values.
 
+use std::sync::Arc;
+
 use streams_state::format::change;
-use streams_state::serdes::{Serde, SerdeError, SerdeRef};
+use streams_state::serdes::{Part, Serde, SerdeError, SerdeRef};
 use streams_state::types::Change;
 
 /// Writes old and new value, one or both, as Kafka Streams does. A change is never null.
@@ -23,6 +25,10 @@ impl<V: 'static> ChangeSerde<V> {
 }
 
 impl<V: 'static> Serde<Change<V>> for ChangeSerde<V> {
+    fn for_topic(&self, topic: &str, part: Part) -> Option<SerdeRef<Change<V>>> {
+        Some(Arc::new(Self(self.0.for_topic(topic, part)?)))
+    }
+
     fn serialize(&self, value: &Change<V>, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
         let (old, new) = (self.bytes(value.old.as_ref())?, self.bytes(value.new.as_ref())?);
         let change = change::Change { old: old.as_deref(), new: new.as_deref(), is_latest: value.is_latest };

@@ -54,6 +54,7 @@ mod window_rule;
 // Out.
 mod partitioner;
 mod sink;
+mod sink_serdes;
 
 pub(crate) use aggregate::{Aggregate, Fold, FoldOption, Reduce, ReduceOption, StreamAggregate};
 pub(crate) use branch::{BranchPredicate, BranchPredicates};
@@ -89,6 +90,7 @@ pub(crate) use session_aggregate::{
     SessionStoreRef, SessionWindowAggregate,
 };
 pub(crate) use sink::{Destination, Sink, TopicExtractor};
+pub(crate) use sink_serdes::SinkSerdes;
 pub(crate) use sliding_aggregate::SlidingAggregate;
 pub use source::TimestampExtractor;
 pub(crate) use source::{CompositeSource, Source, Timestamps};

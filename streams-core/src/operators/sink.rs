@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use streams_state::serdes::{SerdeError, SerdeRef};
+use streams_state::serdes::SerdeError;
 use streams_state::types::RecordContext;
 
-use super::{PartitionChoice, Partitioner, update_context};
+use super::{PartitionChoice, Partitioner, SinkSerdes, update_context};
 use crate::error::{NodeResult, TaskErrorCause};
 use crate::partitioner::partition_for_key;
 use crate::processor::{DropReason, OutRecord, OutTopic, Push, TaskContext};
@@ -27,15 +27,14 @@ pub(crate) enum Destination<K, V> {
 pub(crate) struct Sink<K, V, T> {
     pub(crate) name: Arc<str>,
     pub(crate) destination: Destination<K, V>,
-    pub(crate) keys: SerdeRef<K>,
-    pub(crate) values: SerdeRef<T>,
+    pub(crate) serdes: SinkSerdes<K, T>,
     pub(crate) partitioner: Option<Partitioner<K, V>>,
     /// Whether the partition follows from a windowed key without its window: so for `to` of the DSL, not for
     /// repartition topics and sinks of the Processor API.
     pub(crate) by_base_key: bool,
 }
 
-impl<K: 'static, V, T> Sink<K, V, T> {
+impl<K: 'static, V, T: 'static> Sink<K, V, T> {
     fn topic(&self, context: &mut TaskContext, record: &Record<K, V>) -> OutTopic {
         match &self.destination {
             Destination::Topic(topic) => *topic,
@@ -73,12 +72,12 @@ impl<K: 'static, V, T> Sink<K, V, T> {
         topic: OutTopic,
         key: &Range<usize>,
     ) -> NodeResult<PartitionChoice> {
-        let base = self.keys.base_key(&context.outbox.bytes[key.clone()]).len();
+        let base = self.serdes.base_key(&context.outbox.bytes[key.clone()]).len();
         if !self.by_base_key || base == key.len() {
             return Ok(PartitionChoice::Default);
         }
         let count = self.partition_count(context, topic)?;
-        let base = self.keys.base_key(&context.outbox.bytes[key.clone()]);
+        let base = self.serdes.base_key(&context.outbox.bytes[key.clone()]);
         Ok(PartitionChoice::One(partition_for_key(base, count)))
     }
 
@@ -89,31 +88,29 @@ impl<K: 'static, V, T> Sink<K, V, T> {
         let topic = topic_name(context, topic).to_string();
         context.production_failed(&self.name, TaskErrorCause::TooLarge { topic, bytes, max })
     }
+}
 
-    /// Bytes of one part in the outbox. `None`: it cannot be serialized, and the handler said to go on.
-    fn serialize(
-        &self,
-        context: &mut TaskContext,
-        topic: OutTopic,
-        part: &'static str,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, SerdeError>,
-    ) -> NodeResult<Option<Option<Range<usize>>>> {
-        let start = context.outbox.bytes.len();
-        match write(&mut context.outbox.bytes) {
-            Ok(true) => Ok(Some(Some(start..context.outbox.bytes.len()))),
-            Ok(false) => Ok(Some(None)),
-            Err(source) => {
-                context.outbox.bytes.truncate(start);
-                let topic = topic_name(context, topic).to_string();
-                let cause = TaskErrorCause::Serialization { topic, part, source };
-                context.production_failed(&self.name, cause)?;
-                Ok(None)
-            }
+/// Bytes of one part in the outbox. `None`: it cannot be serialized, and the handler said to go on.
+fn serialize(
+    context: &mut TaskContext,
+    node: &str,
+    (topic, part): (OutTopic, &'static str),
+    write: impl FnOnce(&mut Vec<u8>) -> Result<bool, SerdeError>,
+) -> NodeResult<Option<Option<Range<usize>>>> {
+    let start = context.outbox.bytes.len();
+    match write(&mut context.outbox.bytes) {
+        Ok(true) => Ok(Some(Some(start..context.outbox.bytes.len()))),
+        Ok(false) => Ok(Some(None)),
+        Err(source) => {
+            context.outbox.bytes.truncate(start);
+            let topic = topic_name(context, topic).to_string();
+            context.production_failed(node, TaskErrorCause::Serialization { topic, part, source })?;
+            Ok(None)
         }
     }
 }
 
-fn topic_name(context: &TaskContext, topic: OutTopic) -> Arc<str> {
+pub(super) fn topic_name(context: &TaskContext, topic: OutTopic) -> Arc<str> {
     context.outbox.topics.get(topic.0 as usize).cloned().unwrap_or_else(|| "".into())
 }
 
@@ -125,19 +122,20 @@ impl<K: 'static, V: Into<Option<T>>, T: 'static> Push<K, V> for Sink<K, V, T> {
             context.drop_record(&self.name, DropReason::NoPartition);
             return Ok(());
         }
-        let Record { key, value, timestamp, headers } = record;
-        let Some(key) = self.serialize(context, topic, "key", |out| self.keys.serialize(&key, out))? else {
-            return Ok(());
-        };
+        let Record { key, value, timestamp, mut headers } = record;
+        let (keys, values) = self.serdes.of(context, topic);
+        let key = serialize(context, &self.name, (topic, "key"), |out| {
+            keys.serialize_with_headers(&key, &mut headers, out)
+        })?;
+        let Some(key) = key else { return Ok(()) };
         let value = match value.into() {
             None => None,
             Some(value) => {
-                let bytes =
-                    self.serialize(context, topic, "value", |out| self.values.serialize(&value, out))?;
-                match bytes {
-                    Some(bytes) => bytes,
-                    None => return Ok(()),
-                }
+                let bytes = serialize(context, &self.name, (topic, "value"), |out| {
+                    values.serialize_with_headers(&value, &mut headers, out)
+                })?;
+                let Some(bytes) = bytes else { return Ok(()) };
+                bytes
             }
         };
         if let Some(bytes) = context.outbox.too_large(&key, &value, &headers) {
@@ -172,7 +170,7 @@ impl<K: 'static, V: Into<Option<T>>, T: 'static> Push<K, V> for Sink<K, V, T> {
 mod tests {
     use std::rc::Rc;
 
-    use streams_state::serdes::{Auto, LongSerde, StringSerde, TimeWindowedSerde};
+    use streams_state::serdes::{Auto, LongSerde, SerdeRef, StringSerde, TimeWindowedSerde};
     use streams_state::types::{TaskId, Window, Windowed};
 
     use super::*;
@@ -184,8 +182,10 @@ mod tests {
         let mut sink = Sink::<Windowed<String>, i64, i64> {
             name: "sink".into(),
             destination: Destination::Topic(context.outbox.topic("out")),
-            keys: Arc::new(TimeWindowedSerde::write_only(StringSerde::default())),
-            values: Arc::new(LongSerde),
+            serdes: SinkSerdes::new(
+                Arc::new(TimeWindowedSerde::write_only(StringSerde::default())),
+                Arc::new(LongSerde),
+            ),
             partitioner: None,
             by_base_key,
         };

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::serdes::{SerdeError, SerdeRef};
+use streams_state::serdes::{Part, SerdeError, SerdeRef, for_topic};
 use streams_state::types::Timestamp;
 
 use crate::config::TimestampPolicy;
@@ -108,11 +108,11 @@ impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
         partition_time: Timestamp,
     ) -> NodeResult<Option<Timestamp>> {
         self.head = None;
-        let key = match self.keys.deserialize(raw.key) {
+        let key = match self.keys.deserialize_with_headers(raw.key, &raw.headers) {
             Ok(key) => key,
             Err(source) => return self.unreadable(context, "key", raw.key.is_none(), source),
         };
-        let value = match self.values.deserialize(raw.value) {
+        let value = match self.values.deserialize_with_headers(raw.value, &raw.headers) {
             Ok(value) => value,
             Err(source) => return self.unreadable(context, "value", raw.value.is_none(), source),
         };
@@ -136,6 +136,11 @@ impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
 
     fn discard(&mut self) {
         self.head = None;
+    }
+
+    fn read_topic(&mut self, topic: &str) {
+        self.keys = for_topic(&self.keys, topic, Part::Key);
+        self.values = for_topic(&self.values, topic, Part::Value);
     }
 
     fn fork(&self) -> Box<dyn SourceNode> {
@@ -179,6 +184,10 @@ impl SourceNode for CompositeSource {
 
     fn discard(&mut self) {
         self.0.iter_mut().for_each(|part| part.discard());
+    }
+
+    fn read_topic(&mut self, topic: &str) {
+        self.0.iter_mut().for_each(|part| part.read_topic(topic));
     }
 
     fn fork(&self) -> Box<dyn SourceNode> {

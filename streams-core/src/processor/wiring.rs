@@ -117,7 +117,10 @@ pub trait SourceNode {
     /// Forgets the head.
     fn discard(&mut self);
 
-    /// The same source node for another topic.
+    /// The node reads `topic` from now on: its serdes may want to know.
+    fn read_topic(&mut self, _topic: &str) {}
+
+    /// The same source node for another topic; [`read_topic`](Self::read_topic) follows.
     fn fork(&self) -> Box<dyn SourceNode>;
 }
 

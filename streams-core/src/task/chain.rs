@@ -173,8 +173,9 @@ impl Assembly<'_> {
     ) {
         let node = &self.topology.node(id).name;
         let application_id = self.builder.context.application_id.clone();
-        let mut end = |topic: &SourceTopic, source| {
+        let mut end = |topic: &SourceTopic, mut source: Box<dyn SourceNode>| {
             let topic = topic_name(&application_id, topic);
+            source.read_topic(&topic);
             sources.push(SourceEnd { topic, node: node.clone(), source });
         };
         if let Some((last, first)) = topics.split_last() {

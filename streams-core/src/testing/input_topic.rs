@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use streams_state::serdes::{Serde, SerdeRef};
+use streams_state::serdes::{Part, Serde, SerdeRef, for_topic};
 use streams_state::types::{Headers, Timestamp};
 
 use super::ProducedRecord;
@@ -32,8 +32,8 @@ impl<K: 'static, V: 'static> TestInputTopic<K, V> {
         Self {
             crank,
             name: topic.name().to_owned(),
-            keys: topic.key_serde(),
-            values: topic.value_serde(),
+            keys: for_topic(&topic.key_serde(), topic.name(), Part::Key),
+            values: for_topic(&topic.value_serde(), topic.name(), Part::Value),
             time,
         }
     }
@@ -72,9 +72,11 @@ impl<K: 'static, V: 'static> TestInputTopic<K, V> {
     /// # Errors
     /// A node failed, or no source reads the topic. The driver cannot go on then.
     pub fn try_pipe(&self, record: Record<K, V>) -> NodeResult {
-        let key = self.bytes("key", |out| self.keys.serialize(&record.key, out))?;
-        let value = self.bytes("value", |out| self.values.serialize(&record.value, out))?;
-        self.pipe_bytes(key, value, record.timestamp, record.headers)
+        let Record { key, value, timestamp, mut headers } = record;
+        let key = self.bytes("key", |out| self.keys.serialize_with_headers(&key, &mut headers, out))?;
+        let value =
+            self.bytes("value", |out| self.values.serialize_with_headers(&value, &mut headers, out))?;
+        self.pipe_bytes(key, value, timestamp, headers)
     }
 
     /// Pipes bytes that may not even parse, with the time of this topic.

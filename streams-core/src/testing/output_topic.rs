@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use streams_state::serdes::{Serde, SerdeError, SerdeRef};
+use streams_state::serdes::{Part, Serde, SerdeError, SerdeRef, for_topic};
 use streams_state::types::NO_TIMESTAMP;
 
 use super::ProducedRecord;
@@ -28,7 +28,9 @@ impl<K: 'static, V: 'static> TestOutputTopic<K, V> {
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        Self { crank, name: topic.name().to_owned(), keys: topic.key_serde(), values: topic.value_serde() }
+        let keys = for_topic(&topic.key_serde(), topic.name(), Part::Key);
+        let values = for_topic(&topic.value_serde(), topic.name(), Part::Value);
+        Self { crank, name: topic.name().to_owned(), keys, values }
     }
 
     /// Whether nothing is unread.
@@ -90,8 +92,8 @@ impl<K: 'static, V: 'static> TestOutputTopic<K, V> {
 
     fn parse(&self, record: &ProducedRecord) -> Result<Record<K, V>, SerdeError> {
         Ok(Record {
-            key: self.keys.deserialize(record.key.as_deref())?,
-            value: self.values.deserialize(record.value.as_deref())?,
+            key: self.keys.deserialize_with_headers(record.key.as_deref(), &record.headers)?,
+            value: self.values.deserialize_with_headers(record.value.as_deref(), &record.headers)?,
             timestamp: record.timestamp.unwrap_or(NO_TIMESTAMP),
             headers: record.headers.clone(),
         })

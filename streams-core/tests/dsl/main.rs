@@ -10,6 +10,7 @@ mod processor_context;
 mod processors;
 mod routes;
 mod schedules;
+mod serdes;
 mod sinks;
 mod sources;
 mod stores;

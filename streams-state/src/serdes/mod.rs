@@ -7,6 +7,7 @@
 mod auto;
 mod charset;
 mod fixed;
+mod given;
 mod headers_aside;
 mod list;
 pub mod named;
@@ -17,9 +18,11 @@ mod windowed;
 use std::sync::Arc;
 
 use crate::format::FormatError;
+use crate::types::Headers;
 
 pub use auto::Auto;
 pub use charset::Charset;
+pub use given::Given;
 pub use headers_aside::HeadersAside;
 pub use list::ListSerde;
 pub use named::{
@@ -49,6 +52,15 @@ impl From<FormatError> for SerdeError {
     }
 }
 
+/// Which part of a record a serde writes and reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// The key.
+    Key,
+    /// The value.
+    Value,
+}
+
 /// Turns a `T` into the bytes of a Kafka key or value, and back.
 ///
 /// `None` on the wire side is Kafka's null. A `T` that can be null (`Option<U>`, `()`) maps to it; all others
@@ -61,6 +73,27 @@ pub trait Serde<T>: Send + Sync + 'static {
 
     /// Reads a value; `None` is null.
     fn deserialize(&self, bytes: Option<&[u8]>) -> Result<T, SerdeError>;
+
+    /// The serde for `part` of the records of `topic`, asked when a task is made for each topic that it reads or writes and for
+    /// the changelogs of its stores. `None`, the default: this one. For serdes that find their schema by the name of the topic.
+    fn for_topic(&self, _topic: &str, _part: Part) -> Option<SerdeRef<T>> {
+        None
+    }
+
+    /// [`serialize`](Self::serialize) for a record to be sent, whose headers the serde sees and may change.
+    fn serialize_with_headers(
+        &self,
+        value: &T,
+        _headers: &mut Headers,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, SerdeError> {
+        self.serialize(value, out)
+    }
+
+    /// [`deserialize`](Self::deserialize) for a record that was read, whose headers the serde sees.
+    fn deserialize_with_headers(&self, bytes: Option<&[u8]>, _headers: &Headers) -> Result<T, SerdeError> {
+        self.deserialize(bytes)
+    }
 
     /// Whether `value` would be written as null.
     fn is_null(&self, _value: &T) -> bool {
@@ -83,7 +116,26 @@ pub trait Serde<T>: Send + Sync + 'static {
 /// A serde whose type is erased, shared by the nodes that use it.
 pub type SerdeRef<T> = Arc<dyn Serde<T>>;
 
+/// `serde` as it is for `part` of the records of `topic`.
+pub fn for_topic<T: 'static>(serde: &SerdeRef<T>, topic: &str, part: Part) -> SerdeRef<T> {
+    serde.for_topic(topic, part).unwrap_or_else(|| serde.clone())
+}
+
 impl<T: 'static> Serde<T> for SerdeRef<T> {
+    fn for_topic(&self, topic: &str, part: Part) -> Option<SerdeRef<T>> {
+        (**self).for_topic(topic, part)
+    }
+    fn serialize_with_headers(
+        &self,
+        value: &T,
+        headers: &mut Headers,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, SerdeError> {
+        (**self).serialize_with_headers(value, headers, out)
+    }
+    fn deserialize_with_headers(&self, bytes: Option<&[u8]>, headers: &Headers) -> Result<T, SerdeError> {
+        (**self).deserialize_with_headers(bytes, headers)
+    }
     fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
         (**self).serialize(value, out)
     }

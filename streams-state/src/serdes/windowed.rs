@@ -9,8 +9,10 @@
 //! The end of a time window is not written: the reader knows its size. Both refuse windows that cannot be: a start
 //! below 0, an end before the start, a time window without length.
 
+use std::sync::Arc;
+
 use super::named::null_refused;
-use super::{Serde, SerdeError, SerdeRef};
+use super::{Part, Serde, SerdeError, SerdeRef};
 use crate::format::{session_key, window_key};
 use crate::types::{Timestamp, Window, Windowed};
 
@@ -64,6 +66,11 @@ impl<S> TimeWindowedSerde<S> {
         Self { changelog, ..self }
     }
 
+    /// The same layout around another serde.
+    fn around<S2>(&self, inner: S2) -> TimeWindowedSerde<S2> {
+        TimeWindowedSerde { inner, window_size: self.window_size, changelog: self.changelog }
+    }
+
     fn write<K>(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<(), SerdeError>
     where
         S: Serde<K>,
@@ -105,12 +112,17 @@ pub struct SizedTimeWindowedSerde<const SIZE_MS: i64, S> {
     inner: S,
 }
 
-impl<const SIZE_MS: i64, K, S: Serde<K> + Clone> Serde<Windowed<K>> for SizedTimeWindowedSerde<SIZE_MS, S> {
+impl<const SIZE_MS: i64, K: 'static, S: Serde<K> + Clone> Serde<Windowed<K>>
+    for SizedTimeWindowedSerde<SIZE_MS, S>
+{
     fn serialize(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
         TimeWindowedSerde::new(self.inner.clone(), SIZE_MS).serialize(value, out)
     }
     fn deserialize(&self, bytes: Option<&[u8]>) -> Result<Windowed<K>, SerdeError> {
         TimeWindowedSerde::new(self.inner.clone(), SIZE_MS).deserialize(bytes)
+    }
+    fn for_topic(&self, topic: &str, part: Part) -> Option<SerdeRef<Windowed<K>>> {
+        TimeWindowedSerde::new(self.inner.clone(), SIZE_MS).for_topic(topic, part)
     }
     fn base_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[..bytes.len().saturating_sub(size_of::<Timestamp>())]
@@ -129,6 +141,11 @@ impl<S> SessionWindowedSerde<S> {
     /// Keys that `inner` serves.
     pub fn new(inner: S) -> Self {
         Self { inner }
+    }
+
+    /// The same layout around another serde.
+    fn around<S2>(&self, inner: S2) -> SessionWindowedSerde<S2> {
+        SessionWindowedSerde { inner }
     }
 
     fn write<K>(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<(), SerdeError>
@@ -155,7 +172,10 @@ impl<S> SessionWindowedSerde<S> {
 
 macro_rules! nullable {
     ($name:ident, $window_bytes:expr) => {
-        impl<K, S: Serde<K>> Serde<Windowed<K>> for $name<S> {
+        impl<K: 'static, S: Serde<K>> Serde<Windowed<K>> for $name<S> {
+            fn for_topic(&self, topic: &str, part: Part) -> Option<SerdeRef<Windowed<K>>> {
+                Some(Arc::new(self.around(self.inner.for_topic(topic, part)?)))
+            }
             fn serialize(&self, value: &Windowed<K>, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
                 self.write(value, out)?;
                 Ok(true)
@@ -171,7 +191,10 @@ macro_rules! nullable {
         }
 
         /// No bytes at all are null, as in Java.
-        impl<K, S: Serde<K>> Serde<Option<Windowed<K>>> for $name<S> {
+        impl<K: 'static, S: Serde<K>> Serde<Option<Windowed<K>>> for $name<S> {
+            fn for_topic(&self, topic: &str, part: Part) -> Option<SerdeRef<Option<Windowed<K>>>> {
+                Some(Arc::new(self.around(self.inner.for_topic(topic, part)?)))
+            }
             fn serialize(&self, value: &Option<Windowed<K>>, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
                 if let Some(value) = value {
                     self.write(value, out)?;
