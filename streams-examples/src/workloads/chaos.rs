@@ -1,7 +1,8 @@
-//! The workloads of the fault harness: `bank`, `echo-sum`, `ids`. Every key, value and state is text in Kafka.
+//! The workloads of the fault harness: `bank`, `echo-sum`, `ids`, `join`. Every key, value and state is text in Kafka.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use kstreams::error::BoxError;
 use kstreams::prelude::*;
@@ -15,6 +16,7 @@ pub fn topology(workload: &str, input: &str, output: &str) -> Option<Result<Topo
         "bank" => bank(input, output),
         "echo-sum" => echo_sum(input, output),
         "ids" => ids(input, output),
+        "join" => join(input, output),
         _ => return None,
     })
 }
@@ -61,6 +63,28 @@ fn ids(input: &str, output: &str) -> Result<Topology, TopologyError> {
             vec![Stores::key_value(&ASSIGNED).caching(true), Stores::key_value(&COUNTER).caching(true)],
         )
         .to(&Topic::<String, String>::named(output));
+    builder.build()
+}
+
+/// Each record with the version that a table has for its key, `n,version`; of those a count by ten seconds, `count,n`.
+fn join(input: &str, output: &str) -> Result<Topology, TopologyError> {
+    let builder = StreamsBuilder::new();
+    let rows = Topic::<String, String>::named(format!("{input}-table"));
+    let table = builder.table_with(&rows, Consumed::new(), &Store::<String, String>::new("table"));
+    let joined = builder
+        .stream(&Topic::<String, String>::named(input))
+        .join_table(&table, |n, version| Joint { n, version: version.clone() });
+    joined.clone().to(&Topic::<String, Joint, Auto, Text>::named(format!("{output}-joined")));
+    let ten_seconds = TimeWindows::of_size_and_grace(Duration::from_secs(10), Duration::from_secs(3600));
+    joined
+        .group_by_key_with(Grouped::serdes(Auto, Text))
+        .windowed_by(ten_seconds)
+        .fold(&Store::<String, Seen, Auto, Text>::new("windows"), |_, joint, seen| {
+            seen.count += 1;
+            seen.n = joint.n;
+        })
+        .to_stream_keyed(|windowed, _| format!("{}@{}", windowed.key, windowed.window.start))
+        .to(&Topic::<String, Seen, Auto, Text>::named(format!("{output}-windows")));
     builder.build()
 }
 
@@ -135,6 +159,20 @@ struct Account {
 struct Number {
     n: String,
     x: i64,
+}
+
+/// A record and the table's row: `n,version`.
+#[derive(Clone, PartialEq, Debug)]
+struct Joint {
+    n: String,
+    version: String,
+}
+
+/// How many records a window has, and the last of them: `count,n`.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Seen {
+    count: i64,
+    n: String,
 }
 
 /// Figures of a key: `count,sum,min,max,n`.
@@ -231,6 +269,36 @@ impl FromStr for Number {
     }
 }
 
+impl fmt::Display for Joint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.n, self.version)
+    }
+}
+
+impl FromStr for Joint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let [n, version] = fields(text)?;
+        Ok(Self { n: n.to_owned(), version: version.to_owned() })
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.count, self.n)
+    }
+}
+
+impl FromStr for Seen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let [count, n] = fields(text)?;
+        Ok(Self { count: number(count)?, n: n.to_owned() })
+    }
+}
+
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{},{},{},{},{}", self.count, self.sum, self.min, self.max, self.n)
@@ -291,5 +359,18 @@ mod tests {
     fn ids_are_given_once() {
         let driver = pipe("ids", &[("k5", "1"), ("k6", "2"), ("k5", "3")]);
         assert_eq!(output(&driver, "out"), pairs(&[("k5", "0,1,1"), ("k6", "0,2,2"), ("k5", "0,1,3")]));
+    }
+
+    #[test]
+    fn join_counts_what_has_a_row_by_ten_seconds() {
+        let driver = TopologyTestDriver::new(topology("join", "in", "out").unwrap().unwrap()).unwrap();
+        driver.input(&Topic::<String, String>::new("in-table")).pipe_at("u5", "3", 0);
+        let input = driver.input(&Topic::<String, String>::new("in"));
+        [("u5", "1", 1), ("u9", "2", 2), ("u5", "3", 9_999), ("u5", "4", 10_000)]
+            .into_iter()
+            .for_each(|(key, n, time)| input.pipe_at(key, n, time));
+        assert_eq!(output(&driver, "out-joined"), pairs(&[("u5", "1,3"), ("u5", "3,3"), ("u5", "4,3")]));
+        let windows = pairs(&[("u5@0", "1,1"), ("u5@0", "2,3"), ("u5@10000", "1,4")]);
+        assert_eq!(output(&driver, "out-windows"), windows);
     }
 }
