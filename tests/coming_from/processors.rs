@@ -163,30 +163,33 @@ fn a_wrapper_around_every_processor() {
 #[test]
 fn the_low_level_topology() {
     let mut topology = Topology::new();
-    let payments = topology.add_source("payments-in", &[&PAYMENTS]).unwrap();
+    let payments = topology.add_source("payments-in", &[&PAYMENTS]);
     let latest = Consumed::new().latest();
-    let refunds = topology.add_source_with("refunds-in", &[&REFUNDS], latest).unwrap();
-    topology.add_source_pattern::<String, i64>("many", "many-.*", Consumed::new()).unwrap();
-    let sum = topology.add_processor("pass", || Pass, &[&payments, &refunds]).unwrap();
-    topology.add_state_store(Stores::key_value(&TOTALS), &[]).unwrap();
-    topology.connect_processor_and_state_stores("pass", &["totals"]).unwrap();
-    topology.add_sink("out", &OUT, &[&sum]).unwrap();
+    let refunds = topology.add_source_with("refunds-in", &[&REFUNDS], latest);
+    topology.add_source_pattern::<String, i64>("many", "many-.*", Consumed::new());
+    let sum = topology.add_processor("pass", || Pass, &[&payments, &refunds]);
+    topology.add_state_store(Stores::key_value(&TOTALS), &[]);
+    topology.connect_processor_and_state_stores("pass", &["totals"]);
+    topology.add_sink("out", &OUT, &[&sum]);
     let fill = || Fill(RATE_ROWS);
-    topology
-        .add_global_store(Stores::key_value(&RATE_ROWS), "rates-in", &RATES, Consumed::new(), "fill", fill)
-        .unwrap();
+    topology.add_global_store(
+        Stores::key_value(&RATE_ROWS),
+        "rates-in",
+        &RATES,
+        Consumed::new(),
+        "fill",
+        fill,
+    );
     const COPY: Store<String, i64> = Store::new("copy");
     const COPIED: Topic<String, i64> = Topic::new("copied");
-    topology
-        .add_read_only_state_store(
-            Stores::key_value(&COPY),
-            "copy-in",
-            &COPIED,
-            Consumed::new(),
-            "copier",
-            || Fill(COPY),
-        )
-        .unwrap();
+    topology.add_read_only_state_store(
+        Stores::key_value(&COPY),
+        "copy-in",
+        &COPIED,
+        Consumed::new(),
+        "copier",
+        || Fill(COPY),
+    );
     assert_eq!(topology.validate(), Ok(()));
 }
 

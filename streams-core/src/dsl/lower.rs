@@ -14,8 +14,8 @@ use super::stores::GraphStore;
 use crate::operators::CompositeSource;
 use crate::processor::Child;
 use crate::topology::{
-    InternalTopic, NodeId, NodeKind, OffsetReset, ProcessorFactory, SinkFactory, SinkTopic, SourceFactory,
-    SourceTopic, StoreId, StoreSpec, Topology, TopologyError,
+    InternalTopic, NodeId, NodeKind, ProcessorFactory, SinkFactory, SinkTopic, SourceFactory, SourceTopic,
+    StoreId, StoreSpec, Topology, TopologyError,
 };
 
 /// Writes the graph into an arena. `known` are the faults found before; those found here are added, and any is an error.
@@ -79,7 +79,12 @@ impl Writer<'_> {
             }
             GraphKind::Source { topics, pattern, reset, parts } => {
                 let factory = self.source_factory(node, parts);
-                let written = self.source(&node.name, external_topics(topics), *reset, factory);
+                let written = self.topology.add_source_node(
+                    node.name.clone(),
+                    external_topics(topics),
+                    *reset,
+                    factory,
+                );
                 if let Some(pattern) = pattern {
                     self.topology.set_pattern(written, pattern.clone());
                 }
@@ -89,7 +94,7 @@ impl Writer<'_> {
                 self.topology.add_repartition_topic(InternalTopic { name: topic.clone(), partitions: None });
                 let topics = vec![SourceTopic { name: topic.clone(), internal: true }];
                 let factory = source_factory(make, self.plan(node, None));
-                Some(self.source(&node.name, topics, None, factory))
+                Some(self.topology.add_source_node(node.name.clone(), topics, None, factory))
             }
             GraphKind::TableSource(source) => Some(self.table_source(node, source)),
             GraphKind::Processor { make, table, stores, connect } => {
@@ -111,23 +116,8 @@ impl Writer<'_> {
         }
     }
 
-    fn source(
-        &mut self,
-        name: &Arc<str>,
-        topics: Vec<SourceTopic>,
-        offset_reset: Option<OffsetReset>,
-        factory: SourceFactory,
-    ) -> NodeId {
-        self.topology.push_node(
-            name.clone(),
-            &[],
-            NodeKind::Source { topics, pattern: None, offset_reset, factory },
-        )
-    }
-
     fn processor(&mut self, name: &Arc<str>, parents: &[NodeId], factory: ProcessorFactory) -> NodeId {
-        let kind = NodeKind::Processor { stores: Vec::new(), factory };
-        self.topology.push_node(name.clone(), parents, kind)
+        self.topology.add_processor_node(name.clone(), parents, &[], factory)
     }
 
     fn sink(
@@ -140,7 +130,7 @@ impl Writer<'_> {
     ) -> NodeId {
         let make = make.clone();
         let factory: SinkFactory = Arc::new(move |builder| make(builder, &plan));
-        self.topology.push_node(name.clone(), parents, NodeKind::Sink { topic, factory })
+        self.topology.add_sink_node(name.clone(), parents, topic, factory)
     }
 
     fn plan(&self, node: &GraphNode, table: Option<TableId>) -> Plan {
@@ -204,7 +194,7 @@ impl Writer<'_> {
         let mut plan = self.plan(node, None);
         plan.name = source.source_name.clone();
         let factory = source_factory(&source.make_source, plan);
-        let parent = self.source(&source.source_name, topics, reset, factory);
+        let parent = self.topology.add_source_node(source.source_name.clone(), topics, reset, factory);
         let factory = processor_factory(&source.make, self.plan(node, Some(source.table)));
         let written = self.processor(&node.name, &[parent], factory);
         if let Some(mut store) = self.table_store(source.table) {
@@ -292,7 +282,12 @@ impl Writer<'_> {
         self.sink(&names.sink, &parents, topic, &makers.sink, plan.clone());
         plan.name = names.source.clone();
         let topics = vec![SourceTopic { name: names.topic.clone(), internal: true }];
-        self.source(&names.source, topics, None, source_factory(&makers.source, plan))
+        self.topology.add_source_node(
+            names.source.clone(),
+            topics,
+            None,
+            source_factory(&makers.source, plan),
+        )
     }
 
     /// The store of a table, if it has one.
@@ -314,7 +309,7 @@ impl Writer<'_> {
             return *id;
         }
         let in_memory = store.spec.in_memory || (store.default_place && self.config.dsl_stores_in_memory);
-        let id = self.topology.push_store(StoreSpec { in_memory, ..store.spec.clone() });
+        let id = self.topology.add_store(StoreSpec { in_memory, ..store.spec.clone() });
         known.push((store.identity.clone(), id));
         id
     }

@@ -1,7 +1,8 @@
 //! The low-level way to a topology: Kafka Streams' `Topology`, node by node, for what the DSL has no word for.
 //!
 //! Methods of [`Topology`]. Sources and processors give a [`NodeRef`], which knows the types of what they forward, so
-//! that a child which takes something else does not compile.
+//! that a child which takes something else does not compile; the others give the topology. None of them fails: each goes on as
+//! if it were right, and [`Topology::validate`] lists all faults.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -19,7 +20,7 @@ use crate::operators::{
 use crate::processor::{Child, ErasedPush, Outputs, Processor, ProcessorSupplier, connected_stores};
 use crate::topic::Topic;
 use crate::topology::{
-    NodeId, NodeKind, SinkTopic, SourceFactory, SourceTopic, StoreId, Topology, TopologyError,
+    Node, NodeId, NodeKind, SinkTopic, SourceFactory, SourceTopic, StoreId, StoreSpec, Topology,
 };
 
 /// A source or processor that was added to a [`Topology`]: what its children name as their parent. `K` and `V` are the
@@ -79,10 +80,9 @@ impl Topology {
     /// }
     ///
     /// let mut topology = Topology::new();
-    /// let words = topology.add_source("words-in", &[&WORDS])?;
-    /// let first = topology.add_processor("first", || First, &[&words])?;
-    /// topology.add_state_store(Stores::key_value(&SEEN), &["first"])?;
-    /// topology.add_sink("firsts-out", &FIRSTS, &[&first])?;
+    /// let words = topology.add_source("words-in", &[&WORDS]);
+    /// let first = topology.add_processor("first", || First, &[&words]);
+    /// topology.add_state_store(Stores::key_value(&SEEN), &["first"]).add_sink("firsts-out", &FIRSTS, &[&first]);
     ///
     /// let driver = TopologyTestDriver::new(topology)?;
     /// let (input, output) = (driver.input(&WORDS), driver.output(&FIRSTS));
@@ -93,13 +93,8 @@ impl Topology {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// # Errors
-    /// No topic, a topic that another source reads, or a name that is taken.
-    pub fn add_source<K, V, KS, VS>(
-        &mut self,
-        name: &str,
-        topics: &[&Topic<K, V, KS, VS>],
-    ) -> Result<NodeRef<K, V>, TopologyError>
+    /// Faults, told by [`validate`](Self::validate): no topic, a topic that is read already, or a name that is taken.
+    pub fn add_source<K, V, KS, VS>(&mut self, name: &str, topics: &[&Topic<K, V, KS, VS>]) -> NodeRef<K, V>
     where
         K: Clone + 'static,
         V: Clone + 'static,
@@ -111,53 +106,39 @@ impl Topology {
 
     /// As [`add_source`](Self::add_source), with options: where to start, and how event time is found. The name in
     /// `consumed` is not used.
-    ///
-    /// # Errors
-    /// As [`add_source`](Self::add_source).
     pub fn add_source_with<K, V, KS, VS>(
         &mut self,
         name: &str,
         topics: &[&Topic<K, V, KS, VS>],
         consumed: Consumed<K, V>,
-    ) -> Result<NodeRef<K, V>, TopologyError>
+    ) -> NodeRef<K, V>
     where
         K: Clone + 'static,
         V: Clone + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let Some(first) = topics.first() else {
-            return Err(TopologyError::new(format!("source `{name}` has no topic; name at least one")));
-        };
-        for (index, topic) in topics.iter().enumerate() {
-            let again = topics.iter().take(index).any(|other| other.name() == topic.name());
-            if again || self.reads(topic.name()) {
-                return Err(TopologyError::new(format!(
-                    "topic `{}` is read by a source already; put another node below that source instead of `{name}`",
-                    topic.name()
-                )));
-            }
-        }
         let node: Arc<str> = name.into();
-        let (keys, values, extractor) = (first.key_serde(), first.value_serde(), consumed.extractor);
-        let factory = source_factory(node.clone(), keys, values, extractor);
+        let none = Topic::<K, V, KS, VS>::new("");
+        let first = topics.first().copied().unwrap_or(&none);
+        let (keys, values) = (first.key_serde(), first.value_serde());
+        let factory = source_factory(node.clone(), keys, values, consumed.extractor);
         let topics =
             topics.iter().map(|topic| SourceTopic { name: topic.name().into(), internal: false }).collect();
-        let id = self.add_source_node(node.clone(), topics, consumed.reset, factory)?;
-        Ok(NodeRef { id, name: node, types: PhantomData })
+        let id = self.add_source_node(node.clone(), topics, consumed.reset, factory);
+        NodeRef { id, name: node, types: PhantomData }
     }
 
     /// Adds a processor below `parents`: one instance per task, made by `supplier`. See [`add_source`](Self::add_source) for an
     /// example of a whole topology.
     ///
-    /// # Errors
-    /// No parent, a parent of another topology, or a name that is taken.
+    /// Faults, told by [`validate`](Self::validate): no parent, a parent of another topology, or a name that is taken.
     pub fn add_processor<P, KIn, VIn, KOut, VOut>(
         &mut self,
         name: &str,
         supplier: impl ProcessorSupplier<P>,
         parents: &[&NodeRef<KIn, VIn>],
-    ) -> Result<NodeRef<KOut, VOut>, TopologyError>
+    ) -> NodeRef<KOut, VOut>
     where
         P: Processor<KIn, VIn, KOut, VOut> + 'static,
         KIn: 'static,
@@ -165,7 +146,7 @@ impl Topology {
         KOut: Clone + 'static,
         VOut: Clone + 'static,
     {
-        let parents = self.parents(name, parents)?;
+        let parents = self.parents(name, parents);
         let node: Arc<str> = name.into();
         let factory = {
             let name = node.clone();
@@ -182,20 +163,19 @@ impl Topology {
                 ))
             })
         };
-        let id = self.add_processor_node(node.clone(), &parents, &[], factory)?;
-        Ok(NodeRef { id, name: node, types: PhantomData })
+        let id = self.add_processor_node(node.clone(), &parents, &[], factory);
+        NodeRef { id, name: node, types: PhantomData }
     }
 
     /// Adds a sink below `parents` that writes `topic`, which must exist. `None` is written as null.
     ///
-    /// # Errors
-    /// No parent, a parent of another topology, or a name that is taken.
+    /// Faults, told by [`validate`](Self::validate): no parent, a parent of another topology, or a name that is taken.
     pub fn add_sink<K, V, T, KS, VS>(
         &mut self,
         name: &str,
         topic: &Topic<K, T, KS, VS>,
         parents: &[&NodeRef<K, V>],
-    ) -> Result<(), TopologyError>
+    ) -> &mut Self
     where
         K: 'static,
         V: Into<Option<T>> + 'static,
@@ -207,16 +187,13 @@ impl Topology {
     }
 
     /// As [`add_sink`](Self::add_sink), with options.
-    ///
-    /// # Errors
-    /// As [`add_sink`](Self::add_sink).
     pub fn add_sink_with<K, V, T, KS, VS>(
         &mut self,
         name: &str,
         topic: &Topic<K, T, KS, VS>,
         produced: Produced<K, V>,
         parents: &[&NodeRef<K, V>],
-    ) -> Result<(), TopologyError>
+    ) -> &mut Self
     where
         K: 'static,
         V: Into<Option<T>> + 'static,
@@ -236,16 +213,13 @@ impl Topology {
 
     /// Adds a sink below `parents` that writes each record to the topic that `extractor` names. The topics must exist.
     /// `describe()` shows the extractor as `label`.
-    ///
-    /// # Errors
-    /// As [`add_sink`](Self::add_sink).
     pub fn add_sink_extractor<K: Data, V: Data>(
         &mut self,
         name: &str,
         label: &str,
         extractor: impl Fn(&K, &V, &RecordContext) -> String + Send + Sync + 'static,
         parents: &[&NodeRef<K, V>],
-    ) -> Result<(), TopologyError> {
+    ) -> &mut Self {
         let written = Written {
             topic: SinkTopic::Dynamic(label.into()),
             extractor: Some(Arc::new(extractor)),
@@ -256,80 +230,84 @@ impl Topology {
         self.add_written::<K, V, V>(name, written, parents)
     }
 
-    /// Adds a store and connects it to the processors of these names. A store that no processor uses is not made.
-    /// Clones of one builder are one store, and may be added again.
+    /// Adds a store and connects it to the processors of these names, which were added before. A store that no processor uses is
+    /// not made. Clones of one builder are one store, and may be added again.
     ///
-    /// # Errors
-    /// Another store of this name, or a name that is no processor's.
-    pub fn add_state_store(&mut self, store: StoreBuilder, processors: &[&str]) -> Result<(), TopologyError> {
+    /// Faults, told by [`validate`](Self::validate): another store of this name, or a name that is no processor's.
+    pub fn add_state_store(&mut self, store: StoreBuilder, processors: &[&str]) -> &mut Self {
         let spec = store.into_spec();
-        let id = match self.find_store(&spec.name) {
-            Some(id) if Arc::ptr_eq(&self.store(id).factory, &spec.factory) => id,
-            Some(_) | None => self.add_store(spec)?,
+        let same = |known: &StoreSpec| known.name == spec.name && Arc::ptr_eq(&known.factory, &spec.factory);
+        let id = match self.stores.iter().position(same) {
+            Some(index) => StoreId(index as u32),
+            None => self.add_store(spec),
         };
-        processors.iter().try_for_each(|processor| self.connect(processor, id))
+        processors.iter().for_each(|processor| self.connect(processor, &[id]));
+        self
     }
 
-    /// Lets a processor use stores that were added before. Processors that share a store run in one task.
+    /// Lets a processor use stores; all of them were added before. Processors that share a store run in one task.
     ///
-    /// # Errors
-    /// A name that is no processor's or no store's.
-    pub fn connect_processor_and_state_stores(
-        &mut self,
-        processor: &str,
-        stores: &[&str],
-    ) -> Result<(), TopologyError> {
+    /// Faults, told by [`validate`](Self::validate): a name that is no processor's or no store's.
+    pub fn connect_processor_and_state_stores(&mut self, processor: &str, stores: &[&str]) -> &mut Self {
+        if stores.is_empty() {
+            self.note(format!("`{processor}` shall use stores, but none is named; name at least one"), None);
+        }
+        let mut known = Vec::new();
         for name in stores {
-            let Some(store) = self.find_store(name) else {
-                return Err(TopologyError::new(format!(
-                    "store `{name}`, which `{processor}` shall use, is unknown; add it first with `add_state_store`"
-                )));
-            };
-            self.connect(processor, store)?;
+            match self.find_store(name) {
+                Some(store) => known.push(store),
+                None => self.note(
+                    format!(
+                        "store `{name}`, which `{processor}` shall use, is unknown; add it first with `add_state_store`"
+                    ),
+                    None,
+                ),
+            }
         }
-        Ok(())
+        self.connect(processor, &known);
+        self
     }
 
-    fn connect(&mut self, processor: &str, store: StoreId) -> Result<(), TopologyError> {
-        let name = &self.store(store).name;
-        let fault = match self.find_node(processor).map(|id| (id, &self.node(id).kind)) {
-            Some((id, NodeKind::Processor { .. })) => {
-                self.connect_processor_and_store(id, store);
-                return Ok(());
+    fn connect(&mut self, processor: &str, stores: &[StoreId]) {
+        // Where nodes share a name, which is a fault of its own, the processor is meant.
+        let is_processor =
+            |node: &Node| &*node.name == processor && matches!(node.kind, NodeKind::Processor { .. });
+        let found = self.nodes.iter().position(is_processor).map(|index| NodeId(index as u32));
+        match (found.or_else(|| self.find_node(processor)), stores) {
+            (Some(node), stores) => {
+                stores.iter().for_each(|store| self.connect_processor_and_store(node, *store));
             }
-            Some((_, NodeKind::Source { .. } | NodeKind::Sink { .. })) => {
-                format!(
-                    "`{processor}` is a source or a sink and cannot use store `{name}`; only processors can"
-                )
+            (None, []) => {}
+            (None, stores) => {
+                let names: Vec<String> =
+                    stores.iter().map(|store| format!("`{}`", self.store(*store).name)).collect();
+                let names = names.join(" and ");
+                self.note(
+                    format!("processor `{processor}`, which shall use {names}, is unknown; add it first"),
+                    None,
+                );
             }
-            None => {
-                format!("processor `{processor}`, which shall use store `{name}`, is unknown; add it first")
-            }
-        };
-        Err(TopologyError::new(fault))
+        }
     }
 
-    fn reads(&self, topic: &str) -> bool {
-        self.nodes.iter().any(|node| match &node.kind {
-            NodeKind::Source { topics, .. } => topics.iter().any(|known| &*known.name == topic),
-            NodeKind::Processor { .. } | NodeKind::Sink { .. } => false,
-        })
-    }
-
-    fn parents<K, V>(&self, name: &str, parents: &[&NodeRef<K, V>]) -> Result<Vec<NodeId>, TopologyError> {
-        if parents.is_empty() {
-            return Err(TopologyError::new(format!(
-                "node `{name}` has no parent, so no record can reach it; name at least one"
-            )));
+    /// Those of `parents` that are nodes of this topology, for the node `name`, which is added next. Others are noted.
+    fn parents<K, V>(&mut self, name: &str, parents: &[&NodeRef<K, V>]) -> Vec<NodeId> {
+        let child = self.next_node();
+        let mut known = Vec::new();
+        for parent in parents {
+            let own = self.nodes.get(parent.id.0 as usize);
+            match own.is_some_and(|node| Arc::ptr_eq(&node.name, &parent.name)) {
+                true => known.push(parent.id),
+                false => self.note(
+                    format!(
+                        "the parent `{}` of `{name}` is a node of another topology; add it to this one",
+                        parent.name
+                    ),
+                    Some(child),
+                ),
+            }
         }
-        let known = |parent: &NodeRef<K, V>| self.find_node(&parent.name) == Some(parent.id);
-        match parents.iter().find(|parent| !known(parent)) {
-            None => Ok(parents.iter().map(|parent| parent.id).collect()),
-            Some(parent) => Err(TopologyError::new(format!(
-                "the parent `{}` of `{name}` is a node of another topology; add it to this one",
-                parent.name
-            ))),
-        }
+        known
     }
 
     fn add_written<K, V, T>(
@@ -337,13 +315,13 @@ impl Topology {
         name: &str,
         written: Written<K, V, T>,
         parents: &[&NodeRef<K, V>],
-    ) -> Result<(), TopologyError>
+    ) -> &mut Self
     where
         K: 'static,
         V: Into<Option<T>> + 'static,
         T: 'static,
     {
-        let parents = self.parents(name, parents)?;
+        let parents = self.parents(name, parents);
         let node: Arc<str> = name.into();
         let Written { topic, extractor, keys, values, partitioner } = written;
         let (fixed, sink) = (topic.clone(), node.clone());
@@ -362,7 +340,8 @@ impl Topology {
                 by_base_key: false,
             })))
         });
-        self.add_sink_node(node, &parents, topic, factory).map(drop)
+        self.add_sink_node(node, &parents, topic, factory);
+        self
     }
 }
 

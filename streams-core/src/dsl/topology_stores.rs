@@ -10,34 +10,34 @@ use super::processor_topology::{NodeRef, source_factory};
 use super::{Data, StoreBuilder};
 use crate::processor::{Processor, ProcessorSupplier};
 use crate::topic::Topic;
-use crate::topology::{SourcePattern, Topology, TopologyError};
+use crate::topology::{SourcePattern, Topology};
 
 impl Topology {
     /// Adds a source that reads all topics whose whole names match the regular expression `pattern`, also those that appear
     /// later (see [`StreamsBuilder::stream_pattern`](super::StreamsBuilder::stream_pattern)), with the default serdes.
     ///
-    /// # Errors
-    /// No regular expression, or a name that is taken.
+    /// Faults, told by [`validate`](Self::validate): no regular expression, or a name that is taken.
     pub fn add_source_pattern<K: Data + Clone, V: Data + Clone>(
         &mut self,
         name: &str,
         pattern: &str,
         consumed: Consumed<K, V>,
-    ) -> Result<NodeRef<K, V>, TopologyError> {
-        let pattern = SourcePattern::new(pattern)?;
+    ) -> NodeRef<K, V> {
         let (keys, values): (SerdeRef<K>, SerdeRef<V>) = (Arc::new(Auto), Arc::new(Auto));
         let node: Arc<str> = name.into();
         let factory = source_factory(node.clone(), keys, values, consumed.extractor);
-        let id = self.add_source_node(node.clone(), Vec::new(), consumed.reset, factory)?;
-        self.set_pattern(id, pattern);
-        Ok(NodeRef { id, name: node, types: PhantomData })
+        let id = self.add_source_node(node.clone(), Vec::new(), consumed.reset, factory);
+        match SourcePattern::new(pattern) {
+            Ok(pattern) => self.set_pattern(id, pattern),
+            Err(error) => error.faults.into_iter().for_each(|fault| self.note(fault, Some(id))),
+        }
+        NodeRef { id, name: node, types: PhantomData }
     }
 
     /// Adds a store of which every instance has one full copy, with the source and the processor that feed it from all
     /// partitions of `topic`. See [`StreamsBuilder::add_global_store`](super::StreamsBuilder::add_global_store).
     ///
-    /// # Errors
-    /// A name that is taken, or a topic that another source reads.
+    /// Faults, told by [`validate`](Self::validate): a name that is taken, or a topic that another source reads.
     pub fn add_global_store<P, K, V, KS, VS>(
         &mut self,
         store: StoreBuilder,
@@ -46,7 +46,7 @@ impl Topology {
         consumed: Consumed<K, V>,
         processor: &str,
         supplier: impl ProcessorSupplier<P>,
-    ) -> Result<(), TopologyError>
+    ) -> &mut Self
     where
         P: Processor<K, V, (), ()> + 'static,
         K: Clone + 'static,
@@ -60,8 +60,7 @@ impl Topology {
     /// Adds a store that is a copy of `topic`, partition by partition, with the source and the processor that feed it. It has
     /// no changelog: `topic` is read instead. Other processors may be connected to it, and must not write it.
     ///
-    /// # Errors
-    /// A name that is taken, or a topic that another source reads.
+    /// Faults, told by [`validate`](Self::validate): a name that is taken, or a topic that another source reads.
     pub fn add_read_only_state_store<P, K, V, KS, VS>(
         &mut self,
         store: StoreBuilder,
@@ -70,7 +69,7 @@ impl Topology {
         consumed: Consumed<K, V>,
         processor: &str,
         supplier: impl ProcessorSupplier<P>,
-    ) -> Result<(), TopologyError>
+    ) -> &mut Self
     where
         P: Processor<K, V, (), ()> + 'static,
         K: Clone + 'static,
@@ -91,7 +90,7 @@ impl Topology {
         processor: &str,
         supplier: impl ProcessorSupplier<P>,
         global: bool,
-    ) -> Result<(), TopologyError>
+    ) -> &mut Self
     where
         P: Processor<K, V, (), ()> + 'static,
         K: Clone + 'static,
@@ -99,26 +98,14 @@ impl Topology {
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        if source == processor {
-            return Err(TopologyError::new(format!(
-                "store `{}`: its source and its processor are both named `{source}`; give them different names",
-                store.name()
-            )));
-        }
-        let name = store.name().to_owned();
-        if self.find_store(&name).is_some() {
-            return Err(TopologyError::new(format!("a store named `{name}` was added already")));
-        }
-        let read = self.add_source_with(source, &[topic], consumed)?;
-        let _: NodeRef<(), ()> = self.add_processor(processor, supplier, &[&read])?;
+        let read = self.add_source_with(source, &[topic], consumed);
+        let fed: NodeRef<(), ()> = self.add_processor(processor, supplier, &[&read]);
         let mut spec = store.into_spec();
         (spec.caching, spec.logging) = (false, false);
         spec.global = global;
         spec.source_topic = Some(topic.name().into());
-        let id = self.add_store(spec)?;
-        if let Some(node) = self.find_node(processor) {
-            self.connect_processor_and_store(node, id);
-        }
-        Ok(())
+        let id = self.add_store(spec);
+        self.connect_processor_and_store(fed.id, id);
+        self
     }
 }

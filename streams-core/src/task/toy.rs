@@ -19,7 +19,9 @@ use crate::processor::{
     StoreInstance, TaskContext,
 };
 use crate::record::{RawRecord, Record};
-use crate::topology::{NodeId, SinkTopic, SourceTopic, StoreId, StoreKind, StoreSpec, Topology};
+use crate::topology::{
+    InternalTopic, NodeId, SinkTopic, SourceTopic, StoreId, StoreKind, StoreSpec, Topology,
+};
 
 pub(crate) type Line = Record<String, String>;
 type Out = Outputs<String, String>;
@@ -177,17 +179,15 @@ impl Toy {
     pub(crate) fn source(mut self, name: &str, topics: &[&str]) -> Self {
         let node: Arc<str> = name.into();
         let topics = topics.iter().map(|topic| Self::topic(topic)).collect();
-        self.0
-            .add_source_node(
-                name,
-                topics,
-                None,
-                Arc::new(move |_, children| {
-                    let outputs = Rc::new(RefCell::new(outputs(children)?));
-                    Ok(Box::new(Source { name: node.clone(), head: None, outputs }))
-                }),
-            )
-            .unwrap();
+        self.0.add_source_node(
+            name,
+            topics,
+            None,
+            Arc::new(move |_, children| {
+                let outputs = Rc::new(RefCell::new(outputs(children)?));
+                Ok(Box::new(Source { name: node.clone(), head: None, outputs }))
+            }),
+        );
         self
     }
 
@@ -195,19 +195,20 @@ impl Toy {
         let parents = self.ids(parents);
         let SourceTopic { name: topic, internal } = Self::topic(topic);
         let written = topic.clone();
-        self.0
-            .add_sink_node(
-                name,
-                &parents,
-                SinkTopic::Static { name: topic, internal },
-                Arc::new(move |builder| {
-                    let prefix =
-                        if internal { format!("{}-", builder.context.application_id) } else { String::new() };
-                    let topic = builder.context.outbox.topic(&format!("{prefix}{written}"));
-                    Ok(ErasedPush::new::<String, String>(Box::new(Sink(topic))))
-                }),
-            )
-            .unwrap();
+        if internal {
+            self.0.add_repartition_topic(InternalTopic { name: topic.clone(), partitions: None });
+        }
+        self.0.add_sink_node(
+            name,
+            &parents,
+            SinkTopic::Static { name: topic, internal },
+            Arc::new(move |builder| {
+                let prefix =
+                    if internal { format!("{}-", builder.context.application_id) } else { String::new() };
+                let topic = builder.context.outbox.topic(&format!("{prefix}{written}"));
+                Ok(ErasedPush::new::<String, String>(Box::new(Sink(topic))))
+            }),
+        );
         self
     }
 
@@ -216,7 +217,7 @@ impl Toy {
         let factory = move |_: &mut crate::processor::TaskBuilder<'_>, children| {
             Ok(ErasedPush::new::<String, String>(Box::new(Node { work, outputs: outputs(children)? })))
         };
-        self.0.add_processor_node(name, &parents, &[], Arc::new(factory)).unwrap();
+        self.0.add_processor_node(name, &parents, &[], Arc::new(factory));
         self
     }
 
@@ -230,7 +231,7 @@ impl Toy {
             builder.register(ticks.clone());
             Ok(ErasedPush::new::<String, String>(Box::new(ticks)))
         };
-        self.0.add_processor_node(name, &parents, &[], Arc::new(factory)).unwrap();
+        self.0.add_processor_node(name, &parents, &[], Arc::new(factory));
         self
     }
 
@@ -261,7 +262,7 @@ impl Toy {
             }),
         };
         change(&mut spec);
-        self.0.add_store(spec).unwrap();
+        self.0.add_store(spec);
         self
     }
 
@@ -277,7 +278,7 @@ impl Toy {
             builder.forwards_cache_of(&store, put.clone());
             Ok(ErasedPush::new::<String, String>(Box::new(put)))
         };
-        self.0.add_processor_node(name, &parents, &ids, Arc::new(factory)).unwrap();
+        self.0.add_processor_node(name, &parents, &ids, Arc::new(factory));
         self
     }
 

@@ -12,6 +12,7 @@ use super::crank::Crank;
 use super::{DriverConfig, ProducedRecord, TestInputTopic, TestOutputTopic, TestStore, TestVersionedStore};
 use crate::error::NodeResult;
 use crate::processor::DropCounts;
+use crate::runtime::StreamsError;
 use crate::topic::{Store, Topic};
 use crate::topology::Topology;
 
@@ -50,8 +51,8 @@ impl TopologyTestDriver {
     /// A driver with the default [`DriverConfig`].
     ///
     /// # Errors
-    /// The topology does not fit together, or a processor's `init` failed.
-    pub fn new(topology: Topology) -> NodeResult<Self> {
+    /// A topology that cannot run, with all its faults, or a processor's `init` that failed.
+    pub fn new(topology: Topology) -> Result<Self, StreamsError> {
         Self::with_config(topology, DriverConfig::default())
     }
 
@@ -59,7 +60,8 @@ impl TopologyTestDriver {
     ///
     /// # Errors
     /// As [`new`](Self::new); or the engine cannot be opened.
-    pub fn with_config(topology: Topology, config: DriverConfig) -> NodeResult<Self> {
+    pub fn with_config(topology: Topology, config: DriverConfig) -> Result<Self, StreamsError> {
+        topology.validate()?;
         Ok(Self { crank: Rc::new(RefCell::new(Crank::new(&topology, &config)?)) })
     }
 

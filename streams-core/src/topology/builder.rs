@@ -1,11 +1,21 @@
-//! Adding nodes, stores and internal topics to the arena, with the checks that need no overview.
+//! Adding nodes, stores and internal topics to the arena. Nothing is refused here: what is wrong is found, all of it at
+//! once, by [`Topology::validate`]; what the arena cannot show by then is noted.
 
 use std::sync::Arc;
 
 use super::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, ProcessorFactory, SinkFactory, SinkTopic,
-    SourceFactory, SourcePattern, SourceTopic, StoreId, StoreSpec, Topology, TopologyError,
+    SourceFactory, SourcePattern, SourceTopic, StoreId, StoreSpec, Topology,
 };
+
+/// What is wrong with a call in a way that the arena does not show, because what was named could not be written there.
+#[derive(Clone)]
+pub(super) struct Noted {
+    /// The sentence.
+    pub(super) fault: String,
+    /// The node that lacks a parent or its topics by it.
+    pub(super) node: Option<NodeId>,
+}
 
 impl Topology {
     /// Adds a source node.
@@ -15,7 +25,7 @@ impl Topology {
         topics: Vec<SourceTopic>,
         offset_reset: Option<OffsetReset>,
         factory: SourceFactory,
-    ) -> Result<NodeId, TopologyError> {
+    ) -> NodeId {
         self.add_node(name.into(), &[], NodeKind::Source { topics, pattern: None, offset_reset, factory })
     }
 
@@ -35,13 +45,12 @@ impl Topology {
         parents: &[NodeId],
         stores: &[StoreId],
         factory: ProcessorFactory,
-    ) -> Result<NodeId, TopologyError> {
-        let node =
-            self.add_node(name.into(), parents, NodeKind::Processor { stores: Vec::new(), factory })?;
+    ) -> NodeId {
+        let node = self.add_node(name.into(), parents, NodeKind::Processor { stores: Vec::new(), factory });
         for store in stores {
             self.connect_processor_and_store(node, *store);
         }
-        Ok(node)
+        node
     }
 
     /// Adds a sink node below `parents`.
@@ -51,23 +60,12 @@ impl Topology {
         parents: &[NodeId],
         topic: SinkTopic,
         factory: SinkFactory,
-    ) -> Result<NodeId, TopologyError> {
+    ) -> NodeId {
         self.add_node(name.into(), parents, NodeKind::Sink { topic, factory })
     }
 
     /// Adds a store, not yet used by any node.
-    pub fn add_store(&mut self, store: StoreSpec) -> Result<StoreId, TopologyError> {
-        if self.find_store(&store.name).is_some() {
-            return Err(TopologyError::new(format!(
-                "a store named `{}` was added already; give this one another name, or clone the first builder",
-                store.name
-            )));
-        }
-        Ok(self.push_store(store))
-    }
-
-    /// Adds a store under any name; a name that is taken is left to [`validate`](Self::validate).
-    pub(crate) fn push_store(&mut self, store: StoreSpec) -> StoreId {
+    pub fn add_store(&mut self, store: StoreSpec) -> StoreId {
         self.stores.push(store);
         StoreId(self.stores.len() as u32 - 1)
     }
@@ -97,23 +95,18 @@ impl Topology {
         self.copartition_groups.push(topics);
     }
 
-    fn add_node(
-        &mut self,
-        name: Arc<str>,
-        parents: &[NodeId],
-        kind: NodeKind,
-    ) -> Result<NodeId, TopologyError> {
-        if self.find_node(&name).is_some() {
-            return Err(TopologyError::new(format!(
-                "a node named `{name}` was added already; give this one another name"
-            )));
-        }
-        Ok(self.push_node(name, parents, kind))
+    /// Has [`validate`](Self::validate) report `fault`; `node` lacks a parent or its topics by it.
+    pub(crate) fn note(&mut self, fault: String, node: Option<NodeId>) {
+        self.noted.push(Noted { fault, node });
     }
 
-    /// Adds a node under any name; a name that is taken is left to [`validate`](Self::validate).
-    pub(crate) fn push_node(&mut self, name: Arc<str>, parents: &[NodeId], kind: NodeKind) -> NodeId {
-        let id = NodeId(self.nodes.len() as u32);
+    /// The node that is added next.
+    pub(crate) fn next_node(&self) -> NodeId {
+        NodeId(self.nodes.len() as u32)
+    }
+
+    fn add_node(&mut self, name: Arc<str>, parents: &[NodeId], kind: NodeKind) -> NodeId {
+        let id = self.next_node();
         for parent in parents {
             if let Some(parent) = self.nodes.get_mut(parent.0 as usize) {
                 parent.children.push(id);

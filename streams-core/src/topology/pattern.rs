@@ -20,13 +20,18 @@ impl SourcePattern {
     /// The pattern `text`.
     ///
     /// # Errors
-    /// It is no regular expression; says where.
+    /// It is no regular expression; says why.
     pub fn new(text: &str) -> Result<Self, TopologyError> {
         match regex::Regex::new(&format!("^(?:{text})$")) {
             Ok(regex) => Ok(Self { text: text.into(), regex }),
-            Err(error) => Err(TopologyError::new(format!(
-                "the topic pattern `{text}` is no regular expression of the `regex` crate: {error}"
-            ))),
+            Err(error) => {
+                // It draws where; the last line says what.
+                let error = error.to_string();
+                let what = error.lines().last().map_or("", |line| line.trim_start_matches("error: "));
+                Err(TopologyError::new(format!(
+                    "the topic pattern `{text}` is no regular expression of the `regex` crate: {what}"
+                )))
+            }
         }
     }
 

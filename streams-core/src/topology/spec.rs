@@ -8,6 +8,7 @@ use streams_state::error::StateError;
 use streams_state::types::Timestamp;
 
 use super::SourcePattern;
+use super::builder::Noted;
 use crate::error::NodeResult;
 use crate::processor::{Child, ErasedPush, ProcessorWrapper, SourceNode, StoreInstance, TaskBuilder};
 
@@ -277,7 +278,9 @@ pub struct InternalTopic {
     pub partitions: Option<i32>,
 }
 
-/// The compiled plan.
+/// The compiled plan: what the DSL builds, or the `add_...` methods, node by node. Those never fail: what is wrong is noted,
+/// they go on as if it were right, and [`validate`](Self::validate) tells all of it. So does everything that would run the
+/// topology: `KafkaStreams::new`, `TopologyTestDriver::new`.
 #[derive(Clone, Default)]
 pub struct Topology {
     /// Nodes in insertion order.
@@ -290,6 +293,8 @@ pub struct Topology {
     pub copartition_groups: Vec<Vec<Arc<str>>>,
     /// What stands around the processors: `processor.wrapper.class`.
     pub processor_wrapper: Option<Arc<dyn ProcessorWrapper>>,
+    /// Faults that nodes and stores do not show.
+    pub(super) noted: Vec<Noted>,
 }
 
 impl Topology {

@@ -42,30 +42,33 @@ impl Sketch {
             .map(|topic| SourceTopic { name: (*topic).into(), internal: self.internal(topic) })
             .collect();
         let factory = Arc::new(|builder: &mut TaskBuilder<'_>, _: Vec<_>| no_task(builder));
-        self.topology.add_source_node(name, topics, None, factory).unwrap();
+        self.topology.add_source_node(name, topics, None, factory);
         self
     }
 
     pub(crate) fn processor(mut self, name: &str, parents: &[&str]) -> Self {
         let parents = self.ids(parents);
         let factory = Arc::new(|builder: &mut TaskBuilder<'_>, _: Vec<_>| no_task(builder));
-        self.topology.add_processor_node(name, &parents, &[], factory).unwrap();
+        self.topology.add_processor_node(name, &parents, &[], factory);
         self
     }
 
     pub(crate) fn sink(mut self, name: &str, topic: &str, parents: &[&str]) -> Self {
         let topic = SinkTopic::Static { name: topic.into(), internal: self.internal(topic) };
         let parents = self.ids(parents);
-        self.topology
-            .add_sink_node(name, &parents, topic, Arc::new(|builder: &mut TaskBuilder<'_>| no_task(builder)))
-            .unwrap();
+        self.topology.add_sink_node(
+            name,
+            &parents,
+            topic,
+            Arc::new(|builder: &mut TaskBuilder<'_>| no_task(builder)),
+        );
         self
     }
 
     pub(crate) fn dynamic_sink(mut self, name: &str, text: &str, parents: &[&str]) -> Self {
         let parents = self.ids(parents);
         let factory = Arc::new(|builder: &mut TaskBuilder<'_>| no_task(builder));
-        self.topology.add_sink_node(name, &parents, SinkTopic::Dynamic(text.into()), factory).unwrap();
+        self.topology.add_sink_node(name, &parents, SinkTopic::Dynamic(text.into()), factory);
         self
     }
 
@@ -74,23 +77,20 @@ impl Sketch {
             let source = streams_state::serdes::SerdeError::new("a sketch does not run");
             Err(streams_state::error::StateError::Serde { store: open.name.to_string(), source })
         });
-        let store = self
-            .topology
-            .add_store(StoreSpec {
-                name: name.into(),
-                kind: StoreKind::KeyValue,
-                in_memory: true,
-                logging: !global,
-                caching: false,
-                changelog_config: BTreeMap::new(),
-                source_topic: None,
-                global,
-                processors: Vec::new(),
-                fault: None,
-                format: crate::topology::StoreFormat::Own,
-                factory,
-            })
-            .unwrap();
+        let store = self.topology.add_store(StoreSpec {
+            name: name.into(),
+            kind: StoreKind::KeyValue,
+            in_memory: true,
+            logging: !global,
+            caching: false,
+            changelog_config: BTreeMap::new(),
+            source_topic: None,
+            global,
+            processors: Vec::new(),
+            fault: None,
+            format: crate::topology::StoreFormat::Own,
+            factory,
+        });
         for node in self.ids(processors) {
             self.topology.connect_processor_and_store(node, store);
         }

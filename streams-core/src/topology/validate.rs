@@ -72,6 +72,7 @@ impl Topology {
 
     /// Adds every fault to `faults`; but none about names that begin with one of `refused`, which are among them already.
     pub(crate) fn find_faults(&self, refused: &[String], faults: &mut Vec<String>) {
+        faults.extend(self.noted.iter().map(|noted| noted.fault.clone()));
         if !self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Source { .. })) {
             faults.push("it reads no topic; add a source (`stream`, `table` or `add_source`)".to_owned());
         }
@@ -150,7 +151,8 @@ impl Topology {
             faults.push(format!("node {} has an empty name; give it one", id.0));
         }
         let is_source = matches!(node.kind, NodeKind::Source { .. });
-        if node.parents.is_empty() && !is_source {
+        let noted = self.noted.iter().any(|noted| noted.node == Some(id));
+        if node.parents.is_empty() && !is_source && !noted {
             faults.push(format!("node `{name}` has no parent, so no record can reach it; name at least one"));
         }
         for parent in &node.parents {
@@ -162,7 +164,7 @@ impl Topology {
             }
         }
         match &node.kind {
-            NodeKind::Source { topics, pattern: None, .. } if topics.is_empty() => {
+            NodeKind::Source { topics, pattern: None, .. } if topics.is_empty() && !noted => {
                 faults.push(format!("source `{name}` has no topic; name at least one"));
             }
             NodeKind::Source { topics, .. } => {
@@ -201,15 +203,13 @@ impl Topology {
 
     /// A topic may be read by one source only, once.
     fn check_source_topics(&self, faults: &mut Vec<String>) {
-        let mut readers: BTreeMap<&str, Vec<&Arc<str>>> = BTreeMap::new();
-        for node in &self.nodes {
+        let mut readers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, node) in self.nodes.iter().enumerate() {
             if let NodeKind::Source { topics, .. } = &node.kind {
-                for topic in topics {
-                    readers.entry(&topic.name).or_default().push(&node.name);
-                }
+                topics.iter().for_each(|topic| readers.entry(&topic.name).or_default().push(index));
             }
         }
-        let mut shared: BTreeMap<Vec<&Arc<str>>, Vec<String>> = BTreeMap::new();
+        let mut shared: BTreeMap<Vec<usize>, Vec<String>> = BTreeMap::new();
         for (topic, nodes) in readers.into_iter().filter(|(_, nodes)| nodes.len() > 1) {
             shared.entry(nodes).or_default().push(format!("`{topic}`"));
         }
@@ -217,16 +217,21 @@ impl Topology {
             let (word, verb) = if topics.len() == 1 { ("topic", "is") } else { ("topics", "are") };
             let (topics, twice) = (topics.join(", "), nodes.len());
             nodes.dedup();
-            faults.push(match nodes.as_slice() {
-                [node] => format!("source `{node}` names {word} {topics} {twice} times; name each topic once"),
-                nodes => {
-                    let nodes = nodes.iter().map(|node| format!("`{node}`")).collect::<Vec<_>>().join(" and ");
-                    format!(
-                        "{word} {topics} {verb} read by the sources {nodes}; read each once and use that stream or \
-                         table twice"
-                    )
+            let mut names: Vec<String> =
+                nodes.iter().filter_map(|node| Some(format!("`{}`", self.nodes.get(*node)?.name))).collect();
+            names.dedup();
+            match (nodes.as_slice(), names.as_slice()) {
+                ([_], [name]) => {
+                    faults.push(format!("source {name} names {word} {topics} {twice} times; name each topic once"));
                 }
-            });
+                // One source added twice: that its name is there twice says it.
+                (_, [_]) => {}
+                (_, names) => faults.push(format!(
+                    "{word} {topics} {verb} read by the sources {}; read each once and use that stream, table or source \
+                     twice",
+                    names.join(" and ")
+                )),
+            }
         }
     }
 

@@ -57,7 +57,7 @@ fn sources_that_overlap_or_disagree() {
         faults(&builder),
         [
             "topic `in` is read by the sources `KSTREAM-SOURCE-0000000000` and `KSTREAM-SOURCE-0000000003`; read each once \
-          and use that stream or table twice"
+          and use that stream, table or source twice"
         ]
     );
 }

@@ -132,11 +132,11 @@ impl Processor<String, i64, String, i64> for Keep {
 
 fn low_level() -> Topology {
     let mut topology = Topology::new();
-    let source = topology.add_source("source", &[&IN]).unwrap();
-    let keep = topology.add_processor("keep", || Keep, &[&source]).unwrap();
-    topology.add_state_store(Stores::key_value(&PLAIN), &["keep"]).unwrap();
-    topology.add_sink("one", &OUT, &[&keep]).unwrap();
-    topology.add_sink("two", &OTHER, &[&keep]).unwrap();
+    let source = topology.add_source("source", &[&IN]);
+    let keep = topology.add_processor("keep", || Keep, &[&source]);
+    topology.add_state_store(Stores::key_value(&PLAIN), &["keep"]);
+    topology.add_sink("one", &OUT, &[&keep]);
+    topology.add_sink("two", &OTHER, &[&keep]);
     topology
 }
 

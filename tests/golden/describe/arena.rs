@@ -74,7 +74,7 @@ impl<'a> Rebuilt<'a> {
         let parents: Vec<_> =
             self.parents(name).into_iter().map(|parent| topology.find_node(parent).unwrap()).collect();
         let cannot_run = |builder: &TaskBuilder<'_>| builder.context.wiring_error("made for its shape only");
-        let added = match node["type"].as_str().unwrap() {
+        match node["type"].as_str().unwrap() {
             "source" => {
                 let topics = self
                     .given(name, "topics")
@@ -109,7 +109,6 @@ impl<'a> Rebuilt<'a> {
             }
             other => panic!("a node of type {other}"),
         };
-        added.unwrap();
     }
 
     fn add_stores(&self, topology: &mut Topology) {
@@ -120,22 +119,20 @@ impl<'a> Rebuilt<'a> {
             let logging = golden["logging"].as_bool().unwrap_or(false);
             let changelog = self.golden["store_to_changelog"][name].as_str();
             let factory: StoreFactory = Arc::new(|_| panic!("made for its shape only"));
-            let store = topology
-                .add_store(StoreSpec {
-                    name: name.into(),
-                    kind: StoreKind::TimestampedKeyValue,
-                    in_memory: false,
-                    logging,
-                    caching: false,
-                    changelog_config: BTreeMap::new(),
-                    source_topic: changelog.filter(|_| !logging).map(Arc::from),
-                    global: global.contains(name),
-                    processors: Vec::new(),
-                    fault: None,
-                    format: streams_core::topology::StoreFormat::Own,
-                    factory,
-                })
-                .unwrap();
+            let store = topology.add_store(StoreSpec {
+                name: name.into(),
+                kind: StoreKind::TimestampedKeyValue,
+                in_memory: false,
+                logging,
+                caching: false,
+                changelog_config: BTreeMap::new(),
+                source_topic: changelog.filter(|_| !logging).map(Arc::from),
+                global: global.contains(name),
+                processors: Vec::new(),
+                fault: None,
+                format: streams_core::topology::StoreFormat::Own,
+                factory,
+            });
             for node in strings(&self.golden["node_insertion_order"]) {
                 if strings(&self.nodes[node]["stores"]).contains(&name) {
                     topology.connect_processor_and_store(topology.find_node(node).unwrap(), store);

@@ -77,11 +77,11 @@ impl Processor<String, String, String, String> for LookUp {
 fn read_only() -> Topology {
     let mut topology = Topology::new();
     let store = Stores::key_value(&COPY);
-    topology.add_read_only_state_store(store, "rows", &ROWS, Consumed::new(), "copy-rows", || Copy).unwrap();
-    let lines = topology.add_source("lines", &[&LINES]).unwrap();
-    let found = topology.add_processor("look-up", || LookUp, &[&lines]).unwrap();
-    topology.connect_processor_and_state_stores("look-up", &["copy"]).unwrap();
-    topology.add_sink("out", &OUT, &[&found]).unwrap();
+    topology.add_read_only_state_store(store, "rows", &ROWS, Consumed::new(), "copy-rows", || Copy);
+    let lines = topology.add_source("lines", &[&LINES]);
+    let found = topology.add_processor("look-up", || LookUp, &[&lines]);
+    topology.connect_processor_and_state_stores("look-up", &["copy"]);
+    topology.add_sink("out", &OUT, &[&found]);
     topology
 }
 

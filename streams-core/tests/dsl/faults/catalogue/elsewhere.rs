@@ -5,21 +5,12 @@ use super::Row;
 
 pub(super) const ELSEWHERE: &[Row] = &[
     ("Windows: grace, difference, gap must not be negative", Type("`std::time::Duration` is never negative")),
-    ("InternalTopologyBuilder: predecessorNames cannot be empty", Elsewhere("tests/processor_topology.rs")),
     ("InternalTopologyBuilder: a sink cannot be a parent", Type("`add_sink` gives no `NodeRef`")),
     (
         "InternalTopologyBuilder: parent node is unknown (self-reference); cycles",
         Type(
             "a parent is a `NodeRef`, which only exists when the node does; an arena written by hand: topology/validate.rs",
         ),
-    ),
-    (
-        "InternalTopologyBuilder: state stores cannot be connected to sources or sinks",
-        Elsewhere("tests/processor_topology.rs"),
-    ),
-    (
-        "InternalTopologyBuilder: pattern will match a topic of another source",
-        Elsewhere("topology/validate.rs, patterns"),
     ),
     ("InternalTopologyBuilder: unrecognized reset format", Type("`OffsetReset` is an enum")),
     ("AutoOffsetReset: duration cannot be negative", Type("`std::time::Duration` is never negative")),

@@ -99,6 +99,19 @@ pub(super) const GRAPH: &[Row] = &[
         }),
     ),
     (
+        "InternalTopologyBuilder: pattern will match a topic of another source",
+        Fault("topic `pat-1` matches the pattern `pat-.*` of source", |builder| {
+            builder.stream(&In::new("pat-1"));
+            builder.stream_pattern::<String, i64>("pat-.*");
+        }),
+    ),
+    (
+        "Pattern.compile: PatternSyntaxException",
+        Fault("the topic pattern `pat(` is no regular expression", |builder| {
+            builder.stream_pattern::<String, i64>("pat(");
+        }),
+    ),
+    (
         "InternalTopologyBuilder: processor is already added",
         Fault("two nodes are called `same`", |builder| {
             builder
