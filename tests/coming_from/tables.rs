@@ -1,8 +1,9 @@
 //! Tables: row by row, grouped anew, transformed.
 
-use kstreams::dsl::{ValueTransformerContext, ValueTransformerWithKey};
+use kstreams::dsl::ValueTransformerWithKey;
 use kstreams::error::BoxError;
 use kstreams::prelude::*;
+use kstreams::processor::ProcessingContext;
 
 use super::{CITIES, CUSTOMERS, ORDERS, OUT, Order, TEXTS};
 
@@ -12,7 +13,7 @@ struct Capitals;
 impl ValueTransformerWithKey<String, String, String> for Capitals {
     fn transform(
         &mut self,
-        _context: &mut ValueTransformerContext<'_, '_>,
+        _context: &mut ProcessingContext<'_>,
         _key: &String,
         value: Option<&String>,
     ) -> Result<Option<String>, BoxError> {

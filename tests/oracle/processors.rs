@@ -184,7 +184,7 @@ impl Processor<Text, Text, Text, Text> for CaseProcessor {
 }
 
 impl FixedKeyProcessor<Text, Text, Text> for CaseProcessor {
-    fn init(&mut self, context: &mut FixedKeyContext<'_, '_, Text, Text>) -> Result<(), BoxError> {
+    fn init(&mut self, context: &mut FixedKeyContext<'_, Text, Text>) -> Result<(), BoxError> {
         if let Some(name) = &self.plan.store {
             self.store = Some(context.store_as(name)?);
         }
@@ -196,7 +196,7 @@ impl FixedKeyProcessor<Text, Text, Text> for CaseProcessor {
 
     fn process(
         &mut self,
-        context: &mut FixedKeyContext<'_, '_, Text, Text>,
+        context: &mut FixedKeyContext<'_, Text, Text>,
         mut record: FixedKeyRecord<Text, Text>,
     ) -> Result<(), BoxError> {
         let here = || {
@@ -220,7 +220,7 @@ impl FixedKeyProcessor<Text, Text, Text> for CaseProcessor {
 
     fn punctuate(
         &mut self,
-        context: &mut FixedKeyContext<'_, '_, Text, Text>,
+        context: &mut FixedKeyContext<'_, Text, Text>,
         _punctuation: Punctuation,
         now: Timestamp,
     ) -> Result<(), BoxError> {

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use kstreams::dsl::{ValueTransformerContext, ValueTransformerWithKey};
+use kstreams::dsl::ValueTransformerWithKey;
 use kstreams::error::BoxError;
+use kstreams::processor::ProcessingContext;
 use streams_state::store::KeyValueStore;
 
 use crate::functions::{Text, clip, s};
@@ -23,7 +24,7 @@ impl CaseTransformer {
 }
 
 impl ValueTransformerWithKey<Text, String, String> for CaseTransformer {
-    fn init(&mut self, context: &mut ValueTransformerContext<'_, '_>) -> Result<(), BoxError> {
+    fn init(&mut self, context: &mut ProcessingContext<'_>) -> Result<(), BoxError> {
         if let Some(name) = &self.name {
             self.store = Some(context.store_as(name)?);
         }
@@ -32,7 +33,7 @@ impl ValueTransformerWithKey<Text, String, String> for CaseTransformer {
 
     fn transform(
         &mut self,
-        context: &mut ValueTransformerContext<'_, '_>,
+        context: &mut ProcessingContext<'_>,
         key: &Text,
         value: Option<&String>,
     ) -> Result<Option<String>, BoxError> {

@@ -72,7 +72,7 @@ impl StreamsBuilder {
     }
 
     /// Adds a store of which every instance has one full copy, fed from all partitions of `topic` by a processor of yours. All
-    /// processors may read it ([`ProcessorContext::global_store`](crate::processor::ProcessorContext::global_store)); only this
+    /// processors may read it ([`ProcessingContext::global_store`](crate::processor::ProcessingContext::global_store)); only this
     /// one writes it, and it forwards and schedules nothing. At a start the topic is read through the processor from where
     /// the store's checkpoint says.
     ///

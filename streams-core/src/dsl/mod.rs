@@ -79,5 +79,5 @@ pub use windows::{EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, Unl
 
 pub use crate::operators::{
     FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, Partitioner, Printed,
-    TimestampExtractor, ValueTransformerContext, ValueTransformerWithKey, Windows,
+    TimestampExtractor, ValueTransformerWithKey, Windows,
 };

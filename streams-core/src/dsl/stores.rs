@@ -67,7 +67,7 @@ impl Stores {
     }
 
     /// A store of your own making: `make` is called for each task. Processors take it with
-    /// [`store_as`](crate::processor::ProcessorContext::store_as). What it logs goes to a compacted changelog topic and comes back
+    /// [`store_as`](crate::processor::ProcessingContext::store_as). What it logs goes to a compacted changelog topic and comes back
     /// through [`restore`](StateStore::restore); what happens when is said at [`StateStore`]. One that wants to keep rows on disk
     /// does it in [`OpenStore::engine`], at [`flush`](StateStore::flush), with the offset that they reach; one that does not, like
     /// this, restores the whole changelog at each start.

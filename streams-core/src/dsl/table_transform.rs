@@ -24,8 +24,8 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// an update that an operator below wants, and for each look-up of a join below, by an instance of the join's own.
     ///
     /// ```
-    /// # use streams_core::dsl::{Stores, StreamsBuilder, ValueTransformerContext, ValueTransformerWithKey};
-    /// # use streams_core::{error::BoxError, processor::StoreRef, testing::TopologyTestDriver};
+    /// # use streams_core::dsl::{Stores, StreamsBuilder, ValueTransformerWithKey};
+    /// # use streams_core::{error::BoxError, processor::{ProcessingContext, StoreRef}, testing::TopologyTestDriver};
     /// # use streams_core::topic::{Store, Topic};
     /// const STOCK: Topic<String, i64> = Topic::new("stock");
     /// const TREND: Topic<String, i64> = Topic::new("trend");
@@ -38,14 +38,14 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// }
     ///
     /// impl ValueTransformerWithKey<String, i64, i64> for Difference {
-    ///     fn init(&mut self, context: &mut ValueTransformerContext<'_, '_>) -> Result<(), BoxError> {
+    ///     fn init(&mut self, context: &mut ProcessingContext<'_>) -> Result<(), BoxError> {
     ///         self.last = Some(context.store(&LAST)?);
     ///         Ok(())
     ///     }
     ///
     ///     fn transform(
     ///         &mut self,
-    ///         context: &mut ValueTransformerContext<'_, '_>,
+    ///         context: &mut ProcessingContext<'_>,
     ///         key: &String,
     ///         value: Option<&i64>,
     ///     ) -> Result<Option<i64>, BoxError> {
@@ -111,7 +111,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let getter: MakeGetter<K, V2> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
             let stores = connected_stores(builder, node, &names)?;
             let parent = parent(builder, node)?;
-            let transformer = TransformerNode::register(builder, node.into(), through.get(), stores)?;
+            let transformer = TransformerNode::register(builder, node.into(), through.get(), stores);
             Ok(Box::new(TransformValuesGetter { parent, transformer }))
         });
         let names = connect.clone();
@@ -121,7 +121,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                 let (store, updates) = derived_store::<K, V2>(builder, children, plan, &store)?;
                 let stores = connected_stores(builder, &plan.name, &names)?;
                 let transformer =
-                    TransformerNode::register(builder, plan.name.clone(), supplier.get(), stores)?;
+                    TransformerNode::register(builder, plan.name.clone(), supplier.get(), stores);
                 Ok(ErasedPush::new::<K, _>(Box::new(TableTransformValues::<T, K, V, V2> {
                     name: plan.name.clone(),
                     transformer,

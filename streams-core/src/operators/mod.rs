@@ -110,7 +110,7 @@ pub(crate) use table_transform_values::{TableTransformValues, TransformValuesGet
 pub(crate) use to_stream::ToStream;
 pub(crate) use updates::{Updates, update_context};
 pub(crate) use value_getter::{BoxGetter, GlobalGetter, ReadResult, RowRef, StoreGetter, ValueGetter};
-pub use value_transformer::{ValueTransformerContext, ValueTransformerWithKey};
+pub use value_transformer::ValueTransformerWithKey;
 pub(crate) use window_aggregate::{
     Count, EachWindow, WindowAggregate, WindowGetter, WindowReduceOption, WindowStoreRef,
 };

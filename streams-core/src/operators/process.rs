@@ -9,8 +9,8 @@ use streams_state::types::{RecordContext, Timestamp};
 
 use crate::error::{BoxError, NodeResult};
 use crate::processor::{
-    ConnectedStores, ErasedPush, Lifecycle, Outputs, Processor, ProcessorContext, Punctuation, Push,
-    TaskBuilder, TaskContext,
+    ConnectedStores, ErasedPush, Lifecycle, Outputs, ProcessingContext, Processor, ProcessorContext,
+    Punctuation, Push, TaskBuilder, TaskContext,
 };
 use crate::record::Record;
 
@@ -69,9 +69,8 @@ where
         let result = work(
             &mut self.processor,
             &mut ProcessorContext {
-                task: context,
+                processing: ProcessingContext { task: context, stores: &self.stores },
                 outputs: &mut self.outputs,
-                stores: &self.stores,
                 failed: &mut failed,
             },
         );

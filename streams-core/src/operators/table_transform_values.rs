@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use streams_state::types::{Change, NO_TIMESTAMP, RecordContext, Timestamp};
 
-use super::value_transformer::{ValueTransformerContext, ValueTransformerWithKey};
+use super::value_transformer::ValueTransformerWithKey;
 use super::{BoxGetter, ReadResult, RowRef, TableStore, Updates, ValueGetter, update_context};
 use crate::error::{BoxError, NodeResult, TaskErrorCause};
 use crate::processor::{
-    ConnectedStores, Lifecycle, Outputs, ProcessorContext, Punctuation, Push, TaskBuilder, TaskContext,
+    ConnectedStores, Lifecycle, ProcessingContext, Punctuation, Push, TaskBuilder, TaskContext,
 };
 use crate::record::Record;
 
@@ -21,8 +21,6 @@ pub(crate) struct TransformerNode<T, K, V, VOut> {
     slot: usize,
     transformer: T,
     stores: ConnectedStores,
-    /// A transformer forwards nothing.
-    outputs: Outputs<(), ()>,
     types: PhantomData<fn(K, V) -> VOut>,
 }
 
@@ -42,30 +40,23 @@ where
         name: Arc<str>,
         transformer: T,
         stores: ConnectedStores,
-    ) -> NodeResult<SharedTransformer<T, K, V, VOut>> {
-        let outputs = Outputs::new(Vec::new(), None)?;
-        let node = Self { name, slot: 0, transformer, stores, outputs, types: PhantomData };
+    ) -> SharedTransformer<T, K, V, VOut> {
+        let node = Self { name, slot: 0, transformer, stores, types: PhantomData };
         let node = Rc::new(RefCell::new(node));
         let slot = builder.register(node.clone());
         node.borrow_mut().slot = slot;
-        Ok(node)
+        node
     }
 
     /// Calls user code as this node.
     fn call<R>(
         &mut self,
         context: &mut TaskContext,
-        work: impl FnOnce(&mut T, &mut ValueTransformerContext<'_, '_>) -> R,
+        work: impl FnOnce(&mut T, &mut ProcessingContext<'_>) -> R,
     ) -> R {
         let outer = std::mem::replace(&mut context.node_slot, self.slot);
-        let mut failed = Ok(());
-        let mut inner = ProcessorContext {
-            task: context,
-            outputs: &mut self.outputs,
-            stores: &self.stores,
-            failed: &mut failed,
-        };
-        let result = work(&mut self.transformer, &mut ValueTransformerContext::new(&mut inner));
+        let mut processing = ProcessingContext { task: context, stores: &self.stores };
+        let result = work(&mut self.transformer, &mut processing);
         context.node_slot = outer;
         result
     }

@@ -129,7 +129,7 @@ impl<S> SharedStore<S> {
     }
 }
 
-/// A global key-value store, to read: from [`ProcessorContext::global_store`](super::ProcessorContext::global_store).
+/// A global key-value store, to read: from [`ProcessingContext::global_store`](super::ProcessingContext::global_store).
 /// It may change between two reads.
 pub struct GlobalStoreRef<K, V>(pub(super) SharedStore<KeyValueStore<K, V>>);
 

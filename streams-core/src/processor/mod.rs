@@ -6,6 +6,7 @@ mod global_store;
 mod metadata;
 mod outbox;
 mod outputs;
+mod processing_context;
 mod punctuation;
 mod time_heap;
 mod user;
@@ -19,12 +20,12 @@ pub use global_store::{GlobalStore, GlobalStoreRef, Lend};
 pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
+pub(crate) use processing_context::connected_stores;
+pub use processing_context::{
+    ConnectedStores, ProcessingContext, SessionStoreRef, StoreRef, VersionedStoreRef, WindowStoreRef,
+};
 pub use punctuation::{Due, Punctuation, PunctuationType, Punctuations};
 pub(crate) use time_heap::TimeHeap;
-pub(crate) use user::connected_stores;
-pub use user::{
-    ConnectedStores, Downstream, Processor, ProcessorContext, ProcessorSupplier, SessionStoreRef, StoreRef,
-    VersionedStoreRef, WindowStoreRef,
-};
+pub use user::{Downstream, Processor, ProcessorContext, ProcessorSupplier};
 pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};
 pub use wrapper::{ProcessorWrapper, WrappedCall, WrappedProcessor};

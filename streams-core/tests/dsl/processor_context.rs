@@ -158,7 +158,7 @@ struct Double;
 impl FixedKeyProcessor<String, i64, i64> for Double {
     fn process(
         &mut self,
-        context: &mut FixedKeyContext<'_, '_, String, i64>,
+        context: &mut FixedKeyContext<'_, String, i64>,
         record: FixedKeyRecord<String, i64>,
     ) -> Result<(), BoxError> {
         let value = record.value * 2;

@@ -73,14 +73,14 @@ fn errors_of_user_code_go_to_the_processing_handler() {
 struct Share;
 
 impl FixedKeyProcessor<String, i64, i64> for Share {
-    fn init(&mut self, context: &mut FixedKeyContext<'_, '_, String, i64>) -> Result<(), BoxError> {
+    fn init(&mut self, context: &mut FixedKeyContext<'_, String, i64>) -> Result<(), BoxError> {
         context.schedule(Duration::from_secs(60), PunctuationType::WallClockTime)?;
         Ok(())
     }
 
     fn process(
         &mut self,
-        context: &mut FixedKeyContext<'_, '_, String, i64>,
+        context: &mut FixedKeyContext<'_, String, i64>,
         record: FixedKeyRecord<String, i64>,
     ) -> Result<(), BoxError> {
         let sums = context.store(&SUMS)?;
@@ -93,7 +93,7 @@ impl FixedKeyProcessor<String, i64, i64> for Share {
 
     fn punctuate(
         &mut self,
-        context: &mut FixedKeyContext<'_, '_, String, i64>,
+        context: &mut FixedKeyContext<'_, String, i64>,
         _: Punctuation,
         time: i64,
     ) -> Result<(), BoxError> {

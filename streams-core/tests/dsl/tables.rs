@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use streams_core::dsl::{
-    KTable, Materialized, Stores, StreamsBuilder, ValueTransformerContext, ValueTransformerWithKey,
-};
+use streams_core::dsl::{KTable, Materialized, Stores, StreamsBuilder, ValueTransformerWithKey};
 use streams_core::error::BoxError;
 use streams_core::handler::LogAndContinue;
-use streams_core::processor::{Punctuation, PunctuationType, StoreRef};
+use streams_core::processor::{ProcessingContext, Punctuation, PunctuationType, StoreRef};
 use streams_core::testing::{DriverConfig, TopologyTestDriver};
 use streams_core::topic::{Store, Topic};
 
@@ -130,7 +128,7 @@ struct Count {
 }
 
 impl ValueTransformerWithKey<String, i64, i64> for Count {
-    fn init(&mut self, context: &mut ValueTransformerContext<'_, '_>) -> Result<(), BoxError> {
+    fn init(&mut self, context: &mut ProcessingContext<'_>) -> Result<(), BoxError> {
         self.calls = Some(context.store(&CALLS)?);
         context.schedule(Duration::from_millis(100), PunctuationType::WallClockTime)?;
         Ok(())
@@ -138,7 +136,7 @@ impl ValueTransformerWithKey<String, i64, i64> for Count {
 
     fn transform(
         &mut self,
-        context: &mut ValueTransformerContext<'_, '_>,
+        context: &mut ProcessingContext<'_>,
         _key: &String,
         value: Option<&i64>,
     ) -> Result<Option<i64>, BoxError> {
@@ -154,7 +152,7 @@ impl ValueTransformerWithKey<String, i64, i64> for Count {
 
     fn punctuate(
         &mut self,
-        _context: &mut ValueTransformerContext<'_, '_>,
+        _context: &mut ProcessingContext<'_>,
         _punctuation: Punctuation,
         _timestamp: i64,
     ) -> Result<(), BoxError> {

@@ -158,7 +158,7 @@ where
 impl<V: 'static> FixedKeyProcessor<String, V, V> for Pass {
     fn process(
         &mut self,
-        context: &mut FixedKeyContext<'_, '_, String, V>,
+        context: &mut FixedKeyContext<'_, String, V>,
         record: FixedKeyRecord<String, V>,
     ) -> Result<(), BoxError> {
         Ok(context.forward(record)?)

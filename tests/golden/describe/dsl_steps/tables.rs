@@ -1,10 +1,10 @@
 //! Steps on groups and tables.
 
 use streams_core::dsl::{
-    KGroupedStream, KGroupedTable, KTable, Materialized, TableJoined, ValueTransformerContext,
-    ValueTransformerWithKey,
+    KGroupedStream, KGroupedTable, KTable, Materialized, TableJoined, ValueTransformerWithKey,
 };
 use streams_core::error::BoxError;
+use streams_core::processor::ProcessingContext;
 
 use super::super::program::{Step, Unsupported};
 use super::{Item, materialized};
@@ -72,7 +72,7 @@ struct Keep;
 impl ValueTransformerWithKey<String, i64, i64> for Keep {
     fn transform(
         &mut self,
-        _context: &mut ValueTransformerContext<'_, '_>,
+        _context: &mut ProcessingContext<'_>,
         _key: &String,
         value: Option<&i64>,
     ) -> Result<Option<i64>, BoxError> {
