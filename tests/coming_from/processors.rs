@@ -136,9 +136,17 @@ fn forms_of_stores() {
 }
 
 /// Counts what comes to all processors.
-struct Count(Arc<AtomicU64>);
+struct Count(Arc<AtomicU64>, String);
 
 impl WrappedProcessor for Count {
+    fn init(&mut self, call: &mut WrappedCall<'_>) -> Result<(), BoxError> {
+        if self.1 == "large" {
+            let totals = call.store(&TOTALS)?;
+            assert_eq!(totals.borrow_mut().get(&"ada".to_owned())?, None);
+        }
+        Ok(call.proceed()?)
+    }
+
     fn process(&mut self, call: &mut WrappedCall<'_>) -> Result<(), BoxError> {
         self.0.fetch_add(1, Relaxed);
         Ok(call.proceed()?)
@@ -148,11 +156,15 @@ impl WrappedProcessor for Count {
 #[test]
 fn a_wrapper_around_every_processor() {
     let builder = StreamsBuilder::new();
-    builder.stream(&PAYMENTS).filter(|_, cents| *cents > 0).map_values(|cents| cents * 2).to(&OUT);
+    let large = builder.stream(&PAYMENTS).named("large").filter(|_, cents| *cents > 0);
+    large.map_values(|cents| cents * 2).to(&OUT);
     let mut topology = builder.build().unwrap();
+    topology.add_state_store(Stores::key_value(&TOTALS), &["large"]);
     let count = Arc::new(AtomicU64::new(0));
     let counted = count.clone();
-    let wrapper = move |_name: &str| Some(Box::new(Count(counted.clone())) as Box<dyn WrappedProcessor>);
+    let wrapper = move |name: &str| {
+        Some(Box::new(Count(counted.clone(), name.to_owned())) as Box<dyn WrappedProcessor>)
+    };
     topology.wrap_processors(wrapper);
     let driver = TopologyTestDriver::new(topology).unwrap();
     driver.input(&PAYMENTS).pipe("ada", 5);

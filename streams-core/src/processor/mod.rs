@@ -28,4 +28,5 @@ pub use punctuation::{Due, Punctuation, PunctuationType, Punctuations};
 pub(crate) use time_heap::TimeHeap;
 pub use user::{Downstream, Processor, ProcessorContext, ProcessorSupplier};
 pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};
+pub(crate) use wrapper::wrap_processor;
 pub use wrapper::{ProcessorWrapper, WrappedCall, WrappedProcessor};

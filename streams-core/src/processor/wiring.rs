@@ -8,7 +8,7 @@ use std::sync::Arc;
 use streams_state::store::StateStore;
 use streams_state::types::Timestamp;
 
-use super::wrapper::{Wrapped, WrappedProcessor};
+use super::wrapper::{Around, Wrapped};
 use super::{BoxPush, GlobalStore, Punctuation, Push, SharedStore, TaskContext};
 use crate::error::NodeResult;
 use crate::record::{RawRecord, Record};
@@ -21,7 +21,7 @@ pub struct ErasedPush {
 }
 
 /// Puts a wrapper around a node of one input type.
-type Wrap = fn(Box<dyn Any>, Arc<str>, Box<dyn WrappedProcessor>) -> Option<Box<dyn Any>>;
+type Wrap = fn(Box<dyn Any>, Rc<RefCell<Around>>) -> Option<Box<dyn Any>>;
 
 /// A node with several parents: one chain, entered from several sides.
 struct Shared<K, V>(Rc<RefCell<BoxPush<K, V>>>);
@@ -54,9 +54,9 @@ impl ErasedPush {
         })
     }
 
-    /// The node `name` with a wrapper around it.
-    pub(crate) fn wrapped(self, name: &Arc<str>, wrapper: Box<dyn WrappedProcessor>) -> Self {
-        match (self.wrap)(self.push, name.clone(), wrapper) {
+    /// The node with a wrapper around it.
+    pub(super) fn wrapped(self, around: Rc<RefCell<Around>>) -> Self {
+        match (self.wrap)(self.push, around) {
             Some(push) => Self { push, share: self.share, wrap: self.wrap },
             None => unreachable!("`wrap` was made for the same types as `push`"),
         }
@@ -72,13 +72,9 @@ impl ErasedPush {
     }
 }
 
-fn wrap<K: 'static, V: 'static>(
-    push: Box<dyn Any>,
-    name: Arc<str>,
-    wrapper: Box<dyn WrappedProcessor>,
-) -> Option<Box<dyn Any>> {
+fn wrap<K: 'static, V: 'static>(push: Box<dyn Any>, around: Rc<RefCell<Around>>) -> Option<Box<dyn Any>> {
     let processor: BoxPush<K, V> = *push.downcast::<BoxPush<K, V>>().ok()?;
-    let wrapped: BoxPush<K, V> = Box::new(Wrapped { name, processor, wrapper });
+    let wrapped: BoxPush<K, V> = Box::new(Wrapped { processor, around });
     Some(Box::new(wrapped))
 }
 

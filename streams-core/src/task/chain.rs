@@ -11,7 +11,10 @@ use std::sync::Arc;
 use streams_state::types::TopicPartition;
 
 use crate::error::NodeResult;
-use crate::processor::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext};
+use crate::processor::{
+    Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext, connected_stores,
+    wrap_processor,
+};
 use crate::topology::{NodeId, NodeKind, SourceTopic, Topology, internal_topic_name};
 
 /// A node that a task calls outside of records.
@@ -134,14 +137,18 @@ impl Assembly<'_> {
         match &node.kind {
             NodeKind::Processor { stores, factory } => {
                 let children = self.children(id)?;
-                self.builder.connected =
+                let connected: Vec<Arc<str>> =
                     stores.iter().map(|store| topology.store(*store).name.clone()).collect();
-                let push = self.track(id, |builder| factory(builder, children))?;
                 let feeds_global = stores.iter().any(|store| topology.store(*store).global);
                 let wrapper = topology.processor_wrapper.as_ref().filter(|_| !feeds_global);
-                Ok(match wrapper.and_then(|wrapper| wrapper.wrap(&node.name)) {
-                    Some(wrapper) => push.wrapped(&node.name, wrapper),
-                    None => push,
+                let wrapper = wrapper.and_then(|wrapper| wrapper.wrap(&node.name));
+                self.track(id, |builder| {
+                    let first = builder.lifecycle.len();
+                    builder.connected = connected.clone();
+                    let push = factory(builder, children)?;
+                    let Some(wrapper) = wrapper else { return Ok(push) };
+                    let stores = connected_stores(builder, &node.name, &connected)?;
+                    Ok(wrap_processor(builder, node.name.clone(), wrapper, stores, first, push))
                 })
             }
             NodeKind::Sink { factory, .. } => self.track(id, |builder| factory(builder)),

@@ -303,8 +303,8 @@ impl Topology {
         Self::default()
     }
 
-    /// Puts `wrapper` around each processor of each task, the DSL's own included; names, plan and stores stay as they are. Kafka
-    /// Streams' `processor.wrapper.class`.
+    /// Puts `wrapper` around each processor of each task, the DSL's own included; names, plan and stores stay as they are. Stores for
+    /// the wrapper are added with [`add_state_store`](Self::add_state_store). Kafka Streams' `processor.wrapper.class`.
     pub fn wrap_processors(&mut self, wrapper: impl ProcessorWrapper) {
         self.processor_wrapper = Some(Arc::new(wrapper));
     }

@@ -17,6 +17,7 @@ mod stores;
 mod tables;
 mod versioned;
 mod windows;
+mod wrapper;
 
 use streams_core::dsl::StreamsBuilder;
 use streams_core::testing::{DriverConfig, TopologyTestDriver};

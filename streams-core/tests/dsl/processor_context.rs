@@ -1,18 +1,16 @@
 //! What a processor sees of the record in work and may do with it: metadata, headers, time, named children, commits,
-//! stores that it brings, and the wrapper around it. As Kafka Streams' `ProcessorContextImpl`.
+//! stores that it brings. As Kafka Streams' `ProcessorContextImpl`.
 
 use std::sync::{Arc, Mutex};
 
-use streams_core::dsl::{
-    Consumed, FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, Stores, StreamsBuilder,
-};
+use streams_core::dsl::{Consumed, Stores, StreamsBuilder};
 use streams_core::error::BoxError;
-use streams_core::processor::{Processor, ProcessorContext, WrappedCall, WrappedProcessor};
+use streams_core::processor::{Processor, ProcessorContext};
 use streams_core::record::Record;
 use streams_core::testing::TopologyTestDriver;
 use streams_core::topic::{Store, Topic};
 use streams_core::topology::Topology;
-use streams_core::types::{Change, Headers};
+use streams_core::types::Headers;
 
 use crate::{driver, text};
 
@@ -149,88 +147,5 @@ fn a_record_goes_to_the_child_named_or_to_all_and_an_unknown_child_stops_the_tas
     };
     assert_eq!((values(&OUT), values(&OTHER)), (vec![1, 9], vec![2, 9]));
     let error = driver.input(&IN).try_pipe(Record::new(text("k"), 3, 0)).unwrap_err().to_string();
-    assert!(error.contains("there is no child node `three`"), "{error}");
-}
-
-/// Doubles the value and leaves the key.
-struct Double;
-
-impl FixedKeyProcessor<String, i64, i64> for Double {
-    fn process(
-        &mut self,
-        context: &mut FixedKeyContext<'_, String, i64>,
-        record: FixedKeyRecord<String, i64>,
-    ) -> Result<(), BoxError> {
-        let value = record.value * 2;
-        Ok(context.forward(record.with_value(value))?)
-    }
-}
-
-/// Writes down who gets what; changes values of `adds`, and lets nothing through `drops`.
-struct Around(String, Seen);
-
-impl WrappedProcessor for Around {
-    fn process(&mut self, call: &mut WrappedCall<'_>) -> Result<(), BoxError> {
-        let plain = call.value::<i64>().map(ToString::to_string);
-        let change = call.value::<Change<i64>>().map(|change| format!("{:?}->{:?}", change.old, change.new));
-        let (key, time) = (call.key::<String>().cloned().unwrap_or_default(), call.timestamp());
-        let value = plain.or(change).unwrap_or_default();
-        self.1.lock().unwrap().push(format!("{} {key} {value} {time:?}", self.0));
-        match &*self.0 {
-            "drops" => return Ok(()),
-            "fails" => return Err("not wanted".into()),
-            "adds" => call.value_mut::<i64>().into_iter().for_each(|value| *value += 5),
-            _ => {}
-        }
-        call.proceed()?;
-        assert!(call.key::<String>().is_none(), "the record is handed over");
-        Ok(call.proceed()?)
-    }
-}
-
-fn wrapped(mut topology: Topology, seen: &Seen) -> TopologyTestDriver {
-    let seen = seen.clone();
-    topology.wrap_processors(move |name: &str| {
-        Some(Box::new(Around(name.to_owned(), seen.clone())) as Box<dyn WrappedProcessor>)
-    });
-    TopologyTestDriver::new(topology).unwrap()
-}
-
-#[test]
-fn a_wrapper_stands_around_every_processor_of_the_dsl_and_no_source_or_sink() {
-    let seen = Seen::default();
-    let builder = StreamsBuilder::new();
-    let stream = builder.stream(&IN).named("adds").process_values(|| Double, &[]);
-    stream.clone().named("drops").filter(|_, _| true).to(&OTHER);
-    stream.group_by_key().count_with(&TABLE).to_stream().to(&OUT);
-    let plain = builder.build().unwrap();
-    let described = plain.describe().to_string();
-    let driver = wrapped(plain.clone(), &seen);
-    assert_eq!(plain.describe().to_string(), described);
-    driver.input(&IN).pipe_record(Record::new(text("a"), 1, 7));
-    let seen: Vec<String> = seen.lock().unwrap().clone();
-    assert_eq!(
-        seen[..3],
-        ["adds a 1 Some(7)", "drops a 12 Some(7)", "KSTREAM-AGGREGATE-0000000003 a 12 Some(7)"]
-    );
-    assert!(seen[3].starts_with("KTABLE-TOSTREAM-") && seen[3].contains("None->Some(1)"), "{seen:?}");
-    assert_eq!((driver.output(&OTHER).len(), driver.output(&OUT).len(), seen.len()), (0, 1, 4));
-}
-
-#[test]
-fn errors_of_a_wrapper_are_errors_of_its_processor_and_those_below_stay_theirs() {
-    let builder = StreamsBuilder::new();
-    builder
-        .stream(&IN)
-        .named("fine")
-        .map_values(|value| value)
-        .named("fails")
-        .map_values(|value| value)
-        .to(&OUT);
-    let driver = wrapped(builder.build().unwrap(), &Seen::default());
-    let error = driver.input(&IN).try_pipe(Record::new(text("k"), 3, 0)).unwrap_err().to_string();
-    assert_eq!(error, "task 0_0, node `fails`, record in-0@0: processing failed: not wanted");
-    let low = wrapped(low_level(), &Seen::default());
-    let error = low.input(&IN).try_pipe(Record::new(text("k"), 3, 0)).unwrap_err().to_string();
     assert!(error.contains("there is no child node `three`"), "{error}");
 }
