@@ -56,7 +56,7 @@ pub mod prelude {
         BranchedKStream, BufferConfig, Consumed, EmitStrategy, GlobalKTable, Grouped, JoinWindows, Joined,
         KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Produced, Repartitioned,
         SessionWindows, SlidingWindows, StoreBuilder, Stores, StreamJoined, StreamsBuilder, Suppressed,
-        TableJoined, TimeWindows, UnlimitedWindows, WindowRetention, Windows,
+        TableJoined, TimeWindows, UnlimitedWindows, WindowRetention, WindowStoreSupplier, Windows,
     };
     pub use streams_core::handler::{DeadLetterQueue, LogAndContinue, LogAndFail};
     pub use streams_core::processor::{Processor, ProcessorContext, Punctuation, PunctuationType, StoreRef};

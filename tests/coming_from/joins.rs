@@ -25,6 +25,14 @@ fn joins_of_streams() {
         .clone()
         .outer_join_stream(refunds.clone(), windows, |paid, back| format!("{paid:?} {back:?}"))
         .to(&TEXTS);
+    let rows = WindowRetention::of_join(&windows);
+    let joined = StreamJoined::new()
+        .this_store_supplier(WindowStoreSupplier::new("paid", rows))
+        .other_store_supplier(WindowStoreSupplier::new("back", rows).in_memory());
+    payments
+        .clone()
+        .left_join_stream_with(refunds.clone(), windows, |_, paid, back| format!("{paid} {back:?}"), joined)
+        .to(&TEXTS);
     let joined = StreamJoined::new().store_name("pairs").in_memory();
     payments
         .clone()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::graph::Graph;
 use super::names;
 use super::stream_joined::StreamJoined;
+use super::window_store_supplier::WindowStoreSupplier;
 
 /// Whose records without a partner give a result.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,9 +56,9 @@ impl JoinNames {
             }
         };
         let (this_node, other_node) = (node_name(&this, this_suffix), node_name(&other, other_suffix));
-        let store = |own: &Option<String>, generated: &Arc<str>, suffix: &str| -> Arc<str> {
+        let store = |own: &Option<WindowStoreSupplier>, generated: &Arc<str>, suffix: &str| -> Arc<str> {
             match (own, &joined.store_name) {
-                (Some(own), _) => own.as_str().into(),
+                (Some(own), _) => own.name.clone(),
                 (None, Some(base)) => format!("{base}{suffix}-store").into(),
                 (None, None) => format!("{generated}-store").into(),
             }
@@ -65,17 +66,15 @@ impl JoinNames {
         // Kafka Streams names the store of waiting records after the number of the left one.
         let digits = this.rsplit('-').next().unwrap_or_default();
         let suffix = if kind.right { "-outer-shared-join" } else { "-left-shared-join" };
-        let shared: Arc<str> = match &joined.left_store {
-            Some(own) => format!("{own}{suffix}").into(),
-            None => format!("{}{digits}", names::OUTER_SHARED).into(),
+        let waiting_store = match (&joined.this_supplier, &joined.store_name) {
+            (Some(own), _) => format!("{}{suffix}-store", own.name),
+            (None, Some(base)) => format!("{base}{suffix}-store"),
+            (None, None) => format!("{}{digits}-store", names::OUTER_SHARED),
         };
         JoinNames {
-            this_store: store(&joined.left_store, &this, this_suffix),
-            other_store: store(&joined.right_store, &other, other_suffix),
-            waiting_store: match &joined.store_name {
-                Some(base) if joined.left_store.is_none() => format!("{base}{suffix}-store").into(),
-                Some(_) | None => format!("{shared}-store").into(),
-            },
+            this_store: store(&joined.this_supplier, &this, this_suffix),
+            other_store: store(&joined.other_supplier, &other, other_suffix),
+            waiting_store: waiting_store.into(),
             this_windowed,
             other_windowed,
             this: this_node,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use streams_state::types::Timestamp;
 
+use super::windows::millis;
+
 /// Grace of the deprecated form, together with the window.
 const LEGACY_GRACE_MS: Timestamp = 24 * 60 * 60 * 1000;
 
@@ -76,8 +78,4 @@ impl JoinWindows {
     pub(crate) fn retention_ms(&self) -> Timestamp {
         self.size_ms().saturating_add(self.grace_ms)
     }
-}
-
-fn millis(duration: Duration) -> Timestamp {
-    Timestamp::try_from(duration.as_millis()).unwrap_or(Timestamp::MAX)
 }

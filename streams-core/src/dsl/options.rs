@@ -10,6 +10,7 @@ use streams_state::types::Timestamp;
 
 use super::Data;
 use super::supplied::Supplied;
+use super::windows::millis;
 use crate::config::TimestampPolicy;
 use crate::operators::{PartitionChoice, Partitioner, Timestamps};
 use crate::record::Record;
@@ -70,7 +71,7 @@ impl<K, V> Consumed<K, V> {
 
     /// A group without committed offsets starts at the first record that is at most `age` old.
     pub fn by_duration(self, age: std::time::Duration) -> Self {
-        self.reset(OffsetReset::ByDuration(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+        self.reset(OffsetReset::ByDuration(millis(age)))
     }
 
     /// A group without committed offsets starts at the end of the topic.
@@ -185,7 +186,7 @@ impl<K, V> Joined<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn grace(mut self, grace: std::time::Duration) -> Self {
-        self.grace = Some(super::versioned::millis(grace));
+        self.grace = Some(millis(grace));
         self
     }
 
@@ -389,7 +390,7 @@ impl<K, V> Materialized<K, V> {
     /// How long a windowed store keeps its windows, by event time. Default: as long as records may still change them. `build`
     /// refuses less than that. Other stores ignore it.
     pub fn retention(mut self, retention: Duration) -> Self {
-        self.retention = Some(Timestamp::try_from(retention.as_millis()).unwrap_or(Timestamp::MAX));
+        self.retention = Some(millis(retention));
         self
     }
 

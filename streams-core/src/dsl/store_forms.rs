@@ -4,93 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::serdes::{Serde, SerdeRef};
-use streams_state::store::{
-    KeyValueStore, SessionOptions, SessionStore, WindowOptions, WindowStore, segment_interval,
-};
+use streams_state::store::{KeyValueStore, SessionOptions, SessionStore, WindowStore};
 use streams_state::types::{Timestamp, ValueAndHeaders};
 
 use super::stores::{GraphStore, StoreBuilder, Stores, key_value_options, store_spec};
-use super::supplied::RowsKept;
+use super::window_retention::WindowRetention;
+use super::windows::millis;
 use crate::processor::StoreInstance;
 use crate::topic::Store;
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
-
-/// How long a window store keeps its rows, and in which form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WindowRetention {
-    retention: Timestamp,
-    window_size: Timestamp,
-    segment_interval: Timestamp,
-    duplicates: bool,
-}
-
-impl WindowRetention {
-    /// Rows of windows of `window_size` are kept until stream time is `retention` after their start. Durations count in
-    /// whole milliseconds. A topology whose retention is less than the window size is refused at build.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use streams_core::dsl::WindowRetention;
-    ///
-    /// let day = WindowRetention::new(Duration::from_secs(86_400), Duration::from_secs(60)).retain_duplicates();
-    /// ```
-    pub fn new(retention: Duration, window_size: Duration) -> Self {
-        let retention = millis(retention);
-        let segment_interval = segment_interval(retention);
-        Self { retention, window_size: millis(window_size), segment_interval, duplicates: false }
-    }
-
-    /// The stretch of time whose rows are given up at once. Default: half of the retention, a minute at least.
-    pub fn segment_interval(mut self, interval: Duration) -> Self {
-        self.segment_interval = millis(interval);
-        self
-    }
-
-    /// Keeps each put as a row of its own, and ignores deletions. Such a store has no cache.
-    pub fn retain_duplicates(mut self) -> Self {
-        self.duplicates = true;
-        self
-    }
-
-    fn fault(&self, name: &str) -> Option<String> {
-        if self.window_size > self.retention {
-            return Some(format!(
-                "window store `{name}`: its retention of {} ms is less than its window size of {} ms; keep the rows longer",
-                self.retention, self.window_size
-            ));
-        }
-        let fault = || format!("window store `{name}`: the segment interval must be 1 ms or more");
-        (self.segment_interval < 1).then(fault)
-    }
-
-    /// What is wrong with it for a windowed table.
-    pub(super) fn fault_of_table(&self, name: &str) -> Option<String> {
-        let duplicates = || format!("store `{name}`: a windowed table cannot retain duplicates");
-        self.fault(name).or_else(|| self.duplicates.then(duplicates))
-    }
-
-    /// How long rows are kept.
-    pub(super) fn kept(&self) -> RowsKept {
-        RowsKept { retention: self.retention, segment_interval: self.segment_interval }
-    }
-
-    fn options(&self, open: &OpenStore, timestamped: bool) -> WindowOptions {
-        WindowOptions {
-            segment_interval: self.segment_interval,
-            retain_duplicates: self.duplicates,
-            timestamped,
-            caching: open.caching,
-            logging: open.logging,
-            persistent: !open.in_memory,
-            tier_max_bytes: open.tier_max_bytes,
-            ..WindowOptions::new(open.name.clone(), self.retention, self.window_size)
-        }
-    }
-}
-
-pub(super) fn millis(duration: Duration) -> Timestamp {
-    Timestamp::try_from(duration.as_millis()).unwrap_or(Timestamp::MAX)
-}
 
 impl Stores {
     /// A window store, rows by key and start of a window: persistent, plain, logged, not cached. Kafka Streams'
@@ -431,8 +353,8 @@ fn window_builder(
     factory: StoreFactory,
 ) -> StoreBuilder {
     let kind = match timestamped {
-        true => StoreKind::TimestampedWindow { retention: rows.retention },
-        false => StoreKind::Window { retention: rows.retention, duplicates: rows.duplicates },
+        true => StoreKind::TimestampedWindow { retention: rows.retention_ms() },
+        false => StoreKind::Window { retention: rows.retention_ms(), duplicates: rows.retains_duplicates() },
     };
     let mut builder = builder(name, kind, factory);
     builder.0.spec.fault = rows.fault(name);

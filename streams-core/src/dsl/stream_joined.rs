@@ -6,6 +6,7 @@ use std::sync::Arc;
 use streams_state::serdes::{Auto, Serde, SerdeRef};
 
 use super::Data;
+use super::window_store_supplier::WindowStoreSupplier;
 
 /// How a stream-stream join keeps its records. Its name is that of the operator, given with `.named(..)`.
 ///
@@ -20,8 +21,8 @@ pub struct StreamJoined<K, L, R> {
     /// The user chose the serdes; else those that travel with the streams go before them.
     own_serdes: bool,
     pub(crate) store_name: Option<String>,
-    pub(crate) left_store: Option<String>,
-    pub(crate) right_store: Option<String>,
+    pub(crate) this_supplier: Option<WindowStoreSupplier>,
+    pub(crate) other_supplier: Option<WindowStoreSupplier>,
     pub(crate) in_memory: Option<bool>,
     pub(crate) logging: bool,
     pub(crate) changelog_config: BTreeMap<String, String>,
@@ -52,8 +53,8 @@ impl<K, L, R> StreamJoined<K, L, R> {
             right: Arc::new(right),
             own_serdes: true,
             store_name: None,
-            left_store: None,
-            right_store: None,
+            this_supplier: None,
+            other_supplier: None,
             in_memory: None,
             logging: true,
             changelog_config: BTreeMap::new(),
@@ -67,15 +68,41 @@ impl<K, L, R> StreamJoined<K, L, R> {
         self
     }
 
-    /// Name of the store of the left stream's records, as it is.
-    pub fn left_store(mut self, name: impl Into<String>) -> Self {
-        self.left_store = Some(name.into());
+    /// The store of the left stream's records; what it says goes before what is said here. The store of records that wait for
+    /// a partner is named after it, and is in memory if it is.
+    ///
+    /// ```
+    /// # use std::{ops::ControlFlow, time::Duration};
+    /// use streams_core::dsl::{JoinWindows, StreamJoined, StreamsBuilder, WindowRetention, WindowStoreSupplier};
+    /// use streams_core::testing::TopologyTestDriver;
+    /// use streams_core::topic::Topic;
+    ///
+    /// const ORDERS: Topic<String, i64> = Topic::new("orders");
+    /// const PAYMENTS: Topic<String, i64> = Topic::new("payments");
+    /// const OPEN: Topic<String, i64> = Topic::new("open");
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(60));
+    /// let orders = WindowStoreSupplier::new("unpaid", WindowRetention::of_join(&windows)).in_memory();
+    /// let joined = StreamJoined::new().this_store_supplier(orders).store_name("open");
+    /// let open = |_: &String, cents: &i64, paid: Option<&i64>| cents - paid.unwrap_or(&0);
+    /// builder.stream(&ORDERS).left_join_stream_with(builder.stream(&PAYMENTS), windows, open, joined).to(&OPEN);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&ORDERS).pipe_at("o1", 500, 1_000);
+    /// let names: Vec<String> = driver.store_names().iter().map(|name| name.to_string()).collect();
+    /// assert_eq!(names, ["unpaid", "open-outer-other-join-store", "unpaid-left-shared-join-store"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn this_store_supplier(mut self, supplier: WindowStoreSupplier) -> Self {
+        self.this_supplier = Some(supplier);
         self
     }
 
-    /// Name of the store of the right stream's records, as it is.
-    pub fn right_store(mut self, name: impl Into<String>) -> Self {
-        self.right_store = Some(name.into());
+    /// The store of the right stream's records, as [`this_store_supplier`](Self::this_store_supplier). A self join with
+    /// `single.store.self.join` does not make it.
+    pub fn other_store_supplier(mut self, supplier: WindowStoreSupplier) -> Self {
+        self.other_supplier = Some(supplier);
         self
     }
 

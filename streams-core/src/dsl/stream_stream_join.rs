@@ -5,14 +5,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use streams_state::serdes::SerdeRef;
-use streams_state::store::{OuterJoinOptions, OuterJoinStore, WindowOptions, WindowStore};
 use streams_state::types::NO_TIMESTAMP;
 
 use super::Data;
 use super::graph::{Fork, GraphId, GraphKind, GraphNode, MakeProcessor, Plan, StreamJoinNode};
 use super::join_names::{INNER, JoinKind, JoinNames, LEFT, OUTER};
 use super::join_windows::JoinWindows;
-use super::stores::{GraphStore, store_spec};
+use super::stores::GraphStore;
 use super::stream::KStream;
 use super::stream_join::repartition_for_join;
 use super::stream_joined::StreamJoined;
@@ -21,8 +20,7 @@ use crate::operators::{
     JoinOf, JoinStore, JoinTime, JoinWindow, LeftSide, NullCheck, PassThrough, RightSide, SelfJoin,
     SideWindows, StreamStreamJoin, Waiting,
 };
-use crate::processor::{Child, ErasedPush, StoreInstance, TaskBuilder};
-use crate::topology::{OpenStore, StoreFactory, StoreFormat, StoreKind};
+use crate::processor::{Child, ErasedPush, TaskBuilder};
 
 impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     /// Joins each record with the records of `other` that have its key and are in its window; each pair gives one result.
@@ -191,6 +189,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         // Without a common builder the other side's ids mean nothing; the topology is refused anyway.
         let right = if same { right } else { left.clone() };
         left.graph().check_time("join", &left.name, windows.retention_ms());
+        joined.check_suppliers(&mut left.graph(), &left.name, &windows);
         let sources = left.graph().copartition_sources(&left.sources, &right.sources);
         let keys = joined.keys.clone();
         let parts = JoinParts { joined, windows, kind, join: Arc::new(join) };
@@ -226,12 +225,12 @@ where
         fork: Fork,
     ) -> (GraphId, Arc<str>) {
         let names = JoinNames::new(&mut left.graph(), self.kind, &self.joined, name);
-        let (own_left, own_right) = (self.joined.left_store.is_some(), self.joined.right_store.is_some());
-        let this_store = self.window_store::<L>(&names.this_store, &self.joined.left, own_left);
-        let other_store = self.window_store::<R>(&names.other_store, &self.joined.right, own_right);
+        let this_store = self.joined.this_store(&names.this_store, &self.windows);
+        let other_store = self.joined.other_store(&names.other_store, &self.windows);
         let waits = (self.kind != INNER && self.windows.waits_for_close).then_some(&names.waiting_store);
-        let waiting = waits.map(|name| self.waiting_store(name));
-        self.note_names(left, [Some(&this_store), Some(&other_store), waiting.as_ref()]);
+        let waiting = waits.map(|name| self.joined.waiting_store(name));
+        let stores = [Some(&this_store), Some(&other_store), waiting.as_ref()];
+        self.joined.note_unnamed(&mut left.graph(), stores);
         let this_windowed = self.window::<L>(&names.this_windowed, &this_store, &self.joined.left);
         let other_windowed = self.window::<R>(&names.other_windowed, &other_store, &self.joined.right);
         let stores_of = |store: &GraphStore| {
@@ -273,76 +272,6 @@ where
         let mut node = GraphNode::new(merge.clone(), GraphKind::StreamJoin(Box::new(node)), fork);
         node.keeps_null_keys = self.kind != INNER;
         (graph.add(&[left.node, right.node], node), merge)
-    }
-
-    /// Notes the stores whose names hold the counter.
-    fn note_names(&self, up: &Upstream, stores: [Option<&GraphStore>; 3]) {
-        if self.joined.store_name.is_some() {
-            return;
-        }
-        let mut graph = up.graph();
-        for GraphStore { spec, .. } in stores.into_iter().flatten() {
-            graph.unnamed.stores.push(spec.name.to_string());
-            if spec.logging {
-                graph.unnamed.changelog_topics.push(format!("{}-changelog", spec.name));
-            }
-        }
-    }
-
-    /// The store of one side's records. `own`: the user named it, and says himself what its changelog is like.
-    fn window_store<V: Clone + 'static>(
-        &self,
-        name: &Arc<str>,
-        values: &SerdeRef<V>,
-        own: bool,
-    ) -> GraphStore {
-        let (retention, size) = (self.windows.retention_ms(), self.windows.size_ms());
-        let (keys, values) = (self.joined.keys.clone(), values.clone());
-        let factory: StoreFactory = Arc::new(move |open: OpenStore| {
-            let options = WindowOptions {
-                retain_duplicates: true,
-                headers: true,
-                logging: open.logging,
-                persistent: !open.in_memory,
-                tier_max_bytes: open.tier_max_bytes,
-                ..WindowOptions::new(open.name, retention, size)
-            };
-            let (engine, keys, values) = (open.engine, keys.clone(), values.clone());
-            Ok(match open.in_memory || open.headers {
-                true => StoreInstance::new(WindowStore::header_aware(options, engine, keys, values)?),
-                false => StoreInstance::new(WindowStore::new(options, engine, keys, values)?),
-            })
-        });
-        let mut store = self.store(name, StoreKind::Window { retention, duplicates: true }, factory);
-        if !own {
-            store.spec.format = StoreFormat::Dsl;
-            // Rows are never overwritten: there is nothing to compact.
-            store.spec.changelog_config.insert("cleanup.policy".to_owned(), "delete".to_owned());
-        }
-        store
-    }
-
-    fn waiting_store(&self, name: &Arc<str>) -> GraphStore {
-        let (keys, left, right) =
-            (self.joined.keys.clone(), self.joined.left.clone(), self.joined.right.clone());
-        let factory: StoreFactory = Arc::new(move |open: OpenStore| {
-            let options = OuterJoinOptions {
-                name: open.name,
-                logging: open.logging,
-                memory_max_bytes: open.tier_max_bytes,
-            };
-            let store = OuterJoinStore::new(options, open.engine, keys.clone(), left.clone(), right.clone())?;
-            Ok(StoreInstance::new(store))
-        });
-        self.store(name, StoreKind::Buffer, factory)
-    }
-
-    fn store(&self, name: &Arc<str>, kind: StoreKind, factory: StoreFactory) -> GraphStore {
-        let mut spec = store_spec(name.clone(), kind, factory);
-        spec.in_memory = self.joined.in_memory == Some(true);
-        spec.logging = self.joined.logging;
-        spec.changelog_config = self.joined.changelog_config.clone();
-        GraphStore { spec, identity: Arc::new(()), default_place: self.joined.in_memory.is_none() }
     }
 
     /// The node that keeps one side's records.

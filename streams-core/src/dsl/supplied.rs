@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use streams_state::store::segment_interval;
 use streams_state::types::Timestamp;
 
 use super::graph::Graph;
 use super::options::Materialized;
-use super::store_forms::{WindowRetention, millis};
+use super::window_retention::WindowRetention;
+use super::windows::millis;
 
 /// The form of store that a user gave.
 #[derive(Clone, Copy, Debug)]
@@ -19,20 +19,6 @@ pub(crate) enum Supplied {
     Session(Timestamp),
     /// On disk, with room for headers.
     Headers,
-}
-
-/// How long the rows of a windowed table are kept, and how much of them goes at once. In ms.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RowsKept {
-    pub(crate) retention: Timestamp,
-    pub(crate) segment_interval: Timestamp,
-}
-
-impl RowsKept {
-    /// Kafka Streams' default for a retention.
-    pub(crate) fn for_retention(retention: Timestamp) -> Self {
-        Self { retention, segment_interval: segment_interval(retention) }
-    }
 }
 
 impl<K, V> Materialized<K, V> {
@@ -96,29 +82,36 @@ impl<K, V> Materialized<K, V> {
         self.persistent()
     }
 
-    /// How long the rows of a windowed table are kept where the user says nothing else; writes down what does not fit.
-    pub(crate) fn rows_of_windows(&self, graph: &mut Graph, retention: Timestamp) -> RowsKept {
+    /// How the rows of a table of windows of `size` are kept, for `retention` where the user says nothing else; writes down
+    /// what does not fit.
+    pub(crate) fn rows_of_windows(
+        &self,
+        graph: &mut Graph,
+        retention: Timestamp,
+        size: Timestamp,
+    ) -> WindowRetention {
         match self.supplied {
-            None => RowsKept::for_retention(retention),
+            None => WindowRetention::of_millis(retention, size),
             Some(Supplied::Window(rows)) => {
                 graph.faults.extend(rows.fault_of_table(self.name_or_none()));
-                rows.kept()
+                rows.for_window_size(size)
             }
             Some(Supplied::Lru(_) | Supplied::Session(_) | Supplied::Headers) => {
                 self.misfit(graph, "a table of time windows", "`window_store`");
-                RowsKept::for_retention(retention)
+                WindowRetention::of_millis(retention, size)
             }
         }
     }
 
-    /// As [`rows_of_windows`](Self::rows_of_windows), for a table of sessions.
-    pub(crate) fn rows_of_sessions(&self, graph: &mut Graph, retention: Timestamp) -> RowsKept {
+    /// How long the sessions of a table are kept, in ms: `retention` where the user says nothing else; writes down what does
+    /// not fit.
+    pub(crate) fn retention_of_sessions(&self, graph: &mut Graph, retention: Timestamp) -> Timestamp {
         match self.supplied {
-            None => RowsKept::for_retention(retention),
-            Some(Supplied::Session(retention)) => RowsKept::for_retention(retention),
+            None => retention,
+            Some(Supplied::Session(retention)) => retention,
             Some(Supplied::Lru(_) | Supplied::Window(_) | Supplied::Headers) => {
                 self.misfit(graph, "a table of sessions", "`session_store`");
-                RowsKept::for_retention(retention)
+                retention
             }
         }
     }

@@ -5,19 +5,14 @@ use std::time::Duration;
 
 use streams_state::serdes::{Serde, SerdeRef};
 use streams_state::store::{VersionedOptions, VersionedStore};
-use streams_state::types::Timestamp;
 
 use super::graph::Graph;
 use super::options::{History, Materialized};
 use super::stores::{GraphStore, StoreBuilder, Stores, store_spec};
+use super::windows::millis;
 use crate::processor::StoreInstance;
 use crate::topic::Store;
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
-
-/// Milliseconds, as the stores count.
-pub(crate) fn millis(duration: Duration) -> Timestamp {
-    Timestamp::try_from(duration.as_millis()).unwrap_or(Timestamp::MAX)
-}
 
 impl<K, V> Materialized<K, V> {
     /// Keeps the versions of each row for `history` of stream time: the table is versioned.

@@ -59,19 +59,10 @@ pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
     plan: &WindowPlan,
 ) -> (GraphStore, bool) {
     let retention = retention(graph, &materialized, plan.windows.least_retention());
-    let kept = materialized.rows_of_windows(graph, retention);
-    let size = plan.windows.size();
+    let rows = materialized.rows_of_windows(graph, retention, plan.windows.size());
     let ordered_by_time = plan.emit == EmitStrategy::OnWindowClose;
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
-        let options = WindowOptions {
-            caching: open.caching,
-            logging: open.logging,
-            persistent: !open.in_memory,
-            ordered_by_time,
-            tier_max_bytes: open.tier_max_bytes,
-            segment_interval: kept.segment_interval,
-            ..WindowOptions::new(open.name, kept.retention, size)
-        };
+        let options = WindowOptions { ordered_by_time, ..rows.options(&open, true) };
         let store = WindowStore::new(options, open.engine, keys.clone(), values.clone())?;
         Ok(StoreInstance::new(match open.headers {
             true => store.logging_headers_of_deletions(),
@@ -95,12 +86,11 @@ pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
     (windows, emit): (SessionWindows, EmitStrategy),
 ) -> (GraphStore, bool) {
     let retention = retention(graph, &materialized, windows.close_after());
-    let kept = materialized.rows_of_sessions(graph, retention);
+    let kept = materialized.retention_of_sessions(graph, retention);
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
         let options = SessionOptions {
-            segment_interval: kept.segment_interval,
             time_index: emit == EmitStrategy::OnWindowClose,
-            ..session_options(&open, kept.retention)
+            ..session_options(&open, kept)
         };
         let store = SessionStore::new(options, open.engine, keys.clone(), values.clone())?;
         Ok(StoreInstance::new(match open.headers {

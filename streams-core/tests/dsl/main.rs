@@ -6,6 +6,7 @@
 mod aggregates;
 mod faults;
 mod foreign_keys;
+mod join_stores;
 mod processor_context;
 mod processors;
 mod routes;

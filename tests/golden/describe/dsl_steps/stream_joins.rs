@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use streams_core::dsl::{JoinWindows, KStream, StreamJoined};
+use streams_core::dsl::{JoinWindows, KStream, StreamJoined, WindowStoreSupplier};
 
-use super::super::program::{Step, Unsupported};
+use super::super::program::{Step, Unsupported, window_retention};
 use super::{Item, Values, named};
 
 fn millis(step: Step<'_>, field: &str) -> Option<Duration> {
@@ -27,16 +27,20 @@ fn windows(step: Step<'_>) -> JoinWindows {
     windows
 }
 
+fn supplier(name: &str, step: Step<'_>) -> WindowStoreSupplier {
+    WindowStoreSupplier::new(name, window_retention(step).retain_duplicates())
+}
+
 fn joined<V1: Values, V2: Values>(step: Step<'_>) -> StreamJoined<String, V1, V2> {
     let mut joined = StreamJoined::new();
     if let Some(name) = step.text("storename") {
         joined = joined.store_name(name);
     }
     if let Some(name) = step.text("thisstore") {
-        joined = joined.left_store(name);
+        joined = joined.this_store_supplier(supplier(name, step));
     }
     if let Some(name) = step.text("otherstore") {
-        joined = joined.right_store(name);
+        joined = joined.other_store_supplier(supplier(name, step));
     }
     match step.text("storetype") {
         Some("in_memory") => joined = joined.in_memory(),

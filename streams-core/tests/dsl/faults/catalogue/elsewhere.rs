@@ -51,9 +51,5 @@ pub(super) const ELSEWHERE: &[Row] = &[
         "InternalTopologyBuilder: a store that no processor uses",
         Never("allowed, as in Java: it is not made; a warning"),
     ),
-    (
-        "KStreamImplJoin: the supplier must retain duplicates, and match the windows",
-        Type("the join makes its stores"),
-    ),
     ("JoinWindows: the interval must not be negative", Type("`std::time::Duration` is never negative")),
 ];

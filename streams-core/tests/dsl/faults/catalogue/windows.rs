@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use streams_core::dsl::{
     BufferConfig, Consumed, EmitStrategy, JoinWindows, Joined, Materialized, SessionWindows, SlidingWindows,
-    Stores, StreamJoined, Strict, Suppressed, TimeWindows, UnlimitedWindows, Windows,
+    Stores, StreamJoined, StreamsBuilder, Strict, Suppressed, TimeWindows, UnlimitedWindows, WindowRetention,
+    WindowStoreSupplier, Windows,
 };
 use streams_core::serdes::{Auto, SessionWindowedSerde};
 use streams_core::topic::Topic;
@@ -186,12 +187,82 @@ pub(super) const WINDOWS: &[Row] = &[
         "KStreamImplJoin: both StoreSuppliers have the same name",
         Fault("two different stores are called `pair`", |builder| {
             let windows = JoinWindows::of_time_difference_with_no_grace(ms(10));
-            let joined = StreamJoined::new().left_store("pair").right_store("pair");
-            let other = builder.stream(&In::new("j4"));
-            builder.stream(&In::new("j3")).join_stream_with(other, windows, |_, one, two| one + two, joined);
+            let pair = || WindowStoreSupplier::new("pair", WindowRetention::of_join(&windows));
+            join(builder, ["j3", "j4"], windows, [pair(), pair()]);
+        }),
+    ),
+    (
+        "KStreamImplJoin: the StoreSupplier must set retainDuplicates=true",
+        Fault(
+            "store `singles` of a stream-stream join must keep all records of a key, also of the same time; add \
+             `retain_duplicates`",
+            |builder| {
+                let windows = JoinWindows::of_time_difference_with_no_grace(ms(10));
+                let kept = |name| WindowStoreSupplier::new(name, WindowRetention::of_join(&windows));
+                let singles = WindowStoreSupplier::new("singles", WindowRetention::new(ms(20), ms(20)));
+                join(builder, ["j5", "j6"], windows, [singles, kept("others")]);
+            },
+        ),
+    ),
+    (
+        "KStreamImplJoin: window settings mismatch, the retention",
+        Fault(
+            "store `grown` keeps windows of 20 ms for 30 ms, but the stream-stream join needs windows of 20 ms (before and \
+             after) for 25 ms (with the grace); make it with `WindowRetention::of_join`",
+            |builder| {
+                let windows = JoinWindows::of_time_difference_and_grace(ms(10), ms(5));
+                let kept = WindowStoreSupplier::new("kept", WindowRetention::of_join(&windows));
+                let rows = WindowRetention::new(ms(30), ms(20)).retain_duplicates();
+                join(builder, ["j7", "j8"], windows, [kept, WindowStoreSupplier::new("grown", rows)]);
+            },
+        ),
+    ),
+    (
+        "KStreamImplJoin: window settings mismatch, the window size",
+        Fault(
+            "store `narrow` keeps windows of 19 ms for 20 ms, but the stream-stream join needs windows of 20 ms",
+            |builder| {
+                let windows = JoinWindows::of_time_difference_with_no_grace(ms(10));
+                let kept = WindowStoreSupplier::new("long", WindowRetention::of_join(&windows));
+                let rows = WindowRetention::new(ms(20), ms(19)).retain_duplicates();
+                join(builder, ["j9", "j10"], windows, [WindowStoreSupplier::new("narrow", rows), kept]);
+            },
+        ),
+    ),
+    (
+        "Stores: the retention of a supplied store is less than its window size",
+        Fault(
+            "window store `shrunk`: its retention of 9 ms is less than its window size of 20 ms",
+            |builder| {
+                let windows = JoinWindows::of_time_difference_with_no_grace(ms(10));
+                let kept = WindowStoreSupplier::new("whole", WindowRetention::of_join(&windows));
+                let rows = WindowRetention::new(ms(9), ms(20));
+                join(builder, ["j11", "j12"], windows, [WindowStoreSupplier::new("shrunk", rows), kept]);
+            },
+        ),
+    ),
+    (
+        "the name of a supplied store is none that Kafka takes for a topic",
+        Fault("`un paid` contains ' '", |builder| {
+            let windows = JoinWindows::of_time_difference_with_no_grace(ms(10));
+            let kept = |name| WindowStoreSupplier::new(name, WindowRetention::of_join(&windows));
+            join(builder, ["j13", "j14"], windows, [kept("un paid"), kept("paid")]);
         }),
     ),
 ];
+
+/// Joins two topics over these stores.
+fn join(
+    builder: &StreamsBuilder,
+    [left, right]: [&'static str; 2],
+    windows: JoinWindows,
+    [this, other]: [WindowStoreSupplier; 2],
+) {
+    let joined = StreamJoined::new().this_store_supplier(this).other_store_supplier(other);
+    let pair = |_: &String, one: Option<&i64>, two: Option<&i64>| one.or(two).copied().unwrap_or_default();
+    let right = builder.stream(&In::new(right));
+    builder.stream(&In::new(left)).outer_join_stream_with(right, windows, pair, joined);
+}
 
 /// Windows of one's own.
 struct Own;
