@@ -266,8 +266,8 @@ pub struct AdminTopic {
     pub partitions: i32,
 }
 
-/// Creates and inspects topics.
-pub trait Admin {
+/// Creates and inspects topics. Threads of an application share one.
+pub trait Admin: Send {
     /// The topics of these names; `None` for one that does not exist.
     fn describe_topics(
         &mut self,

@@ -58,11 +58,13 @@ impl<K: 'static, V, T: 'static> Sink<K, V, T> {
     }
 
     fn partition_count(&self, context: &mut TaskContext, topic: OutTopic) -> NodeResult<i32> {
-        context.partition_count(topic).ok_or_else(|| {
-            let topic = topic_name(context, topic);
-            let cause = format!("topic `{topic}` does not exist, its partitions are unknown");
-            context.error(&self.name, TaskErrorCause::Wiring(cause))
-        })
+        let why = match context.partition_count(topic) {
+            Ok(Some(count)) => return Ok(count),
+            Ok(None) => "it does not exist".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let cause = format!("the partitions of topic `{}` are unknown: {why}", topic_name(context, topic));
+        Err(context.error(&self.name, TaskErrorCause::Wiring(cause)))
     }
 
     /// Where nobody else chooses: all windows of a key go to the partition of the key alone.
@@ -178,7 +180,7 @@ mod tests {
     /// The partitions of a windowed key's records, for two windows.
     fn partitions(by_base_key: bool) -> Vec<Option<i32>> {
         let task = TaskId { subtopology: 0, partition: 0 };
-        let mut context = TaskContext::new(task, "app".into(), Rc::new(|_| Some(8)));
+        let mut context = TaskContext::new(task, "app".into(), Rc::new(|_| Ok(Some(8))));
         let mut sink = Sink::<Windowed<String>, i64, i64> {
             name: "sink".into(),
             destination: Destination::Topic(context.outbox.topic("out")),

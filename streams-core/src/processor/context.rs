@@ -12,8 +12,13 @@ use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
 use crate::record::size_upper_bound;
 
-/// Says how many partitions a topic has; asked for topics that a task writes.
-pub type PartitionCounts = Rc<dyn Fn(&str) -> Option<i32>>;
+/// Says how many partitions a topic has, `None` if there is no such topic; asked for topics that a task writes. An error if
+/// the cluster does not answer.
+pub type PartitionCounts = Rc<dyn Fn(&str) -> Result<Option<i32>, BoxError>>;
+
+/// How long a count that could not be looked up anew is believed before the cluster is asked again. A look-up may take as
+/// long as its deadline, and records wait for it.
+const LOOK_AGAIN_MS: Timestamp = 30_000;
 
 /// The shared part of a task, handed from node to node with each record.
 pub struct TaskContext {
@@ -51,7 +56,7 @@ pub struct TaskContext {
     pub global_partitions: Vec<i32>,
     /// Partition counts of topics written: may ask the cluster.
     pub partition_counts: PartitionCounts,
-    /// What `partition_counts` said by topic handle, and when.
+    /// What `partition_counts` said by topic handle, and until when that is believed.
     known_counts: Vec<Option<(i32, Timestamp)>>,
     /// `processing.exception.handler`.
     pub processing_handler: Arc<dyn ExceptionHandler>,
@@ -96,22 +101,38 @@ impl TaskContext {
     }
 
     /// Number of partitions of a topic that is written; `None` if it does not exist. Asked for each
-    /// record, so the answer is remembered for as long as clients keep theirs by default.
-    pub fn partition_count(&mut self, topic: OutTopic) -> Option<i32> {
+    /// record, so the answer is remembered for as long as clients keep theirs by default, and, as by them, for longer
+    /// while the cluster cannot be asked.
+    ///
+    /// # Errors
+    /// The count is not known yet, and the cluster does not answer.
+    pub fn partition_count(&mut self, topic: OutTopic) -> Result<Option<i32>, BoxError> {
         let (index, now) = (topic.0 as usize, self.wall_time);
-        if let Some(Some((count, at))) = self.known_counts.get(index)
-            && now.saturating_sub(*at) < METADATA_MAX_AGE_MS
+        let known = self.known_counts.get(index).copied().flatten();
+        if let Some((count, until)) = known
+            && now < until
         {
-            return Some(*count);
+            return Ok(Some(count));
         }
-        let count = (self.partition_counts)(self.outbox.topics.get(index)?)?;
+        let Some(name) = self.outbox.topics.get(index) else { return Ok(None) };
+        let found = match ((self.partition_counts)(name), known) {
+            (Ok(count), _) => count.map(|count| (count, now.saturating_add(METADATA_MAX_AGE_MS))),
+            (Err(error), Some((count, _))) => {
+                tracing::warn!(
+                    task = %self.task, topic = %name, partitions = count,
+                    "the partitions cannot be looked up anew, the last known number is used: {error}"
+                );
+                Some((count, now.saturating_add(LOOK_AGAIN_MS)))
+            }
+            (Err(error), None) => return Err(error),
+        };
         if self.known_counts.len() <= index {
             self.known_counts.resize(index + 1, None);
         }
         if let Some(known) = self.known_counts.get_mut(index) {
-            *known = Some((count, now));
+            *known = found;
         }
-        Some(count)
+        Ok(found.map(|(count, _)| count))
     }
 
     /// Name of the source topic of the record in work; empty outside of a record.
@@ -278,27 +299,68 @@ mod tests {
 
     use super::*;
 
+    /// What a cluster with the topic `out` answers, and how often it was asked.
+    struct Cluster {
+        /// Partitions of `out`; `None`: the broker is away.
+        out: Rc<Cell<Option<i32>>>,
+        asked: Rc<Cell<u32>>,
+    }
+
+    fn writing() -> (TaskContext, Cluster) {
+        let cluster = Cluster { out: Rc::new(Cell::new(Some(4))), asked: Rc::default() };
+        let (out, asked) = (cluster.out.clone(), cluster.asked.clone());
+        let counts: PartitionCounts = Rc::new(move |topic| {
+            asked.set(asked.get() + 1);
+            match (topic, out.get()) {
+                (_, None) => Err("the broker is away".into()),
+                ("out", Some(count)) => Ok(Some(count).filter(|count| *count > 0)),
+                (_, Some(_)) => Ok(None),
+            }
+        });
+        (TaskContext::new(TaskId { subtopology: 0, partition: 0 }, "app".into(), counts), cluster)
+    }
+
     /// Windowed keys made a sink ask the cluster for each record, a round trip every time.
     #[test]
     fn partition_counts_are_asked_for_once_in_five_minutes() {
-        let asked = Rc::new(Cell::new(0));
-        let (count, counted) = (Rc::new(Cell::new(4)), asked.clone());
-        let answer = count.clone();
-        let counts: PartitionCounts = Rc::new(move |topic| {
-            counted.set(counted.get() + 1);
-            (topic == "out").then(|| answer.get())
-        });
-        let mut context = TaskContext::new(TaskId { subtopology: 0, partition: 0 }, "app".into(), counts);
+        let (mut context, cluster) = writing();
         let (out, missing) = (context.outbox.topic("out"), context.outbox.topic("missing"));
-        assert_eq!(
-            (context.partition_count(out), context.partition_count(out), asked.get()),
-            (Some(4), Some(4), 1)
-        );
-        assert_eq!((context.partition_count(missing), asked.get()), (None, 2));
-        count.set(8);
+        for _ in 0..2 {
+            assert_eq!((context.partition_count(out).unwrap(), cluster.asked.get()), (Some(4), 1));
+        }
+        assert_eq!((context.partition_count(missing).unwrap(), cluster.asked.get()), (None, 2));
+        cluster.out.set(Some(8));
         context.wall_time = METADATA_MAX_AGE_MS - 1;
-        assert_eq!(context.partition_count(out), Some(4));
+        assert_eq!(context.partition_count(out).unwrap(), Some(4));
         context.wall_time = METADATA_MAX_AGE_MS;
-        assert_eq!((context.partition_count(out), asked.get()), (Some(8), 3));
+        assert_eq!((context.partition_count(out).unwrap(), cluster.asked.get()), (Some(8), 3));
+    }
+
+    /// A broker that was away when five minutes were over made the record fail, and the thread with it, although the count
+    /// was known: Kafka Streams' producer goes on with what it knows.
+    #[test]
+    fn a_known_partition_count_is_kept_while_the_broker_is_away() {
+        let (mut context, cluster) = writing();
+        let out = context.outbox.topic("out");
+        cluster.out.set(None);
+        assert_eq!(context.partition_count(out).unwrap_err().to_string(), "the broker is away");
+        cluster.out.set(Some(4));
+        assert_eq!((context.partition_count(out).unwrap(), cluster.asked.get()), (Some(4), 2));
+
+        cluster.out.set(None);
+        context.wall_time = METADATA_MAX_AGE_MS;
+        for _ in 0..2 {
+            assert_eq!((context.partition_count(out).unwrap(), cluster.asked.get()), (Some(4), 3));
+        }
+        context.wall_time += LOOK_AGAIN_MS - 1;
+        cluster.out.set(Some(8));
+        assert_eq!((context.partition_count(out).unwrap(), cluster.asked.get()), (Some(4), 3));
+        context.wall_time += 1;
+        assert_eq!((context.partition_count(out).unwrap(), cluster.asked.get()), (Some(8), 4));
+
+        // A topic that is gone is gone, whatever was known.
+        cluster.out.set(Some(0));
+        context.wall_time += METADATA_MAX_AGE_MS;
+        assert_eq!(context.partition_count(out).unwrap(), None);
     }
 }

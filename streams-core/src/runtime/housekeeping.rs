@@ -9,7 +9,6 @@ use streams_state::types::{Timestamp, TopicPartition};
 
 use super::shared::Shared;
 use super::topic_watch::TopicWatch;
-use crate::client::Admin;
 
 /// Deadline of one delete call.
 const PURGE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +32,6 @@ impl Purgeable {
 
 /// When each kind of work was done last.
 pub(crate) struct Housekeeper {
-    admin: Box<dyn Admin>,
     /// The watch over topics that match patterns, from the first round on.
     watch: Option<TopicWatch>,
     started: Timestamp,
@@ -42,20 +40,20 @@ pub(crate) struct Housekeeper {
 }
 
 impl Housekeeper {
-    pub(crate) fn new(admin: Box<dyn Admin>, now: Timestamp) -> Self {
-        Self { admin, watch: None, started: now, purged: Instant::now(), cleaned: Instant::now() }
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { watch: None, started: now, purged: Instant::now(), cleaned: Instant::now() }
     }
 
     /// Does what is due. Failures are logged and tried again at the next interval: nothing depends on them.
     pub(crate) fn round(&mut self, shared: &Shared, now: Timestamp) {
         let started = self.started;
         let watch = self.watch.get_or_insert_with(|| TopicWatch::new(shared, started));
-        watch.round(&mut *self.admin, shared, now);
+        watch.round(shared, now);
         if self.purged.elapsed() >= shared.config.repartition_purge_interval {
             self.purged = Instant::now();
             let offsets = shared.purgeable.take();
             if !offsets.is_empty()
-                && let Err(error) = self.admin.delete_records(&offsets, PURGE_TIMEOUT)
+                && let Err(error) = shared.admin().delete_records(&offsets, PURGE_TIMEOUT)
             {
                 tracing::warn!("purging repartition topics failed, it is tried again later: {error}");
             }

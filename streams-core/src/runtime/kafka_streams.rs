@@ -171,11 +171,7 @@ impl KafkaStreams {
         for index in 0..count {
             self.threads.push(spawn(index, shared.clone(), self.instance.clone())?);
         }
-        self.threads.push(spawn_housekeeping(
-            Arc::downgrade(&shared),
-            self.instance.clone(),
-            &self.supplier,
-        )?);
+        self.threads.push(spawn_housekeeping(Arc::downgrade(&shared), self.instance.clone())?);
         Ok(())
     }
 
@@ -399,20 +395,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Ends with the last stream thread: it holds the shared part weakly, and only during a round.
-fn spawn_housekeeping(
-    shared: Weak<Shared>,
-    instance: Arc<Instance>,
-    supplier: &Arc<dyn ClientSupplier>,
-) -> Result<JoinHandle<()>, StreamsError> {
-    let supplier = supplier.clone();
+fn spawn_housekeeping(shared: Weak<Shared>, instance: Arc<Instance>) -> Result<JoinHandle<()>, StreamsError> {
     let work = move || {
-        let mut housekeeper = match supplier.admin() {
-            Ok(admin) => Housekeeper::new(admin, SystemClock.now_ms()),
-            Err(error) => {
-                tracing::warn!("no admin client, repartition topics are not purged: {error}");
-                return;
-            }
-        };
+        let mut housekeeper = Housekeeper::new(SystemClock.now_ms());
         while !instance.await_stop(ROUND) {
             let Some(shared) = shared.upgrade() else { return };
             housekeeper.round(&shared, SystemClock.now_ms());

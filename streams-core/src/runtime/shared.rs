@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use streams_state::directory::StateDirectory;
@@ -14,7 +14,7 @@ use super::housekeeping::Purgeable;
 use super::listener::StateRestoreListener;
 use super::produce::StreamsProducer;
 use super::{StreamsError, internal_topics};
-use crate::client::{ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
+use crate::client::{Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
 use crate::config::StreamsConfig;
 use crate::error::TaskError;
 use crate::processor::GlobalStore;
@@ -49,8 +49,8 @@ pub(crate) struct Shared {
     pub(crate) global_stores: Vec<GlobalStore>,
     /// All partitions of the topics of the global stores.
     pub(crate) global_inputs: Vec<TopicPartition>,
-    /// Asks the cluster how many partitions a topic has.
-    pub(crate) partition_counts: Arc<dyn Fn(&str) -> Option<i32> + Send + Sync>,
+    /// The one admin client of the instance: housekeeping, and what tasks ask about the topics that they write.
+    admin: Arc<Mutex<Box<dyn Admin>>>,
 }
 
 impl Shared {
@@ -73,7 +73,6 @@ impl Shared {
         let budget = config.memory_max_bytes / 2 / (plan.tasks.len() as u64 + 1);
         let global_stores =
             open_global_stores(&topology, &directory.path().join("global"), &*engines, budget)?;
-        let partition_counts = partition_counts(supplier.clone());
         let purgeable = Purgeable::default();
         Ok(Self {
             config,
@@ -87,8 +86,13 @@ impl Shared {
             purgeable,
             global_stores,
             global_inputs,
-            partition_counts,
+            admin: Arc::new(Mutex::new(admin)),
         })
+    }
+
+    /// The admin client, for one call or a few: other threads wait for it.
+    pub(crate) fn admin(&self) -> MutexGuard<'_, Box<dyn Admin>> {
+        self.admin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The plan as it is now. Threads keep the one that they subscribed with.
@@ -239,7 +243,7 @@ impl Shared {
         id: TaskId,
         nodes: &'a [NodeId],
     ) -> TaskOptions<'a> {
-        let admin_counts = self.partition_counts.clone();
+        let admin = self.admin.clone();
         TaskOptions {
             task: id,
             application_id: planned.plan.application_id.clone(),
@@ -252,8 +256,8 @@ impl Shared {
             max_task_idle: self.config.max_task_idle,
             global_stores: self.global_stores.clone(),
             global_feed: None,
-            partition_counts: Rc::new(move |topic| admin_counts(topic)),
             record_max_bytes: Some(self.config.producer_record_max_bytes()),
+            partition_counts: Rc::new(move |topic| Ok(partition_count(&admin, topic)?)),
             deserialization_handler: self.config.deserialization_exception_handler.clone(),
             processing_handler: self.config.processing_exception_handler.clone(),
             production_handler: self.config.production_exception_handler.clone(),
@@ -261,11 +265,9 @@ impl Shared {
     }
 }
 
-/// Looks topics up that a task writes and whose partition count its own partitioner wants to know.
-fn partition_counts(supplier: Arc<dyn ClientSupplier>) -> Arc<dyn Fn(&str) -> Option<i32> + Send + Sync> {
-    Arc::new(move |topic| {
-        let mut admin = supplier.admin().ok()?;
-        let topics = admin.describe_topics(&[topic.to_owned()], LOOKUP_TIMEOUT).ok()?;
-        topics.into_iter().next().flatten().map(|topic| topic.partitions)
-    })
+/// Looks up a topic that a task writes and whose partition count its own partitioner wants to know.
+fn partition_count(admin: &Mutex<Box<dyn Admin>>, topic: &str) -> Result<Option<i32>, ClientError> {
+    let mut admin = admin.lock().unwrap_or_else(PoisonError::into_inner);
+    let topics = admin.describe_topics(&[topic.to_owned()], LOOKUP_TIMEOUT)?;
+    Ok(topics.into_iter().next().flatten().map(|topic| topic.partitions))
 }

@@ -26,13 +26,13 @@ impl TopicWatch {
     }
 
     /// Looks, if it is due or a thread asked for it, and plans anew if the topics that match are others than before.
-    pub(crate) fn round(&mut self, admin: &mut dyn Admin, shared: &Shared, now: Timestamp) {
+    pub(crate) fn round(&mut self, shared: &Shared, now: Timestamp) {
         let planned = shared.planned();
         if !planned.topology.has_patterns() || !(shared.take_look_request() || now >= self.due) {
             return;
         }
         self.due = now.saturating_add(max_age(shared));
-        match plan_anew(admin, shared, &planned) {
+        match plan_anew(&mut **shared.admin(), shared, &planned) {
             Ok(None) => {}
             Ok(Some(next)) => {
                 tracing::info!(topics = ?shared.subscription(&next), "the topics that match the patterns changed");

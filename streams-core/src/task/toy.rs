@@ -307,7 +307,7 @@ impl Toy {
             max_task_idle,
             global_stores: Vec::new(),
             global_feed: None,
-            partition_counts: Rc::new(|_| Some(4)),
+            partition_counts: Rc::new(|_| Ok(Some(4))),
             deserialization_handler: handler.clone(),
             processing_handler: handler.clone(),
             record_max_bytes: None,

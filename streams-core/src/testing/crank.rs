@@ -358,7 +358,7 @@ fn options<'a>(
         max_task_idle: None,
         global_stores: stores.to_vec(),
         global_feed: None,
-        partition_counts: Rc::new(|_| Some(1)),
+        partition_counts: Rc::new(|_| Ok(Some(1))),
         deserialization_handler: config.deserialization_exception_handler.clone(),
         processing_handler: config.processing_exception_handler.clone(),
         record_max_bytes: None,

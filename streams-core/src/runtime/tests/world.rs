@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use streams_state::engine::{EngineProvider, InMemoryProvider};
 use streams_state::types::TopicPartition;
 
+use crate::client::ClientSupplier;
 use crate::client::embedded::{Clock, EmbeddedKafka, VirtualClock};
 use crate::config::{ProcessingGuarantee, StreamsConfig};
 use crate::dsl::StreamsBuilder;
@@ -110,10 +111,19 @@ impl World {
         config: StreamsConfig,
         engines: Arc<dyn EngineProvider>,
     ) -> Result<Instance, StreamsError> {
+        self.instance_from(topology, config, engines, Arc::new(self.kafka.clone()))
+    }
+
+    pub(super) fn instance_from(
+        &self,
+        topology: Topology,
+        config: StreamsConfig,
+        engines: Arc<dyn EngineProvider>,
+        supplier: Arc<dyn ClientSupplier>,
+    ) -> Result<Instance, StreamsError> {
         let threads = config.num_stream_threads;
         let listener = Some(self.restores.clone() as Arc<dyn StateRestoreListener>);
-        let kafka = Arc::new(self.kafka.clone());
-        let shared = Arc::new(Shared::prepare(config, Arc::new(topology), kafka, engines, listener)?);
+        let shared = Arc::new(Shared::prepare(config, Arc::new(topology), supplier, engines, listener)?);
         let global = match shared.global_stores.is_empty() {
             true => None,
             false => Some(GlobalThread::new(shared.clone(), Arc::default(), self.now())?),
@@ -145,8 +155,7 @@ impl World {
             for thread in &mut instance.threads {
                 thread.step(self.now())?;
             }
-            let mut admin = crate::client::ClientSupplier::admin(&self.kafka).unwrap();
-            instance.watch.round(&mut *admin, &instance.threads[0].shared, self.now());
+            instance.watch.round(&instance.threads[0].shared, self.now());
         }
         self.clock.advance(10);
         Ok(())
