@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::waiting::Waiting;
 use super::{Case, IN, OUT, RATES, check};
 use crate::dsl::{JoinWindows, Joined, KStream, KTable, Materialized, StreamJoined, StreamsBuilder};
 use crate::topic::Store;
@@ -48,8 +49,10 @@ pub(super) fn outer() -> Topology {
     })
 }
 
-fn unordered(topology: fn() -> Topology) -> Case {
-    Case { ordered: false, ..Case::new(topology) }
+/// A case of a left or outer join with [`windows`].
+fn waiting(topology: fn() -> Topology) -> Case {
+    let waiting = Waiting { left_ms: 11_000, right_ms: Some(11_000) };
+    Case { waiting: Some(waiting), ..Case::new(topology) }
 }
 
 /// Equal timestamps happen, and both stores keep duplicates.
@@ -64,22 +67,25 @@ fn inner_joins() {
 
 #[test]
 fn left_joins() {
-    assert!(check(unordered(left)) > 200);
-    assert!(check(Case { headers: true, ..unordered(left) }) > 200);
+    assert!(check(waiting(left)) > 200);
+    assert!(check(Case { headers: true, ..waiting(left) }) > 200);
 }
 
 #[test]
 fn outer_joins() {
-    assert!(check(unordered(outer)) > 200);
-    assert!(check(Case { headers: true, ..unordered(outer) }) > 200);
-    assert!(check(Case { step: DENSE, records: 60, late: 0, keys: 20, ..unordered(outer) }) > 200);
+    assert!(check(waiting(outer)) > 200);
+    assert!(check(Case { headers: true, ..waiting(outer) }) > 200);
+    assert!(check(Case { step: DENSE, records: 60, late: 0, keys: 20, ..waiting(outer) }) > 200);
     let asymmetric = || {
         let windows = windows().before(Duration::ZERO);
         topology(|left, right| {
             left.outer_join_stream(right, windows, |left, right| format!("{left:?}/{right:?}"))
         })
     };
-    assert!(check(unordered(asymmetric)) > 200);
+    assert!(
+        check(Case { waiting: Some(Waiting { left_ms: 11_000, right_ms: None }), ..Case::new(asymmetric) })
+            > 200
+    );
 }
 
 #[test]
@@ -92,7 +98,7 @@ fn joins_in_memory() {
             left.outer_join_stream_with(right, windows(), join, joined)
         })
     };
-    assert!(check(unordered(in_memory)) > 200);
+    assert!(check(waiting(in_memory)) > 200);
 }
 
 #[test]

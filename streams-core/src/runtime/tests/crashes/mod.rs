@@ -14,6 +14,7 @@ mod late;
 mod memory;
 mod suppress;
 mod tables;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use streams_state::engine::EngineProvider;
 
 use self::kept::Kept;
+use self::waiting::Waiting;
 use super::world::{APP, Instance, World};
 use crate::config::StreamsConfig;
 use crate::runtime::recover::Phase;
@@ -56,10 +58,8 @@ pub(super) struct Case {
     pub(super) nulls: u64,
     pub(super) headers: bool,
     pub(super) caching: bool,
-    /// Whether the outputs of a key have one order: of outer joins they have not, for how soon a record without a partner is
-    /// noticed depends on what the operator remembers of the oldest one, and so does whose headers the result has. As in Kafka
-    /// Streams.
-    pub(super) ordered: bool,
+    /// A left or outer join: its outputs have no one order, and the headers of some are not given by the input.
+    waiting: Option<Waiting>,
     /// Compare the changelogs, too: not where rows hold offsets of internal topics.
     pub(super) changelogs: bool,
 }
@@ -76,7 +76,7 @@ impl Case {
             nulls: 0,
             headers: false,
             caching: false,
-            ordered: true,
+            waiting: None,
             changelogs: true,
         }
     }
@@ -135,10 +135,19 @@ pub(super) fn input(case: &Case, seed: u64) -> Vec<Line> {
     lines
 }
 
-/// Value, timestamp and headers of the outputs of each key; and the rows that changelogs end with.
+/// A record of the output.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Output {
+    /// `null` if it is.
+    pub(super) value: String,
+    pub(super) timestamp: i64,
+    pub(super) headers: Headers,
+}
+
+/// The outputs of each key; and the rows that changelogs end with.
 #[derive(PartialEq, Debug)]
 pub(super) struct Results {
-    pub(super) outputs: BTreeMap<String, Vec<String>>,
+    pub(super) outputs: BTreeMap<String, Vec<Output>>,
     pub(super) changelogs: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
 }
 
@@ -225,12 +234,11 @@ impl Stage {
     }
 
     pub(super) fn results(&self) -> Results {
-        let mut outputs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut outputs: BTreeMap<String, Vec<Output>> = BTreeMap::new();
         for record in self.world.kafka.read_all("out", true).unwrap() {
             let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
             let value = record.value.map_or("null".to_owned(), text);
-            let headers: Vec<_> = record.headers.iter().collect();
-            let output = format!("{value} @{} {headers:?}", record.timestamp);
+            let output = Output { value, timestamp: record.timestamp, headers: record.headers };
             outputs.entry(text(record.key.unwrap())).or_default().push(output);
         }
         let mut changelogs: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>> = BTreeMap::new();
@@ -346,8 +354,12 @@ pub(super) fn check(case: Case) -> usize {
                 only_rows(&mut outputs);
                 only_rows(&mut found.outputs);
             }
-            if !case.ordered {
-                outputs.values_mut().chain(found.outputs.values_mut()).for_each(|list| unordered(list));
+            if let Some(waiting) = &case.waiting {
+                for outputs in [&mut outputs, &mut found.outputs] {
+                    let checked = waiting.check_headers(outputs, &lines);
+                    assert_eq!(checked > 10, case.headers, "{checked} results had headers");
+                    *outputs = waiting.apart(outputs);
+                }
             }
             assert_equal(&outputs, &found.outputs, seed, rocks);
             let names = found.changelogs.keys().eq(expected.changelogs.keys());
@@ -362,23 +374,15 @@ pub(super) fn check(case: Case) -> usize {
 }
 
 /// Of each key the last output, if it is no deletion: a cache may swallow a row that comes and goes.
-fn only_rows(outputs: &mut BTreeMap<String, Vec<String>>) {
+fn only_rows(outputs: &mut BTreeMap<String, Vec<Output>>) {
     outputs.values_mut().for_each(|outputs| drop(outputs.drain(..outputs.len() - 1)));
-    outputs.retain(|_, outputs| outputs.iter().all(|last| !last.starts_with("null ")));
-}
-
-/// Sorted, without headers.
-fn unordered(outputs: &mut [String]) {
-    for output in outputs.iter_mut() {
-        output.truncate(output.rfind(" [").unwrap());
-    }
-    outputs.sort();
+    outputs.retain(|_, outputs| outputs.iter().all(|last| !last.value.eq("null")));
 }
 
 /// The first difference, with what was before it.
 fn assert_equal(
-    expected: &BTreeMap<String, Vec<String>>,
-    found: &BTreeMap<String, Vec<String>>,
+    expected: &BTreeMap<String, Vec<Output>>,
+    found: &BTreeMap<String, Vec<Output>>,
     seed: u64,
     rocks: bool,
 ) {
@@ -387,7 +391,7 @@ fn assert_equal(
         let found = found.get(key).unwrap_or(&empty);
         let same = outputs.iter().zip(found).take_while(|(one, other)| one == other).count();
         let next =
-            |list: &[String]| list.iter().skip(same.saturating_sub(2)).take(5).cloned().collect::<Vec<_>>();
+            |list: &[Output]| list.iter().skip(same.saturating_sub(2)).take(5).cloned().collect::<Vec<_>>();
         assert!(
             outputs == found,
             "seed {seed}, rocksdb {rocks}, key {key}: {} outputs expected, {} found, the first {same} are equal, then\n{:#?}\nbut\n{:#?}",
