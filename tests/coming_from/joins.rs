@@ -25,6 +25,13 @@ fn joins_of_streams() {
         .clone()
         .outer_join_stream(refunds.clone(), windows, |paid, back| format!("{paid:?} {back:?}"))
         .to(&TEXTS);
+    let reminders = JoinWindows::of_time_difference_with_no_grace(2 * MINUTE);
+    for windows in [reminders.starts_after(MINUTE), reminders.ends_before(MINUTE)] {
+        payments
+            .clone()
+            .join_stream(refunds.clone(), windows, |paid, back| format!("{paid}+{back}"))
+            .to(&TEXTS);
+    }
     let rows = WindowRetention::of_join(&windows);
     let joined = StreamJoined::new()
         .this_store_supplier(WindowStoreSupplier::new("paid", rows))

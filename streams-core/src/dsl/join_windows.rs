@@ -10,7 +10,7 @@ use super::windows::millis;
 const LEGACY_GRACE_MS: Timestamp = 24 * 60 * 60 * 1000;
 
 /// Two records of the same key are joined if the right one is at most `before` older and at most `after` newer than
-/// the left one. Times are whole milliseconds.
+/// the left one. Times are whole milliseconds. A window may also start after its record, or end before it.
 ///
 /// `grace` is how long after its end a window still takes records that come out of order; a left or outer join says that a
 /// record has no partner once stream time has passed its window and the grace.
@@ -63,6 +63,39 @@ impl JoinWindows {
     pub fn after(mut self, difference: Duration) -> Self {
         self.after_ms = millis(difference);
         self
+    }
+
+    /// The right record must be at least `difference` newer than the left one: Kafka Streams' `before` with a negative duration.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streams_core::dsl::JoinWindows;
+    ///
+    /// // A reminder one to two minutes after its order.
+    /// let minute = Duration::from_secs(60);
+    /// let windows = JoinWindows::of_time_difference_with_no_grace(2 * minute).starts_after(minute);
+    /// assert_eq!(windows.size(), minute);
+    /// ```
+    pub fn starts_after(mut self, difference: Duration) -> Self {
+        self.before_ms = -millis(difference);
+        self
+    }
+
+    /// The right record must be at least `difference` older than the left one: Kafka Streams' `after` with a negative duration.
+    pub fn ends_before(mut self, difference: Duration) -> Self {
+        self.after_ms = -millis(difference);
+        self
+    }
+
+    /// What is wrong with them.
+    pub(super) fn fault(&self) -> Option<String> {
+        (self.size_ms() < 0).then(|| {
+            format!(
+                "JoinWindows: the window of a record would start {} ms after it and end {} ms after it; it must not end before \
+                 it starts",
+                -self.before_ms, self.after_ms
+            )
+        })
     }
 
     /// `before` and `after` together.

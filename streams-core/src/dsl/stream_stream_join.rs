@@ -189,6 +189,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         // Without a common builder the other side's ids mean nothing; the topology is refused anyway.
         let right = if same { right } else { left.clone() };
         left.graph().check_time("join", &left.name, windows.retention_ms());
+        left.graph().note_fault("join", &left.name, windows.fault());
         joined.check_suppliers(&mut left.graph(), &left.name, &windows);
         let sources = left.graph().copartition_sources(&left.sources, &right.sources);
         let keys = joined.keys.clone();

@@ -7,6 +7,7 @@ mod aggregates;
 mod faults;
 mod foreign_keys;
 mod join_stores;
+mod join_windows;
 mod processor_context;
 mod processors;
 mod routes;

@@ -51,5 +51,4 @@ pub(super) const ELSEWHERE: &[Row] = &[
         "InternalTopologyBuilder: a store that no processor uses",
         Never("allowed, as in Java: it is not made; a warning"),
     ),
-    ("JoinWindows: the interval must not be negative", Type("`std::time::Duration` is never negative")),
 ];

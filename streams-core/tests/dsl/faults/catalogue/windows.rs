@@ -184,6 +184,14 @@ pub(super) const WINDOWS: &[Row] = &[
         }),
     ),
     (
+        "JoinWindows: the interval must not be negative",
+        Fault("would start 11 ms after it and end 10 ms after it", |builder| {
+            let windows = JoinWindows::of_time_difference_with_no_grace(ms(10)).starts_after(ms(11));
+            let other = builder.stream(&In::new("j16"));
+            builder.stream(&In::new("j15")).join_stream(other, windows, |one, two| one + two);
+        }),
+    ),
+    (
         "KStreamImplJoin: both StoreSuppliers have the same name",
         Fault("two different stores are called `pair`", |builder| {
             let windows = JoinWindows::of_time_difference_with_no_grace(ms(10));
