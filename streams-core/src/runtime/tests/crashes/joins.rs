@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::waiting::Waiting;
 use super::{Case, IN, OUT, RATES, check};
-use crate::dsl::{JoinWindows, Joined, KStream, KTable, Materialized, StreamJoined, StreamsBuilder};
+use crate::dsl::{
+    JoinWindows, Joined, KStream, KTable, Materialized, StreamJoined, StreamsBuilder, WindowRetention,
+    WindowStoreSupplier,
+};
 use crate::topic::Store;
 use crate::topology::Topology;
 
@@ -99,6 +102,23 @@ fn joins_in_memory() {
         })
     };
     assert!(check(waiting(in_memory)) > 200);
+}
+
+#[test]
+fn joins_over_supplied_stores() {
+    let supplied = || {
+        topology(|left, right| {
+            let rows = WindowRetention::of_join(&windows());
+            let small = rows.segment_interval(Duration::from_millis(7_000));
+            let joined = StreamJoined::new()
+                .this_store_supplier(WindowStoreSupplier::new("left", rows).in_memory())
+                .other_store_supplier(WindowStoreSupplier::new("right", small).with_headers());
+            let join =
+                |_: &String, left: Option<&String>, right: Option<&String>| format!("{left:?}/{right:?}");
+            left.outer_join_stream_with(right, windows(), join, joined)
+        })
+    };
+    assert!(check(Case { headers: true, ..waiting(supplied) }) > 200);
 }
 
 #[test]
