@@ -65,6 +65,15 @@ pub enum TaskErrorCause {
     /// A store failed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// How many partitions a topic has that is written is not known, and the cluster does not answer. The runtime goes back
+    /// to the committed offsets and tries again.
+    #[error("the partitions of topic `{topic}` cannot be looked up: {source}")]
+    Unanswered {
+        /// Topic that the record was for.
+        topic: String,
+        /// What the client said.
+        source: BoxError,
+    },
     /// The topology asks for something that is not there. A defect of the topology or of this library.
     #[error("{0}")]
     Wiring(String),

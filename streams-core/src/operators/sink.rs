@@ -58,13 +58,19 @@ impl<K: 'static, V, T: 'static> Sink<K, V, T> {
     }
 
     fn partition_count(&self, context: &mut TaskContext, topic: OutTopic) -> NodeResult<i32> {
-        let why = match context.partition_count(topic) {
+        let source = match context.partition_count(topic) {
             Ok(Some(count)) => return Ok(count),
-            Ok(None) => "it does not exist".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(None) => None,
+            Err(source) => Some(source),
         };
-        let cause = format!("the partitions of topic `{}` are unknown: {why}", topic_name(context, topic));
-        Err(context.error(&self.name, TaskErrorCause::Wiring(cause)))
+        let topic = topic_name(context, topic).to_string();
+        let cause = match source {
+            None => {
+                TaskErrorCause::Wiring(format!("topic `{topic}` does not exist, its partitions are unknown"))
+            }
+            Some(source) => TaskErrorCause::Unanswered { topic, source },
+        };
+        Err(context.error(&self.name, cause))
     }
 
     /// Where nobody else chooses: all windows of a key go to the partition of the key alone.

@@ -202,6 +202,7 @@ impl TaskContext {
             | TaskErrorCause::Serialization { .. }
             | TaskErrorCause::TooLarge { .. }
             | TaskErrorCause::State(_)
+            | TaskErrorCause::Unanswered { .. }
             | TaskErrorCause::Wiring(_) => Err(self.error(node, cause)),
         }
     }

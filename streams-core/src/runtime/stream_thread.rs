@@ -15,7 +15,7 @@ use super::shared::{Planned, Shared};
 use super::tasks::{OwnedTask, Tasks};
 use super::{StreamsError, ThreadState};
 use crate::client::{ClientError, Consumer};
-use crate::error::TaskError;
+use crate::error::{TaskError, TaskErrorCause};
 
 /// Records of one task in a row before the next task has its turn.
 const TASK_RUN: usize = 1000;
@@ -40,6 +40,15 @@ pub(crate) enum Trouble {
 
 impl From<Box<TaskError>> for Trouble {
     fn from(error: Box<TaskError>) -> Self {
+        if let TaskErrorCause::Unanswered { source, .. } = &error.cause
+            && let Some(client) = source.downcast_ref::<ClientError>()
+        {
+            let call = format!("task {}, node `{}`, {}", error.task, error.node, client.call);
+            return Self::Client(
+                Phase::Produce,
+                ClientError::new(client.fault, call, client.message.clone()),
+            );
+        }
         Self::Task(error)
     }
 }

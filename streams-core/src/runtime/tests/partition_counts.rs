@@ -101,24 +101,29 @@ fn lengths() -> Topology {
     builder.build().unwrap()
 }
 
+fn watched() -> (World, Arc<Watched>) {
+    let world = World::new(2);
+    let supplier = Watched { kafka: world.kafka.clone(), admins: AtomicUsize::new(0), seen: Arc::default() };
+    (world, Arc::new(supplier))
+}
+
+fn feed(world: &World, one: &mut Instance) {
+    for line in ["a", "bb", "ccc", "dddd"] {
+        world.line(line);
+    }
+    world.run_until_drained(&mut [one]);
+}
+
 /// Each look-up made an admin client, with its threads and connections; and one look-up without an answer, five minutes after
 /// the first, ended the stream thread.
 #[test]
 fn one_admin_client_looks_partitions_up_and_may_go_without_an_answer() {
-    let world = World::new(2);
-    let supplier =
-        Arc::new(Watched { kafka: world.kafka.clone(), admins: AtomicUsize::new(0), seen: Arc::default() });
+    let (world, supplier) = watched();
     let seen = supplier.seen.clone();
     let mut one = world.instance_from(lengths(), world.config("i1"), in_memory(), supplier.clone()).unwrap();
     let look_ups = || seen.look_ups.swap(0, Ordering::Relaxed);
     look_ups();
-    let feed = |one: &mut Instance| {
-        for line in ["a", "bb", "ccc", "dddd"] {
-            world.line(line);
-        }
-        world.run_until_drained(&mut [one]);
-    };
-    feed(&mut one);
+    feed(&world, &mut one);
     assert_eq!(look_ups(), 2, "each of two tasks once");
     let due = world.now() + METADATA_MAX_AGE_MS;
     while world.now() < due {
@@ -128,9 +133,26 @@ fn one_admin_client_looks_partitions_up_and_may_go_without_an_answer() {
     }
     assert_eq!(look_ups(), 0);
     seen.away.store(true, Ordering::Relaxed);
-    feed(&mut one);
-    feed(&mut one);
+    feed(&world, &mut one);
+    feed(&world, &mut one);
     assert_eq!(look_ups(), 2, "and not again soon");
     assert_eq!(world.kafka.end_offsets("counts").unwrap()[0], 0);
     assert_eq!(supplier.admins.load(Ordering::Relaxed), 1);
+}
+
+/// A count that was never known is waited for, as in Kafka Streams: the thread ended at the first record, although the cluster
+/// was only slow to answer.
+#[test]
+fn a_first_look_up_without_an_answer_is_tried_again() {
+    let (world, supplier) = watched();
+    let mut one = world.instance_from(lengths(), world.config("i1"), in_memory(), supplier.clone()).unwrap();
+    supplier.seen.look_ups.store(0, Ordering::Relaxed);
+    supplier.seen.away.store(true, Ordering::Relaxed);
+    world.line("early");
+    while supplier.seen.look_ups.load(Ordering::Relaxed) < 5 {
+        world.turn(&mut [&mut one]).unwrap();
+    }
+    supplier.seen.away.store(false, Ordering::Relaxed);
+    feed(&world, &mut one);
+    assert_eq!(world.kafka.read_all("counts", true).unwrap().len(), 5);
 }
