@@ -104,8 +104,11 @@ where
         GraphStore { spec, identity: Arc::new(()), default_place: self.in_memory.is_none() }
     }
 
-    /// Notes what is wrong with the stores that the user gave, for a join below `node`.
-    pub(super) fn check_suppliers(&self, graph: &mut Graph, node: &str, windows: &JoinWindows) {
+    /// Notes what is wrong with the stores and names that the user gave, for a join below `node`.
+    pub(super) fn check(&self, graph: &mut Graph, node: &str, windows: &JoinWindows) {
+        if let Some(name) = &self.store_name {
+            graph.check_name(name);
+        }
         for supplier in [&self.this_supplier, &self.other_supplier].into_iter().flatten() {
             graph.check_name(&supplier.name);
             graph.note_fault("join", node, supplier.rows.fault_of_join(&supplier.name, windows));

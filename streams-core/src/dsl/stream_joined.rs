@@ -69,10 +69,10 @@ impl<K, L, R> StreamJoined<K, L, R> {
     }
 
     /// The store of the left stream's records; what it says goes before what is said here. The store of records that wait for
-    /// a partner is named after it, and is in memory if it is.
+    /// a partner is named after it, and is in memory if it is, unless `in_memory` or `persistent` are said here.
     ///
     /// ```
-    /// # use std::{ops::ControlFlow, time::Duration};
+    /// # use std::time::Duration;
     /// use streams_core::dsl::{JoinWindows, StreamJoined, StreamsBuilder, WindowRetention, WindowStoreSupplier};
     /// use streams_core::testing::TopologyTestDriver;
     /// use streams_core::topic::Topic;
@@ -106,7 +106,8 @@ impl<K, L, R> StreamJoined<K, L, R> {
         self
     }
 
-    /// Keeps the records in memory only, restored from the changelogs at each start.
+    /// Keeps the records in memory only, restored from the changelogs at each start. For stores without a supplier, and for
+    /// records that wait for a partner.
     pub fn in_memory(mut self) -> Self {
         self.in_memory = Some(true);
         self
@@ -119,14 +120,14 @@ impl<K, L, R> StreamJoined<K, L, R> {
         self
     }
 
-    /// Whether changelog topics back the stores. Default: on. Without them records that wait for a partner are lost with
-    /// the machine.
+    /// Whether changelog topics back the stores that have no supplier. Default: on. Without them records that wait for a
+    /// partner are lost with the machine.
     pub fn logging(mut self, logging: bool) -> Self {
         self.logging = logging;
         self
     }
 
-    /// Sets a property of the changelog topics.
+    /// Sets a property of the changelog topics of stores without a supplier.
     pub fn changelog_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.changelog_config.insert(key.into(), value.into());
         self

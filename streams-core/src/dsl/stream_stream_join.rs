@@ -190,7 +190,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         let right = if same { right } else { left.clone() };
         left.graph().check_time("join", &left.name, windows.retention_ms());
         left.graph().note_fault("join", &left.name, windows.fault());
-        joined.check_suppliers(&mut left.graph(), &left.name, &windows);
+        joined.check(&mut left.graph(), &left.name, &windows);
         let sources = left.graph().copartition_sources(&left.sources, &right.sources);
         let keys = joined.keys.clone();
         let parts = JoinParts { joined, windows, kind, join: Arc::new(join) };

@@ -250,6 +250,16 @@ pub(super) const WINDOWS: &[Row] = &[
         ),
     ),
     (
+        "the base name of join stores is none that Kafka takes for a topic",
+        Fault("`open/orders` contains '/'", |builder| {
+            let windows = JoinWindows::of_time_difference_with_no_grace(ms(10));
+            let joined = StreamJoined::new().store_name("open/orders");
+            let other = builder.stream(&In::new("j18"));
+            let pair = |_: &String, one: &i64, two: Option<&i64>| one + two.unwrap_or(&0);
+            builder.stream(&In::new("j17")).left_join_stream_with(other, windows, pair, joined);
+        }),
+    ),
+    (
         "the name of a supplied store is none that Kafka takes for a topic",
         Fault("`un paid` contains ' '", |builder| {
             let windows = JoinWindows::of_time_difference_with_no_grace(ms(10));
