@@ -111,7 +111,8 @@ impl KafkaStreams {
         })
     }
 
-    /// Calls `listener` at each change of state with the new and the old one.
+    /// Calls `listener` at each change of state with the new and the old one, in the order of the changes. The next change
+    /// waits until it returns.
     pub fn set_state_listener(&mut self, listener: impl Fn(State, State) + Send + Sync + 'static) {
         *lock(&self.instance.listener) = Some(Box::new(listener));
     }
@@ -252,6 +253,8 @@ fn default_engines(config: &StreamsConfig) -> Arc<dyn EngineProvider> {
 impl Instance {
     /// Moves to `next` if that is legal, and tells the listener.
     fn become_state(&self, next: State) -> bool {
+        // Held from before the change, so that the listener hears changes of several threads in their order.
+        let listener = lock(&self.listener);
         let old = {
             let mut status = lock(&self.status);
             if !status.state.may_become(next) {
@@ -261,7 +264,7 @@ impl Instance {
         };
         tracing::info!("state {old} -> {next}");
         self.changed.notify_all();
-        if let Some(listener) = &*lock(&self.listener) {
+        if let Some(listener) = &*listener {
             listener(next, old);
         }
         true
