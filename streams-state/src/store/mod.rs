@@ -11,6 +11,7 @@ mod outer_join;
 mod progress;
 mod record_cache;
 mod session;
+mod slot_table;
 mod tier;
 mod versioned;
 mod window;

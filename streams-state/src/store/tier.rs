@@ -12,9 +12,9 @@
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use super::key_bytes::KeyBytes;
+use super::slot_table::{KeyOrder, SlotTable, sorted};
 use crate::types::Timestamp;
 
 /// No slot, no cache entry.
@@ -57,8 +57,7 @@ impl<V> Slot<V> {
 /// The slots of a store.
 pub(super) struct Tier<V> {
     slots: Vec<Slot<V>>,
-    free: Vec<u32>,
-    table: HashTable<u32>,
+    table: SlotTable,
     hasher: RandomState,
     touched: Vec<u32>,
     touched_bytes: u64,
@@ -70,8 +69,7 @@ impl<V> Tier<V> {
     pub(super) fn new() -> Self {
         Self {
             slots: Vec::new(),
-            free: Vec::new(),
-            table: HashTable::new(),
+            table: SlotTable::default(),
             hasher: RandomState::default(),
             touched: Vec::new(),
             touched_bytes: 0,
@@ -89,19 +87,19 @@ impl<V> Tier<V> {
     #[inline]
     pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
         let (tag, slots) = (tag(hash), &mut self.slots);
-        let same = |id: &u32| {
-            let slot = &slots[*id as usize];
+        let same = |id: u32| {
+            let slot = &slots[id as usize];
             slot.tag == tag && slot.key() == key
         };
-        let id = *self.table.find(hash, same)?;
+        let id = self.table.find(hash, same)?;
         slots[id as usize].used = true;
         Some(id)
     }
 
     /// The slot of `key`, without marking it as used.
     pub(super) fn peek(&self, key: &[u8]) -> Option<&Slot<V>> {
-        let same = |id: &u32| self.slots[*id as usize].key() == key;
-        self.table.find(self.hash(key), same).map(|id| &self.slots[*id as usize])
+        let same = |id| self.slots[id as usize].key() == key;
+        self.table.find(self.hash(key), same).map(|id| &self.slots[id as usize])
     }
 
     #[inline]
@@ -127,18 +125,12 @@ impl<V> Tier<V> {
             used: true,
         };
         self.heap_bytes += slot.heap_bytes();
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.slots[id as usize] = slot;
-                id
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() as u32 - 1
-            }
-        };
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.table.insert_unique(hash, id, |id| hash_of(hasher, slots, *id));
+        let (slots, hasher) = (&mut self.slots, &self.hasher);
+        let id = self.table.add(hash, slots.len(), &|id| hash_of(hasher, slots, id));
+        match slots.get_mut(id as usize) {
+            Some(free) => *free = slot,
+            None => slots.push(slot),
+        }
         id
     }
 
@@ -174,12 +166,7 @@ impl<V> Tier<V> {
 
     /// Touched slots, in byte order of their keys.
     pub(super) fn sorted_run(&self) -> Vec<u32> {
-        let mut ids: Vec<(u64, u32)> =
-            self.touched.iter().map(|id| (key_number(self.slot(*id).key()), *id)).collect();
-        ids.sort_unstable_by(|(left_prefix, left), (right_prefix, right)| {
-            left_prefix.cmp(right_prefix).then_with(|| self.slot(*left).key().cmp(self.slot(*right).key()))
-        });
-        ids.into_iter().map(|(_, id)| id).collect()
+        sorted(&self.touched, KeyOrder::Bytes, &|id| self.slot(id).key())
     }
 
     /// The engine has all touched slots now: absent rows go, the others are clean.
@@ -277,17 +264,13 @@ impl<V> Tier<V> {
     }
 
     fn remove(&mut self, id: u32) {
-        let hash = hash_of(&self.hasher, &self.slots, id);
-        if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
-            entry.remove();
-        }
+        self.table.remove(hash_of(&self.hasher, &self.slots, id), id);
         let slot = &mut self.slots[id as usize];
         self.heap_bytes -= slot.heap_bytes();
         slot.row = None;
         slot.key = KeyBytes::default();
         slot.live = false;
         slot.touched = false;
-        self.free.push(id);
     }
 }
 
@@ -306,14 +289,6 @@ fn hash_of<V>(hasher: &RandomState, slots: &[Slot<V>], id: u32) -> u64 {
 #[inline]
 fn tag(hash: u64) -> u32 {
     (hash >> 25) as u32
-}
-
-/// The first eight bytes of a key as a number that sorts as they do.
-pub(super) fn key_number(key: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let len = key.len().min(8);
-    bytes[..len].copy_from_slice(&key[..len]);
-    u64::from_be_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -115,6 +115,20 @@ struct RunRow {
     value: Option<Range<usize>>,
 }
 
+/// Gives `engine` the `extras`, which stand before all rows, and the rows in their order.
+fn apply_run(
+    engine: &mut dyn Engine,
+    extras: &[(Vec<u8>, Option<Vec<u8>>)],
+    mut rows: Vec<RunRow>,
+    bytes: &[u8],
+    offset: Option<i64>,
+) -> Result<(), StateError> {
+    rows.sort_unstable_by(|left, right| bytes[left.key.clone()].cmp(&bytes[right.key.clone()]));
+    let extras = extras.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+    let rows = rows.iter().map(|row| (&bytes[row.key.clone()], row.value.clone().map(|value| &bytes[value])));
+    engine.apply(&mut extras.chain(rows), offset)
+}
+
 impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// Gives the touched segments of the touched slots to the engine as one sorted run, and drops old segments.
     fn apply(&mut self) -> Result<(), StateError> {
@@ -124,10 +138,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let mut extras = vec![(layout::STATE.to_vec(), Some(state))];
         self.index.run(kept_from, &mut extras);
         let (bytes, rows) = self.rows_of_run()?;
-        let extras = extras.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
-        let rows =
-            rows.iter().map(|row| (&bytes[row.key.clone()], row.value.clone().map(|value| &bytes[value])));
-        self.engine.apply(&mut extras.chain(rows), self.progress.offset())?;
+        apply_run(&mut *self.engine, &extras, rows, &bytes, self.progress.offset())?;
         self.index.flushed();
         self.drop_segments(kept_from)
     }
@@ -158,7 +169,6 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
                 rows.push(RunRow { key: key..value, value: present.then_some(value..bytes.len()) });
             }
         }
-        rows.sort_unstable_by(|left, right| bytes[left.key.clone()].cmp(&bytes[right.key.clone()]));
         Ok((bytes, rows))
     }
 

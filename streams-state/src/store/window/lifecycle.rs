@@ -119,6 +119,26 @@ impl Run {
         let key_to = value_from.unwrap_or(end);
         self.entries.push((key_from..key_to, value_from.map(|from| from..end)));
     }
+
+    /// Appends keys, each with an empty value or as a deletion, in their order.
+    fn push_sorted(&mut self, mut entries: Vec<(Vec<u8>, bool)>) {
+        entries.sort_unstable();
+        for (entry, present) in entries {
+            let key_from = self.bytes.len();
+            self.bytes.extend_from_slice(&entry);
+            self.push(key_from, present.then_some(self.bytes.len()));
+        }
+    }
+
+    /// Gives the run to `engine`, with the offset that it reaches.
+    fn apply(&self, engine: &mut dyn Engine, offset: Option<i64>) -> Result<(), StateError> {
+        let bytes = &self.bytes;
+        let mut entries = self
+            .entries
+            .iter()
+            .map(|(key, value)| (&bytes[key.clone()], value.clone().map(|value| &bytes[value])));
+        engine.apply(&mut entries, offset)
+    }
 }
 
 impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
@@ -172,12 +192,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                 add_times(segment, &slots, &mut run);
             }
         }
-        let bytes = &run.bytes;
-        let mut entries = run
-            .entries
-            .iter()
-            .map(|(key, value)| (&bytes[key.clone()], value.clone().map(|value| &bytes[value])));
-        self.engine.apply(&mut entries, self.progress.offset())
+        run.apply(&mut *self.engine, self.progress.offset())
     }
 
     fn add_rows(&self, segment: &Segment<V>, slots: &[u32], run: &mut Run) -> Result<(), StateError> {
@@ -206,24 +221,14 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
 
 /// Appends the entries in the order of time of the rows of `slots`.
 fn add_times<V>(segment: &Segment<V>, slots: &[u32], run: &mut Run) {
-    let mut times = Vec::new();
+    let mut entries = Vec::new();
     for id in slots {
         let slot = segment.slot(*id);
         for row in slot.rows.as_slice().iter().filter(|row| row.touched) {
-            times.push((row.start, slot.key.as_slice(), row.sequence, row.value.is_some()));
+            let mut entry = Vec::new();
+            layout::time_key(segment.id, row.start, slot.key.as_slice(), row.sequence, &mut entry);
+            entries.push((entry, row.value.is_some()));
         }
     }
-    let mut entries: Vec<(Vec<u8>, bool)> = Vec::with_capacity(times.len());
-    for (start, key, sequence, present) in times {
-        let mut entry = Vec::new();
-        layout::time_key(segment.id, start, key, sequence, &mut entry);
-        entries.push((entry, present));
-    }
-    entries.sort_unstable();
-    for (entry, present) in entries {
-        let key_from = run.bytes.len();
-        run.bytes.extend_from_slice(&entry);
-        let value_from = run.bytes.len();
-        run.push(key_from, present.then_some(value_from));
-    }
+    run.push_sorted(entries);
 }

@@ -30,6 +30,27 @@ impl Span {
         self.low.as_deref().is_none_or(|low| key >= low)
             && self.high.as_deref().is_none_or(|high| key <= high)
     }
+
+    /// Brings slots that were found, some perhaps twice, into the order of the visit.
+    fn sort<'a>(&self, found: &mut Vec<(Timestamp, u32)>, key_of: &dyn Fn(u32) -> &'a KeyBytes) {
+        found.sort_unstable_by(|left, right| {
+            left.0.cmp(&right.0).then_with(|| key_of(left.1).cmp(key_of(right.1)))
+        });
+        found.dedup();
+        if self.backward {
+            found.reverse();
+        }
+    }
+
+    /// As [`sort`](Self::sort), for keys, of which some may not be wanted.
+    fn settle(&self, found: &mut Vec<(Timestamp, KeyBytes)>) {
+        found.retain(|(_, key)| self.has_key(key.as_slice()));
+        found.sort_unstable();
+        found.dedup();
+        if self.backward {
+            found.reverse();
+        }
+    }
 }
 
 impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
@@ -219,13 +240,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                 found.push((start, slot));
             }
         });
-        found.sort_unstable_by(|left, right| {
-            left.0.cmp(&right.0).then_with(|| rows.slot(left.1).key.cmp(&rows.slot(right.1).key))
-        });
-        found.dedup();
-        if span.backward {
-            found.reverse();
-        }
+        span.sort(&mut found, &|id| &rows.slot(id).key);
         for (start, slot) in found {
             if self.visit_keyed(segment, slot, start, span.backward, visit)?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -247,12 +262,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             found.push((start, rows.slot(slot).key.clone()))
         });
         self.engine_rows(rows.id, span, &mut found)?;
-        found.retain(|(_, key)| span.has_key(key.as_slice()));
-        found.sort_unstable();
-        found.dedup();
-        if span.backward {
-            found.reverse();
-        }
+        span.settle(&mut found);
         for (start, key) in found {
             self.key_bytes.clear();
             self.key_bytes.extend_from_slice(key.as_slice());

@@ -10,11 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashTable;
-
 use super::rows::{Row, Rows};
 use crate::store::key_bytes::KeyBytes;
-use crate::store::tier::key_number;
+use crate::store::slot_table::{KeyOrder, SlotTable, sorted};
 use crate::types::Timestamp;
 
 /// Bytes of hash table for each slot: index and control byte at the mean load.
@@ -45,8 +43,7 @@ impl<V> Slot<V> {
 pub(super) struct Segment<V> {
     pub(super) id: i64,
     slots: Vec<Slot<V>>,
-    free: Vec<u32>,
-    table: HashTable<u32>,
+    table: SlotTable,
     touched: Vec<u32>,
     touched_bytes: u64,
     heap_bytes: u64,
@@ -59,7 +56,27 @@ pub(super) struct Segment<V> {
     pub(super) held: u32,
     /// Start -> slots that have or had a row there, for stores in order of time. May name a slot twice, or one whose
     /// row is gone.
-    by_start: Option<BTreeMap<Timestamp, Vec<u32>>>,
+    by_start: Option<SlotsByStart>,
+}
+
+/// Start -> slots.
+#[derive(Default)]
+struct SlotsByStart(BTreeMap<Timestamp, Vec<u32>>);
+
+impl SlotsByStart {
+    fn add(&mut self, start: Timestamp, id: u32) {
+        let slots = self.0.entry(start).or_default();
+        if slots.last() != Some(&id) {
+            slots.push(id);
+        }
+    }
+
+    /// Calls `visit` with each start in `from..=to` and each of its slots.
+    fn between(&self, from: Timestamp, to: Timestamp, visit: &mut dyn FnMut(Timestamp, u32)) {
+        for (start, slots) in self.0.range(from..=to) {
+            slots.iter().for_each(|id| visit(*start, *id));
+        }
+    }
 }
 
 impl<V> Segment<V> {
@@ -67,8 +84,7 @@ impl<V> Segment<V> {
         Self {
             id,
             slots: Vec::new(),
-            free: Vec::new(),
-            table: HashTable::new(),
+            table: SlotTable::default(),
             touched: Vec::new(),
             touched_bytes: 0,
             heap_bytes: 0,
@@ -76,7 +92,7 @@ impl<V> Segment<V> {
             complete: !in_engine,
             in_engine,
             held: 0,
-            by_start: ordered_by_time.then(BTreeMap::new),
+            by_start: ordered_by_time.then(SlotsByStart::default),
         }
     }
 
@@ -84,11 +100,11 @@ impl<V> Segment<V> {
     #[inline]
     pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
         let slots = &mut self.slots;
-        let same = |id: &u32| {
-            let slot = &slots[*id as usize];
+        let same = |id: u32| {
+            let slot = &slots[id as usize];
             slot.hash == hash && slot.key.as_slice() == key
         };
-        let id = *self.table.find(hash, same)?;
+        let id = self.table.find(hash, same)?;
         slots[id as usize].used = true;
         Some(id)
     }
@@ -120,18 +136,12 @@ impl<V> Segment<V> {
             used: true,
         };
         self.heap_bytes += slot.key.heap_bytes();
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.slots[id as usize] = slot;
-                id
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() as u32 - 1
-            }
-        };
-        let slots = &self.slots;
-        self.table.insert_unique(hash, id, |id| slots[*id as usize].hash);
+        let slots = &mut self.slots;
+        let id = self.table.add(hash, slots.len(), &|id| slots[id as usize].hash);
+        match slots.get_mut(id as usize) {
+            Some(free) => *free = slot,
+            None => slots.push(slot),
+        }
         id
     }
 
@@ -155,10 +165,7 @@ impl<V> Segment<V> {
     /// Inserts a row at an index that [`Rows::find`] gave.
     pub(super) fn insert_row(&mut self, id: u32, index: usize, row: Row<V>) {
         if let Some(by_start) = &mut self.by_start {
-            let slots = by_start.entry(row.start).or_default();
-            if slots.last() != Some(&id) {
-                slots.push(id);
-            }
+            by_start.add(row.start, id);
         }
         let rows = &mut self.slots[id as usize].rows;
         let before = rows.heap_bytes();
@@ -203,16 +210,7 @@ impl<V> Segment<V> {
 
     /// Touched slots in the order of the engine: length of the key, key.
     pub(super) fn sorted_run(&self) -> Vec<u32> {
-        let sort_key = |id: &u32| {
-            let key = self.slot(*id).key.as_slice();
-            (key.len(), key_number(key), *id)
-        };
-        let mut ids: Vec<(usize, u64, u32)> = self.touched.iter().map(sort_key).collect();
-        ids.sort_unstable_by(|left, right| {
-            let keys = || self.slot(left.2).key.cmp(&self.slot(right.2).key);
-            (left.0, left.1).cmp(&(right.0, right.1)).then_with(keys)
-        });
-        ids.into_iter().map(|(_, _, id)| id).collect()
+        sorted(&self.touched, KeyOrder::LengthAndBytes, &|id| self.slot(id).key.as_slice())
     }
 
     /// The engine has all touched rows now: absent ones go, the others are clean.
@@ -284,19 +282,12 @@ impl<V> Segment<V> {
         visit: &mut dyn FnMut(Timestamp, u32),
     ) {
         if let Some(by_start) = &self.by_start {
-            for (start, slots) in by_start.range(from..=to) {
-                for id in slots {
-                    if self.slots[*id as usize]
-                        .rows
-                        .between(*start, *start)
-                        .iter()
-                        .any(|row| row.value.is_some())
-                    {
-                        visit(*start, *id);
-                    }
+            return by_start.between(from, to, &mut |start, id| {
+                let rows = self.slots[id as usize].rows.between(start, start);
+                if rows.iter().any(|row| row.value.is_some()) {
+                    visit(start, id);
                 }
-            }
-            return;
+            });
         }
         for (id, slot) in self.slots() {
             for row in slot.rows.between(from, to) {
@@ -324,16 +315,12 @@ impl<V> Segment<V> {
     }
 
     fn remove(&mut self, id: u32) {
-        let hash = self.slots[id as usize].hash;
-        if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
-            entry.remove();
-        }
+        self.table.remove(self.slots[id as usize].hash, id);
         let slot = &mut self.slots[id as usize];
         self.heap_bytes -= slot.rows_bytes() + slot.key.heap_bytes();
         slot.rows = Rows::none();
         slot.key = KeyBytes::default();
         slot.live = false;
-        self.free.push(id);
     }
 }
 
