@@ -27,11 +27,13 @@ pub struct Outputs<K, V> {
 impl<K: 'static, V: 'static> Outputs<K, V> {
     /// Types the children. `copy` is needed with more than one child.
     pub fn new(children: Vec<Child>, copy: Option<CopyRecord<K, V>>) -> NodeResult<Self> {
-        let children = children
-            .into_iter()
-            .map(|child| Ok((child.name.clone(), child.push.typed::<K, V>(&child.name)?)))
-            .collect::<NodeResult<Vec<_>>>()?;
-        Ok(Self { children, copy })
+        // A plain loop: a chain of iterators would be compiled anew for each type of record.
+        let mut typed = Vec::with_capacity(children.len());
+        for Child { name, push } in children {
+            let push = push.typed::<K, V>(&name)?;
+            typed.push((name, push));
+        }
+        Ok(Self { children: typed, copy })
     }
 
     /// Whether nobody listens.
