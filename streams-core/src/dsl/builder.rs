@@ -10,8 +10,9 @@ use streams_state::types::Change;
 use super::global_table::GlobalKTable;
 use super::graph::{Fork, Graph, GraphKind, GraphNode, GraphRef, SourcePart, TableKind, TableSourceNode};
 use super::materialize::materialize;
+use super::materialized::Materialized;
 use super::names;
-use super::options::{Consumed, Materialized, TopologyConfig};
+use super::options::{Consumed, TopologyConfig};
 use super::stores::{GraphStore, StoreBuilder, shared_key_value_factory};
 use super::stream::KStream;
 use super::stream_output::table_source;
@@ -257,7 +258,7 @@ impl StreamsBuilder {
         VS: Serde<V> + Default,
     {
         let materialized = materialized.into();
-        if materialized.name.is_none() {
+        if materialized.options.name.is_none() {
             let fault = format!(
                 "the global table of `{}` needs a store name in its Materialized; make it from a `Store`",
                 topic.name()

@@ -13,8 +13,8 @@ use super::graph::{
 };
 use super::grouped::KGroupedStream;
 use super::materialize::materialize;
+use super::materialized::Materialized;
 use super::names::{self, RepartitionNames};
-use super::options::Materialized;
 use super::session_windowed::session_aggregation;
 use super::stores::GraphStore;
 use super::table::KTable;

@@ -11,7 +11,7 @@ use streams_state::serdes::Auto;
 
 use self::plan::ForeignKeyJoin;
 use super::Data;
-use super::options::Materialized;
+use super::materialized::Materialized;
 use super::table::KTable;
 use crate::operators::{PartitionChoice, Partitioner, Response, Subscription};
 

@@ -8,8 +8,8 @@ use streams_state::types::Change;
 use super::Data;
 use super::graph::{Fork, GraphKind, GraphNode, Plan, TableKind};
 use super::materialize::materialize;
+use super::materialized::Materialized;
 use super::names;
-use super::options::Materialized;
 use super::table::KTable;
 use super::upstream::{Upstream, repartition_node};
 use super::windows::Windowing;
@@ -109,7 +109,7 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     /// As [`count`](Self::count), kept as said.
     pub fn count_with(self, materialized: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
         let materialized = materialized.into();
-        if materialized.name.is_none() {
+        if materialized.options.name.is_none() {
             // Kafka Streams uses up a number here, and names must agree.
             self.up.graph().new_store_name(names::AGGREGATE);
         }

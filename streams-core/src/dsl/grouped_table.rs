@@ -10,8 +10,9 @@ use super::graph::{
     Fork, GraphId, GraphKind, GraphNode, MakeProcessor, Plan, Repartition, RepartitionMakers, TableKind,
 };
 use super::materialize::materialize;
+use super::materialized::Materialized;
 use super::names::{self, RepartitionNames};
-use super::options::{Grouped, Materialized};
+use super::options::Grouped;
 use super::table::KTable;
 use super::upstream::{Changes, Upstream, sink, source};
 use crate::operators::{

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use streams_state::serdes::SerdeRef;
 
 use super::graph::Graph;
-use super::options::Materialized;
-use super::store_forms::lru_factory;
+use super::materialized::{Materialized, StoreOptions};
 use super::stores::{GraphStore, key_value_factory, store_spec};
 use super::supplied::Supplied;
-use super::versioned::versioned_factory;
 use crate::topology::{StoreFactory, StoreFormat, StoreKind};
 
 /// The store of a table, and whether it has a name of the user's. An unnamed store uses up a number.
@@ -20,33 +18,41 @@ pub(crate) fn materialize<K: 'static, V: Clone + 'static>(
     values: SerdeRef<V>,
     prefix: &str,
 ) -> (GraphStore, bool) {
-    let (kind, factory) = match materialized.history {
-        None => {
-            let factory = match materialized.bound_of_rows(graph) {
-                None => key_value_factory(keys, values, true),
-                Some(max_rows) => lru_factory(keys, values, max_rows, true),
-            };
-            (StoreKind::TimestampedKeyValue, factory)
-        }
-        Some(history) => {
-            let kind = StoreKind::Versioned { history: history.retention };
-            (kind, versioned_factory(keys, values, history))
-        }
+    let Materialized { form, options, .. } = materialized;
+    let factory = match form {
+        None => key_value_factory(keys, values, true),
+        Some(form) => form(keys, values),
     };
-    materialize_as(graph, materialized, prefix, kind, factory)
+    materialize_unwindowed(graph, options, prefix, factory)
+}
+
+fn materialize_unwindowed(
+    graph: &mut Graph,
+    options: StoreOptions,
+    prefix: &str,
+    factory: StoreFactory,
+) -> (GraphStore, bool) {
+    let kind = match options.history {
+        None => {
+            options.check_unwindowed(graph);
+            StoreKind::TimestampedKeyValue
+        }
+        Some(history) => StoreKind::Versioned { history: history.retention },
+    };
+    materialize_as(graph, options, prefix, kind, factory)
 }
 
 /// As [`materialize`], for a store of this kind.
-pub(crate) fn materialize_as<K, V>(
+pub(crate) fn materialize_as(
     graph: &mut Graph,
-    materialized: Materialized<K, V>,
+    options: StoreOptions,
     prefix: &str,
     kind: StoreKind,
     factory: StoreFactory,
 ) -> (GraphStore, bool) {
-    let named = materialized.name.is_some();
-    materialized.check_history(graph);
-    let name: Arc<str> = match &materialized.name {
+    let named = options.name.is_some();
+    options.check_history(graph);
+    let name: Arc<str> = match &options.name {
         Some(name) => {
             graph.check_name(name);
             name.as_str().into()
@@ -54,22 +60,22 @@ pub(crate) fn materialize_as<K, V>(
         None => {
             let name = graph.new_store_name(prefix);
             graph.unnamed.stores.push(name.to_string());
-            if materialized.logging {
+            if options.logging {
                 graph.unnamed.changelog_topics.push(format!("{name}-changelog"));
             }
             name
         }
     };
     let mut spec = store_spec(name, kind, factory);
-    spec.format = match materialized.supplied {
+    spec.format = match options.supplied {
         None => StoreFormat::Dsl,
         Some(Supplied::Headers) => StoreFormat::Headers,
-        Some(Supplied::Lru(_) | Supplied::Window(_) | Supplied::Session(_)) => StoreFormat::Own,
+        Some(Supplied::Lru | Supplied::Window(_) | Supplied::Session(_)) => StoreFormat::Own,
     };
-    spec.in_memory = materialized.in_memory == Some(true);
-    spec.logging = materialized.logging;
-    spec.caching = materialized.caching && materialized.history.is_none();
-    spec.changelog_config = materialized.changelog_config;
-    let default_place = materialized.in_memory.is_none() && materialized.history.is_none();
+    spec.in_memory = options.in_memory == Some(true);
+    spec.logging = options.logging;
+    spec.caching = options.caching && options.history.is_none();
+    spec.changelog_config = options.changelog_config;
+    let default_place = options.in_memory.is_none() && options.history.is_none();
     (GraphStore { spec, identity: Arc::new(()), default_place }, named)
 }

@@ -7,6 +7,7 @@
 // What users say beside operators.
 mod data;
 mod join_windows;
+mod materialized;
 mod options;
 mod store_forms;
 mod stores;
@@ -67,7 +68,8 @@ pub use global_table::GlobalKTable;
 pub use grouped::KGroupedStream;
 pub use grouped_table::KGroupedTable;
 pub use join_windows::JoinWindows;
-pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, TopologyConfig};
+pub use materialized::Materialized;
+pub use options::{Consumed, Grouped, Joined, Produced, Repartitioned, TopologyConfig};
 pub use processor_topology::NodeRef;
 pub use session_windowed::SessionWindowedKStream;
 pub use stores::{StoreBuilder, Stores};

@@ -1,20 +1,16 @@
 //! Options of operators, under Kafka Streams' names. All are optional; names of operators are given with
 //! `.named(..)` on the stream.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use streams_state::serdes::{Auto, Serde, SerdeRef};
 use streams_state::types::Timestamp;
 
 use super::Data;
-use super::supplied::Supplied;
 use super::windows::millis;
 use crate::config::TimestampPolicy;
 use crate::operators::{PartitionChoice, Partitioner, Timestamps};
 use crate::record::Record;
-use crate::topic::Store;
 use crate::topology::OffsetReset;
 
 /// How a topic is read.
@@ -271,147 +267,6 @@ impl<K, V> Repartitioned<K, V> {
     ) -> (SerdeRef<K>, SerdeRef<V>) {
         let keys = keys.filter(|_| !self.own_serdes).unwrap_or_else(|| self.keys.clone());
         (keys, values.filter(|_| !self.own_serdes).unwrap_or_else(|| self.values.clone()))
-    }
-}
-
-/// How a table is kept. A [`Store`] constant converts into it: named, logged, cached, on disk.
-///
-/// ```
-/// use streams_core::dsl::Materialized;
-/// use streams_core::topic::Store;
-///
-/// const COUNTS: Store<String, i64> = Store::new("counts");
-/// let counts = Materialized::from(&COUNTS).in_memory().caching(false);
-/// ```
-pub struct Materialized<K, V> {
-    pub(crate) name: Option<String>,
-    pub(crate) keys: Option<SerdeRef<K>>,
-    pub(crate) values: SerdeRef<V>,
-    /// The user chose `values`; else a serde that the operator's input has goes before it.
-    own_values: bool,
-    pub(crate) in_memory: Option<bool>,
-    pub(crate) caching: bool,
-    pub(crate) logging: bool,
-    pub(crate) changelog_config: BTreeMap<String, String>,
-    /// How long windows are kept, ms.
-    pub(crate) retention: Option<Timestamp>,
-    pub(crate) history: Option<History>,
-    /// The form of store, if the user gave one.
-    pub(crate) supplied: Option<Supplied>,
-}
-
-/// How long a versioned table keeps the versions of its rows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct History {
-    /// In milliseconds of stream time.
-    pub(crate) retention: Timestamp,
-    /// Milliseconds of history that expire together.
-    pub(crate) segment_interval: Timestamp,
-}
-
-impl<K, V> Materialized<K, V> {
-    fn of(values: SerdeRef<V>, own_values: bool) -> Self {
-        Self {
-            name: None,
-            keys: None,
-            values,
-            own_values,
-            in_memory: None,
-            caching: true,
-            logging: true,
-            changelog_config: BTreeMap::new(),
-            retention: None,
-            history: None,
-            supplied: None,
-        }
-    }
-
-    /// Kept under a generated name, with the serdes of `topic`.
-    pub(crate) fn of_topic<KS, VS>(topic: &crate::topic::Topic<K, V, KS, VS>) -> Self
-    where
-        KS: Serde<K> + Default,
-        VS: Serde<V> + Default,
-    {
-        Self { keys: Some(topic.key_serde()), ..Self::of(topic.value_serde(), true) }
-    }
-
-    /// Serde of the rows: the user's, else the one that the operator's input has, else the default one.
-    pub(crate) fn rows(&self, inherited: Option<SerdeRef<V>>) -> SerdeRef<V> {
-        inherited.filter(|_| !self.own_values).unwrap_or_else(|| self.values.clone())
-    }
-
-    /// Kept under a generated name, with the serdes of the operator.
-    pub fn unnamed() -> Self
-    where
-        V: Data,
-    {
-        Self::of(Arc::new(Auto), false)
-    }
-
-    /// Kept under this name, with the serdes of the operator: for keys that a [`Store`] constant cannot name, such as those of
-    /// windowed tables.
-    pub fn named(name: impl Into<String>) -> Self
-    where
-        V: Data,
-    {
-        Self { name: Some(name.into()), ..Self::of(Arc::new(Auto), false) }
-    }
-
-    /// Kept under a generated name, with these serdes.
-    pub fn serdes(keys: impl Serde<K>, values: impl Serde<V>) -> Self {
-        Self { keys: Some(Arc::new(keys)), ..Self::of(Arc::new(values), true) }
-    }
-
-    /// Kept in memory only, and restored from the changelog at each start.
-    pub fn in_memory(mut self) -> Self {
-        self.in_memory = Some(true);
-        self
-    }
-
-    /// Kept on disk, if the application has an engine for it. The default, unless `dsl.store.suppliers.class` says otherwise.
-    pub fn persistent(mut self) -> Self {
-        self.in_memory = Some(false);
-        self
-    }
-
-    /// Whether updates are held back until a commit, so that each key is logged and forwarded once. Default:
-    /// on; `statestore.cache.max.bytes=0` turns it off for all stores.
-    pub fn caching(mut self, caching: bool) -> Self {
-        self.caching = caching;
-        self
-    }
-
-    /// Whether a changelog topic backs the store. Default: on. Without it the table is lost with the machine.
-    pub fn logging(mut self, logging: bool) -> Self {
-        self.logging = logging;
-        self
-    }
-
-    /// How long a windowed store keeps its windows, by event time. Default: as long as records may still change them. `build`
-    /// refuses less than that. Other stores ignore it.
-    pub fn retention(mut self, retention: Duration) -> Self {
-        self.retention = Some(millis(retention));
-        self
-    }
-
-    /// Sets a property of the changelog topic.
-    pub fn changelog_config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.changelog_config.insert(key.into(), value.into());
-        self
-    }
-}
-
-impl<K, V, KS, VS> From<&Store<K, V, KS, VS>> for Materialized<K, V>
-where
-    KS: Serde<K> + Default,
-    VS: Serde<V> + Default,
-{
-    fn from(store: &Store<K, V, KS, VS>) -> Self {
-        Self {
-            name: Some(store.name().to_owned()),
-            keys: Some(store.key_serde()),
-            ..Self::of(store.value_serde(), true)
-        }
     }
 }
 

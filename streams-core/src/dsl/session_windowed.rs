@@ -8,8 +8,8 @@ use streams_state::types::{Change, Windowed};
 use super::Data;
 use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableKind};
 use super::grouped::KGroupedStream;
+use super::materialized::Materialized;
 use super::names;
-use super::options::Materialized;
 use super::table::{KTable, MakeGetter};
 use super::window_stores::{materialize_session, session_serde};
 use super::windows::{EmitStrategy, SessionWindows};
@@ -87,7 +87,7 @@ impl<K: Clone + 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// As [`count`](Self::count), kept as said.
     pub fn count_with(self, materialized: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
         let materialized = materialized.into();
-        if materialized.name.is_none() {
+        if materialized.options.name.is_none() {
             // Kafka Streams uses up a number here, and names must agree.
             self.grouped.up.graph().new_store_name(names::AGGREGATE);
         }

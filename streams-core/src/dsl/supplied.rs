@@ -5,15 +5,16 @@ use std::time::Duration;
 use streams_state::types::Timestamp;
 
 use super::graph::Graph;
-use super::options::Materialized;
+use super::materialized::{Materialized, StoreOptions};
+use super::store_forms::lru_factory;
 use super::window_retention::WindowRetention;
 use super::windows::millis;
 
 /// The form of store that a user gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Supplied {
-    /// In memory, with this many rows at most.
-    Lru(usize),
+    /// In memory, with a bound of rows.
+    Lru,
     Window(WindowRetention),
     /// Retention in ms.
     Session(Timestamp),
@@ -21,7 +22,7 @@ pub(crate) enum Supplied {
     Headers,
 }
 
-impl<K, V> Materialized<K, V> {
+impl<K: 'static, V: Clone + 'static> Materialized<K, V> {
     /// The table keeps `max_rows` rows in memory, those that were used last: Kafka Streams'
     /// `Materialized.as(Stores.lruMap(..))`. A row that goes is deleted in the changelog, but not downstream: what comes
     /// for its key later finds no old value. For tables without windows.
@@ -45,10 +46,13 @@ impl<K, V> Materialized<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lru_map(mut self, max_rows: usize) -> Self {
-        self.supplied = Some(Supplied::Lru(max_rows));
+        self.options.supplied = Some(Supplied::Lru);
+        self.form = Some(Box::new(move |keys, values| lru_factory(keys, values, max_rows, true)));
         self.in_memory()
     }
+}
 
+impl<K, V> Materialized<K, V> {
     /// The rows of a table of time windows are kept as `rows` say, and the changelog as long as
     /// [`retention`](Self::retention) and the windows do: Kafka Streams' `Materialized.as(windowStoreSupplier)`. The size
     /// of the windows is that of the table.
@@ -63,14 +67,14 @@ impl<K, V> Materialized<K, V> {
     /// let kept = Materialized::from(&PER_MINUTE).window_store(WindowRetention::new(10 * minute, minute)).in_memory();
     /// ```
     pub fn window_store(mut self, rows: WindowRetention) -> Self {
-        self.supplied = Some(Supplied::Window(rows));
+        self.options.supplied = Some(Supplied::Window(rows));
         self
     }
 
     /// The sessions of a table are kept for `retention` after their end, and the changelog as long as
     /// [`retention`](Self::retention) and the gap say: Kafka Streams' `Materialized.as(sessionStoreSupplier)`.
     pub fn session_store(mut self, retention: Duration) -> Self {
-        self.supplied = Some(Supplied::Session(millis(retention)));
+        self.options.supplied = Some(Supplied::Session(millis(retention)));
         self
     }
 
@@ -78,10 +82,12 @@ impl<K, V> Materialized<K, V> {
     /// Streams' `Materialized.as(persistentTimestampedKeyValueStoreWithHeaders(..))`. As there the rows of tables have no
     /// headers yet; changelog records of deletions have those of the record in work. For tables without windows.
     pub fn with_headers(mut self) -> Self {
-        self.supplied = Some(Supplied::Headers);
+        self.options.supplied = Some(Supplied::Headers);
         self.persistent()
     }
+}
 
+impl StoreOptions {
     /// How the rows of a table of windows of `size` are kept, for `retention` where the user says nothing else; writes down
     /// what does not fit.
     pub(crate) fn rows_of_windows(
@@ -96,7 +102,7 @@ impl<K, V> Materialized<K, V> {
                 graph.faults.extend(rows.fault_of_table(self.name_or_none()));
                 rows.for_window_size(size)
             }
-            Some(Supplied::Lru(_) | Supplied::Session(_) | Supplied::Headers) => {
+            Some(Supplied::Lru | Supplied::Session(_) | Supplied::Headers) => {
                 self.misfit(graph, "a table of time windows", "`window_store`");
                 WindowRetention::of_millis(retention, size)
             }
@@ -109,21 +115,19 @@ impl<K, V> Materialized<K, V> {
         match self.supplied {
             None => retention,
             Some(Supplied::Session(retention)) => retention,
-            Some(Supplied::Lru(_) | Supplied::Window(_) | Supplied::Headers) => {
+            Some(Supplied::Lru | Supplied::Window(_) | Supplied::Headers) => {
                 self.misfit(graph, "a table of sessions", "`session_store`");
                 retention
             }
         }
     }
 
-    /// The bound of rows of a table without windows; writes down what does not fit.
-    pub(crate) fn bound_of_rows(&self, graph: &mut Graph) -> Option<usize> {
+    /// Writes down a form that does not fit a table without windows.
+    pub(crate) fn check_unwindowed(&self, graph: &mut Graph) {
         match self.supplied {
-            None | Some(Supplied::Headers) => None,
-            Some(Supplied::Lru(rows)) => Some(rows),
+            None | Some(Supplied::Headers | Supplied::Lru) => {}
             Some(Supplied::Window(_) | Supplied::Session(_)) => {
                 self.misfit(graph, "a table without windows", "`lru_map` or `versioned`");
-                None
             }
         }
     }
@@ -133,9 +137,5 @@ impl<K, V> Materialized<K, V> {
         graph.faults.push(format!(
             "store `{name}`: this form of store does not fit {table}; use {fits}, or leave it out"
         ));
-    }
-
-    fn name_or_none(&self) -> &str {
-        self.name.as_deref().unwrap_or("(unnamed)")
     }
 }

@@ -6,8 +6,8 @@ use streams_state::serdes::SerdeRef;
 use streams_state::types::Change;
 
 use super::graph::{MakeProcessor, Plan, TableId, TableKind};
+use super::materialized::Materialized;
 use super::names;
-use super::options::Materialized;
 use super::stream::KStream;
 use super::table_derived::{Derivation, derived_store};
 use super::upstream::{Changes, Upstream, operator};

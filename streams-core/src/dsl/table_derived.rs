@@ -8,7 +8,7 @@ use streams_state::types::Change;
 
 use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableKind};
 use super::materialize::materialize;
-use super::options::Materialized;
+use super::materialized::Materialized;
 use super::stores::GraphStore;
 use super::table::{KTable, MakeGetter};
 use crate::error::NodeResult;
@@ -46,10 +46,10 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             keys = materialized.keys.take().unwrap_or(keys);
             let rows = materialized.rows(values);
             values = Some(rows.clone());
-            if materialized.name.is_some() {
+            if materialized.options.name.is_some() {
                 store = Some(materialize(&mut graph, materialized, keys.clone(), rows, prefix).0);
             } else {
-                materialized.check_history(&mut graph);
+                materialized.options.check_history(&mut graph);
                 if uses_number {
                     // Kafka Streams uses up a number here, and names must agree.
                     graph.new_store_name(prefix);

@@ -6,8 +6,8 @@ use super::graph::{
     Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableJoinNode, TableJoinSide, TableKind,
 };
 use super::materialize::materialize;
+use super::materialized::Materialized;
 use super::names;
-use super::options::Materialized;
 use super::stores::GraphStore;
 use super::table::{KTable, MakeGetter};
 use super::table_derived::derived_store;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::graph::{MakeProcessor, Plan};
+use super::materialized::Materialized;
 use super::names;
-use super::options::Materialized;
 use super::table::{KTable, MakeGetter};
 use super::table_derived::{Derivation, derived_store};
 use crate::operators::{

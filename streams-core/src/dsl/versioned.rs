@@ -7,14 +7,14 @@ use streams_state::serdes::{Serde, SerdeRef};
 use streams_state::store::{VersionedOptions, VersionedStore};
 
 use super::graph::Graph;
-use super::options::{History, Materialized};
+use super::materialized::{History, Materialized, StoreOptions};
 use super::stores::{GraphStore, StoreBuilder, Stores, store_spec};
 use super::windows::millis;
-use crate::processor::StoreInstance;
+use crate::operators::versioned_instance;
 use crate::topic::Store;
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
 
-impl<K, V> Materialized<K, V> {
+impl<K: 'static, V: Clone + 'static> Materialized<K, V> {
     /// Keeps the versions of each row for `history` of stream time: the table is versioned.
     ///
     /// An update out of order takes its place in the history and does not replace a later one; one that is older than
@@ -44,24 +44,30 @@ impl<K, V> Materialized<K, V> {
     /// assert_eq!(driver.versioned_store(&HISTORY).get_as_of(&"usd".to_owned(), 4_999), Some(2.0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn versioned(mut self, history: Duration) -> Self {
+    pub fn versioned(self, history: Duration) -> Self {
         let retention = millis(history);
         let segment_interval = VersionedOptions::default_segment_interval(retention);
-        self.history = Some(History { retention, segment_interval });
-        self
+        self.with_history(History { retention, segment_interval })
     }
 
     /// As [`versioned`](Self::versioned); old versions expire by segments of `segment_interval`, at least 1 ms.
-    pub fn versioned_by_segments(mut self, history: Duration, segment_interval: Duration) -> Self {
+    pub fn versioned_by_segments(self, history: Duration, segment_interval: Duration) -> Self {
         let segment_interval = millis(segment_interval);
-        self.history = Some(History { retention: millis(history), segment_interval });
-        self
+        self.with_history(History { retention: millis(history), segment_interval })
     }
 
+    fn with_history(mut self, history: History) -> Self {
+        self.options.history = Some(history);
+        self.form = Some(Box::new(move |keys, values| versioned_factory(keys, values, history)));
+        self
+    }
+}
+
+impl StoreOptions {
     /// Writes down what a versioned table cannot have.
     pub(crate) fn check_history(&self, graph: &mut Graph) {
         let Some(history) = self.history else { return };
-        let name = self.name.as_deref().unwrap_or("(unnamed)");
+        let name = self.name_or_none();
         if self.name.is_none() {
             graph.faults.push(
                 "a versioned table needs a named store; make its Materialized from a `Store`".to_owned(),
@@ -131,6 +137,6 @@ pub(crate) fn versioned_factory<K: 'static, V: Clone + 'static>(
             tier_max_bytes: open.tier_max_bytes,
         };
         let store = VersionedStore::new(options, open.engine, keys.clone(), values.clone())?;
-        Ok(StoreInstance::new(store))
+        Ok(versioned_instance(store))
     })
 }

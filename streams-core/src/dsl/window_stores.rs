@@ -8,7 +8,7 @@ use streams_state::types::{Timestamp, Windowed};
 
 use super::graph::Graph;
 use super::materialize::materialize_as;
-use super::options::Materialized;
+use super::materialized::{Materialized, StoreOptions};
 use super::store_forms::session_options;
 use super::stores::GraphStore;
 use super::windows::{EmitStrategy, FixedWindows, SessionWindows};
@@ -33,14 +33,14 @@ pub(crate) fn session_serde<K: 'static>(keys: SerdeRef<K>) -> SerdeRef<Windowed<
 }
 
 /// How long the rows are kept: as the user says, but not for less than `least`.
-fn retention<K, V>(graph: &mut Graph, materialized: &Materialized<K, V>, least: Timestamp) -> Timestamp {
-    let name = materialized.name.as_deref().unwrap_or("(unnamed)");
-    if materialized.history.is_some() {
+fn retention(graph: &mut Graph, options: &StoreOptions, least: Timestamp) -> Timestamp {
+    let name = options.name_or_none();
+    if options.history.is_some() {
         graph
             .faults
             .push(format!("store `{name}`: a windowed table cannot be versioned; leave out `versioned`"));
     }
-    let retention = materialized.retention.unwrap_or(least);
+    let retention = options.retention.unwrap_or(least);
     if retention < least {
         graph.faults.push(format!(
             "store `{name}`: a retention of {retention} ms is less than its windows and their grace need; give {least} ms \
@@ -58,8 +58,8 @@ pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
     prefix: &str,
     plan: &WindowPlan,
 ) -> (GraphStore, bool) {
-    let retention = retention(graph, &materialized, plan.windows.least_retention());
-    let rows = materialized.rows_of_windows(graph, retention, plan.windows.size());
+    let retention = retention(graph, &materialized.options, plan.windows.least_retention());
+    let rows = materialized.options.rows_of_windows(graph, retention, plan.windows.size());
     let ordered_by_time = plan.emit == EmitStrategy::OnWindowClose;
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
         let options = WindowOptions { ordered_by_time, ..rows.options(&open, true) };
@@ -70,7 +70,7 @@ pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
         }))
     });
     let kind = StoreKind::TimestampedWindow { retention };
-    let (mut store, named) = materialize_as(graph, materialized, prefix, kind, factory);
+    let (mut store, named) = materialize_as(graph, materialized.options, prefix, kind, factory);
     if let (FixedWindows::Sliding(_), EmitStrategy::OnWindowClose) = (&plan.windows, plan.emit) {
         store.spec.caching = false;
     }
@@ -85,8 +85,8 @@ pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
     prefix: &str,
     (windows, emit): (SessionWindows, EmitStrategy),
 ) -> (GraphStore, bool) {
-    let retention = retention(graph, &materialized, windows.close_after());
-    let kept = materialized.retention_of_sessions(graph, retention);
+    let retention = retention(graph, &materialized.options, windows.close_after());
+    let kept = materialized.options.retention_of_sessions(graph, retention);
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
         let options = SessionOptions {
             time_index: emit == EmitStrategy::OnWindowClose,
@@ -99,7 +99,7 @@ pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
         }))
     });
     let kind = StoreKind::Session { retention };
-    let (mut store, named) = materialize_as(graph, materialized, prefix, kind, factory);
+    let (mut store, named) = materialize_as(graph, materialized.options, prefix, kind, factory);
     if emit == EmitStrategy::OnWindowClose {
         store.spec.caching = false;
     }

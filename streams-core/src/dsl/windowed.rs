@@ -9,8 +9,8 @@ use streams_state::types::{Change, Window, Windowed};
 use super::Data;
 use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableKind};
 use super::grouped::KGroupedStream;
+use super::materialized::Materialized;
 use super::names;
-use super::options::Materialized;
 use super::table::{KTable, MakeGetter};
 use super::window_stores::{WindowPlan, materialize_window, window_serde};
 use super::windows::{EmitStrategy, FixedWindows};
@@ -113,7 +113,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     /// As [`count`](Self::count), kept as said.
     pub fn count_with(self, materialized: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
         let materialized = materialized.into();
-        if materialized.name.is_none() && matches!(self.windows, FixedWindows::Placed { .. }) {
+        if materialized.options.name.is_none() && matches!(self.windows, FixedWindows::Placed { .. }) {
             // Kafka Streams uses up a number here, but not for sliding windows, and names must agree.
             self.grouped.up.graph().new_store_name(names::AGGREGATE);
         }

@@ -6,8 +6,8 @@ use streams_state::types::Windowed;
 
 use super::Data;
 use super::cogrouped::{CogroupedKStream, GroupInput, Init, Merge};
+use super::materialized::Materialized;
 use super::names;
-use super::options::Materialized;
 use super::session_windowed::session_getter;
 use super::table::KTable;
 use super::window_stores::{

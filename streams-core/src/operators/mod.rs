@@ -105,7 +105,7 @@ pub(crate) use table_join::{Needs, Side, TableJoinGetter, TableJoinMerge, TableT
 pub(crate) use table_map_values::{MapValuesGetter, TableMapValues};
 pub(crate) use table_repartition_map::TableRepartitionMap;
 pub(crate) use table_source::TableSource;
-pub(crate) use table_store::{TablePut, TableStore};
+pub(crate) use table_store::{TablePut, TableStore, versioned_instance};
 pub(crate) use table_transform_values::{TableTransformValues, TransformValuesGetter, TransformerNode};
 pub(crate) use to_stream::ToStream;
 pub(crate) use updates::{Updates, update_context};

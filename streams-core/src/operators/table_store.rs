@@ -11,7 +11,7 @@ use streams_state::types::{Change, RecordContext, Timestamp};
 use super::Updates;
 use super::value_getter::RowRef;
 use crate::error::NodeResult;
-use crate::processor::{DropReason, Outputs, TaskBuilder, TaskContext};
+use crate::processor::{DropReason, Outputs, StoreInstance, TaskBuilder, TaskContext};
 
 /// What became of an update.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +61,48 @@ pub(crate) enum TableStore<K, V> {
     /// Latest value and timestamp of each key.
     KeyValue(Rc<RefCell<KeyValueStore<K, V>>>),
     /// All versions of each key, for a time.
-    Versioned(Rc<RefCell<VersionedStore<K, V>>>),
+    Versioned(Rc<dyn Versions<K, V>>),
+}
+
+/// A versioned store as its table sees it. Behind `dyn`, so that only tables that keep a history have the code for it.
+pub(crate) trait Versions<K, V> {
+    /// Shows the row that `key` had at `timestamp` to `visit`, once; the latest one without a time.
+    fn read(
+        &self,
+        key: &K,
+        timestamp: Option<Timestamp>,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> Result<(), StateError>;
+
+    /// Adds a version; `None` deletes.
+    fn put(&self, key: &K, value: Option<V>, timestamp: Timestamp) -> Result<TablePut, StateError>;
+}
+
+impl<K: 'static, V: Clone + 'static> Versions<K, V> for RefCell<VersionedStore<K, V>> {
+    fn read(
+        &self,
+        key: &K,
+        timestamp: Option<Timestamp>,
+        visit: &mut dyn FnMut(RowRef<'_, V>),
+    ) -> Result<(), StateError> {
+        let mut store = self.borrow_mut();
+        visit(match timestamp {
+            None => store.get(key)?,
+            Some(timestamp) => store.get_as_of(key, timestamp)?,
+        });
+        Ok(())
+    }
+
+    fn put(&self, key: &K, value: Option<V>, timestamp: Timestamp) -> Result<TablePut, StateError> {
+        self.borrow_mut().put(key, value, timestamp).map(TablePut::from)
+    }
+}
+
+/// A versioned store of a task, for the operators of its table, too.
+pub(crate) fn versioned_instance<K: 'static, V: Clone + 'static>(
+    store: VersionedStore<K, V>,
+) -> StoreInstance {
+    StoreInstance::with_face(store, |cell| Rc::new(cell as Rc<dyn Versions<K, V>>))
 }
 
 impl<K, V> Clone for TableStore<K, V> {
@@ -76,9 +117,9 @@ impl<K, V> Clone for TableStore<K, V> {
 impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
     /// The store `name` of the task, for `node`.
     pub(crate) fn open(builder: &TaskBuilder<'_>, node: &str, name: &str) -> NodeResult<Self> {
-        match builder.store(node, name) {
-            Ok(store) => Ok(Self::Versioned(store)),
-            Err(_) => builder.store(node, name).map(Self::KeyValue),
+        match builder.face::<Rc<dyn Versions<K, V>>>(name) {
+            Some(versions) => Ok(Self::Versioned((*versions).clone())),
+            None => builder.store(node, name).map(Self::KeyValue),
         }
     }
 
@@ -104,10 +145,7 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
                 visit(store.borrow_mut().get(key)?);
                 Ok(())
             }
-            Self::Versioned(store) => {
-                visit(store.borrow_mut().get(key)?);
-                Ok(())
-            }
+            Self::Versioned(store) => store.read(key, None, visit),
         }
     }
 
@@ -120,23 +158,15 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
     ) -> Result<(), StateError> {
         match self {
             Self::KeyValue(_) => self.read(key, visit),
-            Self::Versioned(store) => {
-                visit(store.borrow_mut().get_as_of(key, timestamp)?);
-                Ok(())
-            }
+            Self::Versioned(store) => store.read(key, Some(timestamp), visit),
         }
     }
 
     /// The latest row of `key`.
     pub(crate) fn get(&self, key: &K) -> Result<Option<(V, Timestamp)>, StateError> {
-        match self {
-            Self::KeyValue(store) => {
-                Ok(store.borrow_mut().get(key)?.map(|(value, timestamp)| (value.clone(), timestamp)))
-            }
-            Self::Versioned(store) => {
-                Ok(store.borrow_mut().get(key)?.map(|(value, timestamp)| (value.clone(), timestamp)))
-            }
-        }
+        let mut row = None;
+        self.read(key, &mut |found| row = found.map(|(value, timestamp)| (value.clone(), timestamp)))?;
+        Ok(row)
     }
 
     /// Sets or (`None`) deletes the row of `key`.
@@ -151,7 +181,7 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
             Self::KeyValue(store) => {
                 store.borrow_mut().put(key, value, timestamp, context).map(|()| TablePut::Latest)
             }
-            Self::Versioned(store) => store.borrow_mut().put(key, value, timestamp).map(TablePut::from),
+            Self::Versioned(store) => store.put(key, value, timestamp),
         }
     }
 
@@ -173,9 +203,8 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
                 Ok((old, TablePut::Latest))
             }
             Self::Versioned(store) => {
-                let mut store = store.borrow_mut();
-                let old = if want_old { store.get(key)?.map(|(old, _)| old.clone()) } else { None };
-                Ok((old, store.put(key, value, context.timestamp)?.into()))
+                let old = if want_old { self.get(key)?.map(|(old, _)| old) } else { None };
+                Ok((old, store.put(key, value, context.timestamp)?))
             }
         }
     }
@@ -192,8 +221,7 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
         match self {
             Self::KeyValue(store) => Ok((store.borrow_mut().update(key, context, change)?, TablePut::Latest)),
             Self::Versioned(store) => {
-                let mut store = store.borrow_mut();
-                let mut row = store.get(key)?.map(|(value, timestamp)| (value.clone(), timestamp));
+                let mut row = self.get(key)?;
                 let deleted_at =
                     row.as_ref().map_or(context.timestamp, |(_, time)| context.timestamp.max(*time));
                 let result = change(&mut row);
@@ -201,7 +229,7 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
                     Some((value, timestamp)) => (Some(value), timestamp),
                     None => (None, deleted_at),
                 };
-                Ok((result, store.put(key, value, timestamp)?.into()))
+                Ok((result, store.put(key, value, timestamp)?))
             }
         }
     }

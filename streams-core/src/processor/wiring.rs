@@ -10,7 +10,7 @@ use streams_state::types::Timestamp;
 
 use super::wrapper::{Around, Wrapped};
 use super::{BoxPush, GlobalStore, Punctuation, Push, SharedStore, TaskContext};
-use crate::error::NodeResult;
+use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::record::{RawRecord, Record};
 
 /// A node whose input type is not named: between the moment it is made and the moment its parent takes it.
@@ -40,18 +40,10 @@ impl ErasedPush {
 
     /// The node as one that takes `Record<K, V>`. `name` is for the error message.
     pub fn typed<K: 'static, V: 'static>(self, name: &str) -> NodeResult<BoxPush<K, V>> {
-        self.push.downcast::<BoxPush<K, V>>().map(|push| *push).map_err(|_| {
-            Box::new(crate::error::TaskError {
-                task: String::new(),
-                node: name.to_owned(),
-                record: String::new(),
-                cause: crate::error::TaskErrorCause::Wiring(format!(
-                    "the node does not take the records of its parent ({}, {})",
-                    std::any::type_name::<K>(),
-                    std::any::type_name::<V>()
-                )),
-            })
-        })
+        match self.push.downcast::<BoxPush<K, V>>() {
+            Ok(push) => Ok(*push),
+            Err(_) => Err(other_records(name, std::any::type_name::<K>(), std::any::type_name::<V>())),
+        }
     }
 
     /// The node with a wrapper around it.
@@ -70,6 +62,17 @@ impl ErasedPush {
             None => unreachable!("`share` was made for the same types as `push`"),
         }
     }
+}
+
+#[cold]
+fn other_records(node: &str, key: &str, value: &str) -> Box<TaskError> {
+    let cause = format!("the node does not take the records of its parent ({key}, {value})");
+    Box::new(TaskError {
+        task: String::new(),
+        node: node.to_owned(),
+        record: String::new(),
+        cause: TaskErrorCause::Wiring(cause),
+    })
 }
 
 fn wrap<K: 'static, V: 'static>(push: Box<dyn Any>, around: Rc<RefCell<Around>>) -> Option<Box<dyn Any>> {
@@ -155,6 +158,8 @@ pub struct StoreInstance {
     pub typed: Rc<dyn Any>,
     /// The same cell, for the task.
     pub state: Rc<RefCell<dyn StateStore>>,
+    /// The same cell as the nodes of a table take it, if not as `typed`.
+    face: Option<Rc<dyn Any>>,
     /// Makes a global store of it, if it may move between threads.
     share: Option<fn(Self) -> Option<GlobalStore>>,
 }
@@ -163,7 +168,16 @@ impl StoreInstance {
     /// Wraps a store.
     pub fn new<S: StateStore + 'static>(store: S) -> Self {
         let cell = Rc::new(RefCell::new(store));
-        Self { typed: cell.clone(), state: cell, share: None }
+        Self { typed: cell.clone(), state: cell, face: None, share: None }
+    }
+
+    /// Wraps a store that the nodes of its table take for what `face` makes of it.
+    pub(crate) fn with_face<S: StateStore + 'static>(
+        store: S,
+        face: fn(Rc<RefCell<S>>) -> Rc<dyn Any>,
+    ) -> Self {
+        let cell = Rc::new(RefCell::new(store));
+        Self { typed: cell.clone(), face: Some(face(cell.clone())), state: cell, share: None }
     }
 
     /// Wraps a store that may become a global one: it can move between threads.
@@ -196,15 +210,30 @@ pub struct TaskBuilder<'a> {
 impl TaskBuilder<'_> {
     /// The store `name` of type `S`, for `node`.
     pub fn store<S: 'static>(&self, node: &str, name: &str) -> NodeResult<Rc<RefCell<S>>> {
-        let Some((_, instance)) = self.stores.iter().find(|(store, _)| &**store == name) else {
-            return Err(self.context.wiring_error(&format!("node `{node}`: there is no store `{name}`")));
-        };
-        instance.typed.clone().downcast::<RefCell<S>>().map_err(|_| {
-            self.context.wiring_error(&format!(
-                "node `{node}`: store `{name}` is not a {}; use the same `Store` constant everywhere",
-                std::any::type_name::<S>()
-            ))
-        })
+        let Some(instance) = self.instance(name) else { return Err(self.no_store(node, "store", name)) };
+        let typed = instance.typed.clone().downcast::<RefCell<S>>();
+        typed.map_err(|_| self.other_type(node, "store", name, std::any::type_name::<S>()))
+    }
+
+    /// The store `name` as the nodes of its table take it, if that is a `T`.
+    pub(crate) fn face<T: 'static>(&self, name: &str) -> Option<Rc<T>> {
+        self.instance(name)?.face.clone()?.downcast().ok()
+    }
+
+    fn instance(&self, name: &str) -> Option<&StoreInstance> {
+        self.stores.iter().find(|(store, _)| &**store == name).map(|(_, instance)| instance)
+    }
+
+    #[cold]
+    fn no_store(&self, node: &str, what: &str, name: &str) -> Box<TaskError> {
+        self.context.wiring_error(&format!("node `{node}`: there is no {what} `{name}`"))
+    }
+
+    #[cold]
+    fn other_type(&self, node: &str, what: &str, name: &str, wanted: &str) -> Box<TaskError> {
+        self.context.wiring_error(&format!(
+            "node `{node}`: {what} `{name}` is not a {wanted}; use the same `Store` constant everywhere"
+        ))
     }
 
     /// The `T` that the nodes called `name` share in this task; the first that asks makes it.
@@ -221,16 +250,10 @@ impl TaskBuilder<'_> {
     /// The global store `name` of type `S`, for `node` to read.
     pub(crate) fn global_store<S: 'static>(&self, node: &str, name: &str) -> NodeResult<SharedStore<S>> {
         let Some(store) = self.context.globals.iter().find(|store| &**store.name() == name) else {
-            return Err(self
-                .context
-                .wiring_error(&format!("node `{node}`: there is no global store `{name}`")));
+            return Err(self.no_store(node, "global store", name));
         };
-        store.typed().ok_or_else(|| {
-            self.context.wiring_error(&format!(
-                "node `{node}`: global store `{name}` is not a {}; use the same `Store` constant everywhere",
-                std::any::type_name::<S>()
-            ))
-        })
+        let typed = store.typed();
+        typed.ok_or_else(|| self.other_type(node, "global store", name, std::any::type_name::<S>()))
     }
 
     /// Registers a node for init, punctuation and close. Returns its slot.

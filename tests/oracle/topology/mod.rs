@@ -161,7 +161,7 @@ fn consumed<V>(step: &Step) -> Consumed<Text, V> {
     }
 }
 
-fn materialized<K, V: Data>(step: &Step) -> Option<Materialized<K, V>> {
+fn materialized<K: 'static, V: Data + Clone>(step: &Step) -> Option<Materialized<K, V>> {
     let options = step.part("mat")?;
     let mut materialized = match options.find("store") {
         Some(store) => Materialized::named(store),

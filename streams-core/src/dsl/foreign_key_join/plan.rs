@@ -14,8 +14,8 @@ use super::super::graph::{
     Fork, Graph, GraphId, GraphKind, GraphNode, MakeProcessor, MakeSink, MakeSource, Plan, TableKind,
 };
 use super::super::materialize::materialize;
+use super::super::materialized::Materialized;
 use super::super::names::foreign_key as prefixes;
-use super::super::options::Materialized;
 use super::super::stores::{GraphStore, subscription_store};
 use super::super::stream_output::table_source;
 use super::super::table::KTable;
