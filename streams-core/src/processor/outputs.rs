@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Child, TaskContext};
-use crate::error::NodeResult;
+use crate::error::{NodeResult, TaskError};
 use crate::record::Record;
 
 /// Takes records of one type. Table edges carry `Change<V>` as the value.
@@ -48,9 +48,7 @@ impl<K: 'static, V: 'static> Outputs<K, V> {
             [] => Ok(()),
             [(_, only)] => only.push(context, record),
             [first @ .., (_, last)] => {
-                let copy = self.copy.ok_or_else(|| {
-                    context.wiring_error("a node with several children whose records cannot be cloned")
-                })?;
+                let Some(copy) = self.copy else { return Err(not_cloneable(context)) };
                 for (_, child) in first {
                     child.push(context, copy(&record))?;
                 }
@@ -66,6 +64,11 @@ impl<K: 'static, V: 'static> Outputs<K, V> {
             None => Err(context.wiring_error(&format!("there is no child node `{name}` to forward to"))),
         }
     }
+}
+
+#[cold]
+fn not_cloneable(context: &TaskContext) -> Box<TaskError> {
+    context.wiring_error("a node with several children whose records cannot be cloned")
 }
 
 impl<K: Clone, V: Clone> Outputs<K, V> {
