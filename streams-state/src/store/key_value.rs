@@ -402,12 +402,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     #[inline]
     fn encode_key(&mut self, key: &K) -> Result<u64, StateError> {
         self.key_bytes.clear();
-        match self.keys.serialize(key, &mut self.key_bytes) {
-            Ok(true) => Ok(self.tier.hash(&self.key_bytes)),
-            Ok(false) => {
-                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
-            }
-            Err(source) => Err(self.progress.serde_error(source)),
-        }
+        self.progress.key_written(self.keys.serialize(key, &mut self.key_bytes))?;
+        Ok(self.tier.hash(&self.key_bytes))
     }
 }

@@ -213,13 +213,7 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
         self.row_key.clear();
         self.row_key.push(ROW);
         TimestampedKeyAndJoinSide { timestamp, side, key: &[] }.encode(&mut self.row_key);
-        match self.keys.serialize(key, &mut self.row_key) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
-            }
-            Err(source) => Err(self.progress.serde_error(source)),
-        }
+        self.progress.key_written(self.keys.serialize(key, &mut self.row_key))
     }
 
     fn encode_element(&mut self, value: &LeftOrRight<L, R>) -> Result<(), StateError> {

@@ -91,6 +91,16 @@ impl Progress {
         StateError::Serde { store: self.store.to_string(), source: source.into() }
     }
 
+    /// What became of writing a key: a store needs one.
+    #[inline]
+    pub(super) fn key_written(&self, written: Result<bool, SerdeError>) -> Result<(), StateError> {
+        match written {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.serde_error(SerdeError::new("the key is null; a store needs a key"))),
+            Err(source) => Err(self.serde_error(source)),
+        }
+    }
+
     /// A change was made that cannot be logged: from now on nothing of this store may be committed.
     #[cold]
     pub(super) fn break_off(&mut self, source: impl Into<SerdeError>) -> StateError {

@@ -38,7 +38,7 @@ use super::{CachedStore, CachedUpdate, StateStore, Unflushed};
 use crate::engine::Engine;
 use crate::error::StateError;
 use crate::format::session_key;
-use crate::serdes::{SerdeError, SerdeRef};
+use crate::serdes::SerdeRef;
 use crate::types::{Change, NO_TIMESTAMP, RecordContext, Timestamp, Window, Windowed};
 
 /// How a session store is made.

@@ -108,10 +108,18 @@ impl<K: 'static, V: Clone + 'static> CachedStore<K, V> for KeyValueStore<K, V> {
     }
 }
 
-/// A row in the buffer of a run.
-struct RunRow {
-    slot: u32,
-    value: Option<std::ops::Range<usize>>,
+/// A row of a run: its key, and its value in the buffer of values.
+type RunRow<'a> = (&'a [u8], Option<std::ops::Range<usize>>);
+
+/// Gives `rows`, which are sorted, to `engine`.
+fn apply_rows(
+    engine: &mut dyn Engine,
+    rows: &[RunRow<'_>],
+    bytes: &[u8],
+    offset: Option<i64>,
+) -> Result<(), StateError> {
+    let mut entries = rows.iter().map(|(key, value)| (*key, value.clone().map(|value| &bytes[value])));
+    engine.apply(&mut entries, offset)
 }
 
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
@@ -152,16 +160,14 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
         let mut rows = Vec::with_capacity(run.len());
         for slot in run {
-            let value = match &self.tier.slot(slot).row {
+            let slot = self.tier.slot(slot);
+            let value = match &slot.row {
                 Some(row) => self.encode(row, &mut bytes)?,
                 None => None,
             };
-            rows.push(RunRow { slot, value });
+            rows.push((slot.key(), value));
         }
-        let tier = &self.tier;
-        let mut entries =
-            rows.iter().map(|row| (tier.slot(row.slot).key(), row.value.clone().map(|value| &bytes[value])));
-        self.engine.apply(&mut entries, self.progress.offset())
+        apply_rows(&mut *self.engine, &rows, &bytes, self.progress.offset())
     }
 
     /// Appends `row` as the engine has it. `None`: it serializes as null.

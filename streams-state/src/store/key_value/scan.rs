@@ -19,11 +19,11 @@ impl OrderedKeys {
         *self = Self::default();
     }
 
-    fn catch_up<V>(&mut self, tier: &Tier<V>) {
-        for id in tier.touched().iter().skip(self.seen) {
-            self.slots.insert(KeyBytes::new(tier.slot(*id).key()), *id);
+    fn catch_up<'a>(&mut self, touched: &[u32], key_of: &dyn Fn(u32) -> &'a [u8]) {
+        for id in touched.iter().skip(self.seen) {
+            self.slots.insert(KeyBytes::new(key_of(*id)), *id);
         }
-        self.seen = tier.touched().len();
+        self.seen = touched.len();
     }
 }
 
@@ -116,7 +116,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         if is_empty(bounds) {
             return Ok(());
         }
-        self.ordered.catch_up(&self.tier);
+        self.ordered.catch_up(self.tier.touched(), &|id| self.tier.slot(id).key());
         let mut overlay = self.ordered.slots.range::<[u8], _>(bounds).peekable();
         let mut result = Ok(ControlFlow::Continue(()));
         self.engine.scan(bounds.0, bounds.1, &mut |key, bytes| {

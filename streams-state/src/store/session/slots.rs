@@ -106,12 +106,6 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// Serializes `key` into `key_bytes`.
     pub(super) fn encode_key(&mut self, key: &K) -> Result<(), StateError> {
         self.key_bytes.clear();
-        match self.keys.serialize(key, &mut self.key_bytes) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
-            }
-            Err(source) => Err(self.progress.serde_error(source)),
-        }
+        self.progress.key_written(self.keys.serialize(key, &mut self.key_bytes))
     }
 }

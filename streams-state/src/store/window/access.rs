@@ -320,13 +320,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     #[inline]
     pub(super) fn encode_key(&mut self, key: &K) -> Result<u64, StateError> {
         self.key_bytes.clear();
-        match self.keys.serialize(key, &mut self.key_bytes) {
-            Ok(true) => Ok(hash(&self.hasher, &self.key_bytes)),
-            Ok(false) => {
-                Err(self.progress.serde_error(SerdeError::new("the key is null; a store needs a key")))
-            }
-            Err(source) => Err(self.progress.serde_error(source)),
-        }
+        self.progress.key_written(self.keys.serialize(key, &mut self.key_bytes))?;
+        Ok(hash(&self.hasher, &self.key_bytes))
     }
 
     pub(super) fn decode_key(&self, key: &[u8]) -> Result<K, StateError> {
