@@ -6,11 +6,12 @@ use std::sync::Arc;
 use streams_state::serdes::SerdeRef;
 use streams_state::types::Change;
 
-use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableKind};
+use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableId, TableKind};
 use super::materialize::materialize;
 use super::materialized::Materialized;
 use super::stores::GraphStore;
 use super::table::{KTable, MakeGetter};
+use super::upstream::Upstream;
 use crate::error::NodeResult;
 use crate::operators::{TableStore, Updates};
 use crate::processor::TaskBuilder;
@@ -32,6 +33,45 @@ pub(super) struct Derivation<'a, K, V> {
     pub(super) uses_number: bool,
     /// Names of stores that the user's code in the node works with.
     pub(super) connect: &'a [Arc<str>],
+}
+
+/// What the graph is told of a derived table: no types, and so compiled once.
+struct DerivedNode<'a> {
+    prefix: &'a str,
+    parent: TableId,
+    store: Option<GraphStore>,
+    /// The user said how the table is kept, with a store or without.
+    kept: bool,
+    send_old: bool,
+    make: &'a dyn Fn(Option<Arc<str>>) -> MakeProcessor,
+    connect: &'a [Arc<str>],
+    fork: Fork,
+}
+
+impl DerivedNode<'_> {
+    /// Adds table and node below `up`. Returns the place behind them, and the name of the store.
+    fn add(self, up: Upstream) -> (Upstream, TableId, Option<Arc<str>>) {
+        let Self { prefix, parent, store, kept, send_old, make, connect, fork } = self;
+        let mut graph = up.graph();
+        let name = graph.name_or(&up.pending, prefix);
+        let store_name = store.as_ref().map(|store| store.spec.name.clone());
+        let versioned = store.as_ref().is_some_and(GraphStore::is_versioned);
+        let materialized = store.is_some();
+        let table = graph.add_table(TableKind::Derived { parent }, store, materialized);
+        graph.table_mut(table).send_old = send_old;
+        graph.table_mut(table).reads = connect.to_vec();
+        let kind = GraphKind::Processor {
+            make: make(store_name.clone()),
+            table: Some(table),
+            stores: Vec::new(),
+            connect: connect.to_vec(),
+        };
+        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
+        node.versioned = kept.then_some(versioned);
+        let id = graph.add(&[up.node], node);
+        drop(graph);
+        (up.moved_to(id, name, fork, false), table, store_name)
+    }
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
@@ -56,25 +96,10 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                 }
             }
         }
-        let name = graph.name_or(&self.up.pending, prefix);
-        let store_name = store.as_ref().map(|store| store.spec.name.clone());
-        let versioned = store.as_ref().is_some_and(GraphStore::is_versioned);
-        let materialized = store.is_some();
-        let table = graph.add_table(TableKind::Derived { parent: self.table }, store, materialized);
-        graph.table_mut(table).send_old = send_old;
-        graph.table_mut(table).reads = connect.to_vec();
-        let fork = Fork::allowed::<K, Change<V2>>();
-        let kind = GraphKind::Processor {
-            make: make(store_name.clone()),
-            table: Some(table),
-            stores: Vec::new(),
-            connect: connect.to_vec(),
-        };
-        let mut node = GraphNode::new(name.clone(), kind, fork.clone());
-        node.versioned = kept.then_some(versioned);
-        let id = graph.add(&[self.up.node], node);
         drop(graph);
-        let up = self.up.moved_to(id, name, fork, false);
+        let fork = Fork::allowed::<K, Change<V2>>();
+        let node = DerivedNode { prefix, parent: self.table, store, kept, send_old, make, connect, fork };
+        let (up, table, store_name) = node.add(self.up);
         match store_name {
             Some(store) => KTable::stored(up, table, keys, values, store),
             None => KTable { up, table, keys, values, getter },
