@@ -60,44 +60,37 @@ impl<K: 'static, V: 'static> Source<K, V> {
             TimestampPolicy::WallClock => Ok(context.wall_time),
             TimestampPolicy::LogAndSkipOnInvalid => Ok(raw.timestamp),
             TimestampPolicy::UsePartitionTimeOnInvalid if partition_time >= 0 => Ok(partition_time),
-            TimestampPolicy::UsePartitionTimeOnInvalid => Err(self.no_timestamp(
-                context,
-                format!(
-                    "the record has the negative timestamp {} and is the first of its partition",
-                    raw.timestamp
-                ),
-            )),
-            TimestampPolicy::FailOnInvalid => Err(self.no_timestamp(
-                context,
-                format!(
-                    "the record has the negative timestamp {}; set a timestamp extractor on this source",
-                    raw.timestamp
-                ),
-            )),
+            TimestampPolicy::UsePartitionTimeOnInvalid => {
+                Err(no_timestamp(context, &self.name, raw, " and is the first of its partition"))
+            }
+            TimestampPolicy::FailOnInvalid => {
+                Err(no_timestamp(context, &self.name, raw, "; set a timestamp extractor on this source"))
+            }
         }
     }
+}
 
-    #[cold]
-    fn no_timestamp(&self, context: &TaskContext, message: String) -> Box<TaskError> {
-        context.error(&self.name, TaskErrorCause::Timestamp(message))
-    }
+#[cold]
+fn no_timestamp(context: &TaskContext, node: &str, raw: &RawRecord<'_>, why: &str) -> Box<TaskError> {
+    let message = format!("the record has the negative timestamp {}{why}", raw.timestamp);
+    context.error(node, TaskErrorCause::Timestamp(message))
+}
 
-    /// The part that did not parse: null where the type has none is a dropped record, all else is an error.
-    fn unreadable(
-        &self,
-        context: &mut TaskContext,
-        part: &'static str,
-        null: bool,
-        source: SerdeError,
-    ) -> NodeResult<Option<Timestamp>> {
-        if null {
-            let reason = if part == "key" { DropReason::NullKey } else { DropReason::NullValue };
-            context.drop_record(&self.name, reason);
-        } else {
-            context.deserialization_failed(&self.name, TaskErrorCause::Deserialization { part, source })?;
-        }
-        Ok(None)
+/// The part that did not parse: null where the type has none is a dropped record, all else is an error.
+#[cold]
+fn unreadable(
+    context: &mut TaskContext,
+    node: &str,
+    (part, null): (&'static str, bool),
+    source: SerdeError,
+) -> NodeResult<Option<Timestamp>> {
+    if null {
+        let reason = if part == "key" { DropReason::NullKey } else { DropReason::NullValue };
+        context.drop_record(node, reason);
+    } else {
+        context.deserialization_failed(node, TaskErrorCause::Deserialization { part, source })?;
     }
+    Ok(None)
 }
 
 impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
@@ -110,11 +103,11 @@ impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
         self.head = None;
         let key = match self.keys.deserialize_with_headers(raw.key, &raw.headers) {
             Ok(key) => key,
-            Err(source) => return self.unreadable(context, "key", raw.key.is_none(), source),
+            Err(source) => return unreadable(context, &self.name, ("key", raw.key.is_none()), source),
         };
         let value = match self.values.deserialize_with_headers(raw.value, &raw.headers) {
             Ok(value) => value,
-            Err(source) => return self.unreadable(context, "value", raw.value.is_none(), source),
+            Err(source) => return unreadable(context, &self.name, ("value", raw.value.is_none()), source),
         };
         let mut record = Record { key, value, timestamp: raw.timestamp, headers: raw.headers.clone() };
         record.timestamp = match &self.extractor {
