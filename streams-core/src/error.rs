@@ -3,7 +3,7 @@
 use std::fmt;
 
 pub use streams_state::error::StateError;
-use streams_state::serdes::SerdeError;
+use streams_state::serdes::{Part, SerdeError};
 
 /// An error of user code, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -13,43 +13,48 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct TaskError {
     /// The task, as `0_3`; empty while a topology is built.
     pub task: String,
-    /// The node at which it happened.
+    /// The node at which it happened; empty where it is not known (a panic).
     pub node: String,
     /// `topic-partition@offset` of the source record; empty in a punctuation.
     pub record: String,
     /// What happened.
     pub cause: TaskErrorCause,
+    /// A handler may still say to go on.
+    pub(crate) undecided: bool,
 }
 
-/// What stopped a task.
+/// What failed at a node: what an exception handler is asked about, and what stopped a task.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskErrorCause {
-    /// Bytes of a source record do not parse, and the handler said fail.
+    /// Bytes of a source record do not parse.
     #[error("cannot deserialize the {part}: {source}")]
     Deserialization {
-        /// `key` or `value`.
-        part: &'static str,
+        /// Which part.
+        part: Part,
         /// What the serde said.
         source: SerdeError,
     },
     /// The timestamp extractor gave no usable timestamp.
     #[error("{0}")]
     Timestamp(String),
-    /// User code failed, and the handler said fail.
+    /// User code failed.
     #[error("processing failed: {0}")]
-    Processing(BoxError),
-    /// A record could not be serialized for its topic, and the handler said fail.
+    Processing(#[source] BoxError),
+    /// User code panicked. No handler is asked: what the panic left half done must not be committed.
+    #[error("user code panicked: {0}")]
+    Panic(String),
+    /// A record could not be serialized for its topic.
     #[error("cannot serialize the {part} for topic `{topic}`: {source}")]
     Serialization {
         /// Topic that the record was for.
         topic: String,
-        /// `key` or `value`.
-        part: &'static str,
+        /// Which part.
+        part: Part,
         /// What the serde said.
         source: SerdeError,
     },
-    /// A record is larger than the producer takes, and the handler said fail.
+    /// A record is larger than the producer takes.
     #[error(
         "a record of {bytes} bytes for topic `{topic}` exceeds max.request.size={max}; raise `producer.max.request.size` \
          (and `max.message.bytes` of the topic), or let `production.exception.handler` drop it"
@@ -62,7 +67,7 @@ pub enum TaskErrorCause {
         /// The limit.
         max: usize,
     },
-    /// A store failed.
+    /// A store failed. Bad data in it ([`StateError::Serde`]) is a case for the processing handler; the rest is not.
     #[error(transparent)]
     State(#[from] StateError),
     /// How many partitions a topic has that is written is not known, and the cluster does not answer. The runtime goes back
@@ -79,9 +84,29 @@ pub enum TaskErrorCause {
     Wiring(String),
 }
 
+impl TaskError {
+    /// The same of `node`, if nobody has said at which node it happened and a handler is still to be asked.
+    pub(crate) fn at(mut self: Box<Self>, node: &str) -> Box<Self> {
+        if self.undecided && self.node.is_empty() {
+            node.clone_into(&mut self.node);
+        }
+        self
+    }
+}
+
+impl TaskErrorCause {
+    /// What the failing code itself said.
+    pub(crate) fn message(&self) -> String {
+        if let Self::Processing(error) = self { error.to_string() } else { self.to_string() }
+    }
+}
+
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {}, node `{}`", self.task, self.node)?;
+        write!(f, "task {}", self.task)?;
+        if !self.node.is_empty() {
+            write!(f, ", node `{}`", self.node)?;
+        }
         if !self.record.is_empty() {
             write!(f, ", record {}", self.record)?;
         }
@@ -93,6 +118,12 @@ impl std::error::Error for TaskError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.cause)
     }
+}
+
+/// The text of a panic.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// What a node returns: boxed, so that the good case costs one word.

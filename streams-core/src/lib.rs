@@ -16,6 +16,8 @@ pub mod record;
 pub mod topic;
 // What can go wrong, and where.
 pub mod error;
+// What a function given to an operator may return.
+pub mod outcome;
 // Which partition a record goes to.
 pub mod partitioner;
 // What an application decides about bad records.

@@ -46,7 +46,7 @@ fn stateless(orders: Orders) {
     let rest = split.default_branch().filter(|_, text| !text.is_empty());
     small.merge(large).merge(rest).peek(|_, _| {}).to(&BY_NUMBER);
     let tried = orders.try_map_values(|cents| cents.checked_mul(3).ok_or("too large"));
-    tried.try_filter(|_, cents| Ok::<_, String>(*cents != 0)).for_each(|_, _| {});
+    tried.filter(|_, cents| Ok::<_, String>(*cents != 0)).for_each(|_, _| {});
 }
 
 /// Adds one.

@@ -114,6 +114,66 @@ impl fmt::Debug for Headers {
     }
 }
 
+/// Key and value of a source record as it was read, for error handlers: they travel with everything that comes of
+/// the record. None are kept if no handler wants them, which costs nothing; clones share.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct SourceBytes(Option<Arc<KeyAndValue>>);
+
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct KeyAndValue {
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+}
+
+impl SourceBytes {
+    /// Nothing is kept.
+    pub const NONE: SourceBytes = SourceBytes(None);
+
+    /// Whether a record is kept, be its key and value null.
+    pub fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Keeps a copy of this record. Uses the memory of the one before again if nobody shares it.
+    pub fn set(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let kept = self.0.get_or_insert_default();
+        if Arc::get_mut(kept).is_none() {
+            *kept = Arc::default();
+        }
+        if let Some(kept) = Arc::get_mut(kept) {
+            copy(&mut kept.key, key);
+            copy(&mut kept.value, value);
+        }
+    }
+
+    /// Key bytes; `None` for a null key, or if nothing is kept.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.0.as_ref()?.key.as_deref()
+    }
+
+    /// Value bytes; `None` for a null value, or if nothing is kept.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.0.as_ref()?.value.as_deref()
+    }
+
+    /// Number of bytes of key and value.
+    pub(crate) fn len(&self) -> u64 {
+        (self.key().map_or(0, <[u8]>::len) + self.value().map_or(0, <[u8]>::len)) as u64
+    }
+}
+
+/// Copies `bytes` into a buffer that is used again.
+fn copy(buffer: &mut Option<Vec<u8>>, bytes: Option<&[u8]>) {
+    match (bytes, buffer.as_mut()) {
+        (None, _) => *buffer = None,
+        (Some(bytes), Some(buffer)) => {
+            buffer.clear();
+            buffer.extend_from_slice(bytes);
+        }
+        (Some(bytes), None) => *buffer = Some(bytes.to_vec()),
+    }
+}
+
 /// A row of a header-aware store: the value, and the headers of the record that made it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct ValueAndHeaders<V> {
@@ -179,11 +239,14 @@ pub struct RecordContext {
     pub timestamp: Timestamp,
     /// Headers of the record.
     pub headers: Headers,
+    /// Bytes of the source record, if an error handler may want them.
+    pub source_bytes: SourceBytes,
 }
 
 impl RecordContext {
     /// The context outside of any record, as in a punctuation at `timestamp`.
     pub fn none(timestamp: Timestamp) -> Self {
-        Self { source: u32::MAX, offset: -1, timestamp, headers: Headers::EMPTY }
+        let (headers, source_bytes) = (Headers::EMPTY, SourceBytes::NONE);
+        Self { source: u32::MAX, offset: -1, timestamp, headers, source_bytes }
     }
 }

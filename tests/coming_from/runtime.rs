@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams::client::embedded::EmbeddedKafka;
-use kstreams::handler::{ErrorContext, ExceptionHandler, Response};
+use kstreams::error::TaskErrorCause;
+use kstreams::handler::{DeadLetter, ErrorContext, ExceptionHandler, Response};
 use kstreams::prelude::*;
 use kstreams::runtime::clock::SystemClock;
 use kstreams::serdes::{
@@ -46,6 +47,7 @@ fn settings() {
     config.deserialization_exception_handler = Arc::new(LogAndContinue);
     config.processing_exception_handler = Arc::new(DeadLetterQueue::new("dead-letters"));
     config.production_exception_handler = Arc::new(LogAndFail);
+    config.production_exception_handler = Arc::new(DeadLetterQueue::new("dead-letters").and_fail());
     config.processing_exception_handler = Arc::new(OnlyRefunds);
     assert_eq!(config.application_id, "shop");
 }
@@ -54,8 +56,11 @@ fn settings() {
 struct OnlyRefunds;
 
 impl ExceptionHandler for OnlyRefunds {
-    fn handle(&self, context: &ErrorContext<'_>, _error: &dyn std::fmt::Display) -> Response {
-        if context.topic == "refunds" { Response::Continue } else { Response::Fail }
+    fn handle(&self, context: &ErrorContext<'_>, error: &TaskErrorCause) -> Response {
+        if context.topic == "refunds" {
+            return Response::resume();
+        }
+        Response::fail().with_dead_letter(DeadLetter::of_source("failed", context, error))
     }
 }
 

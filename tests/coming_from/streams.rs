@@ -55,6 +55,7 @@ fn stateless_operators() {
     payments.clone().select_key(|customer, _| customer.to_lowercase()).to(&OUT);
     payments.clone().peek(|customer, cents| println_to_test(customer, *cents)).to(&OUT);
     payments.clone().merge(refunds).to(&OUT);
+    payments.clone().filter(|_, cents| u8::try_from(*cents).map(|cents| cents > 0)).to(&OUT);
     payments.clone().try_map_values(|cents| u8::try_from(cents + 1)).map_values(i64::from).to(&OUT);
     payments.clone().for_each(|customer, cents| println_to_test(customer, cents));
     payments.clone().print(Printed::to_sys_out().label("payments"));

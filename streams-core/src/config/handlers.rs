@@ -49,8 +49,8 @@ enum Answer {
     Continue,
 }
 
-/// The handler that a class name stands for. As in Kafka Streams, a dead-letter topic takes the records that the
-/// handler goes on without; a handler that fails still fails.
+/// The handler that a class name stands for. As in Kafka Streams, a dead-letter topic takes each failed record, also
+/// that of a handler which fails then.
 pub(super) fn handler(
     place: Place,
     class: &str,
@@ -61,7 +61,8 @@ pub(super) fn handler(
     let ours = [("LogAndFail", Answer::Fail), ("LogAndContinue", Answer::Continue)];
     let known = place.classes().iter().chain(&ours).find(|(class, _)| *class == simple);
     match (known, dead_letters) {
-        (Some((_, Answer::Fail)), _) => Ok(Arc::new(LogAndFail)),
+        (Some((_, Answer::Fail)), None) => Ok(Arc::new(LogAndFail)),
+        (Some((_, Answer::Fail)), Some(topic)) => Ok(Arc::new(DeadLetterQueue::new(topic).and_fail())),
         (Some((_, Answer::Continue)), None) => Ok(Arc::new(LogAndContinue)),
         (Some((_, Answer::Continue)), Some(topic)) => Ok(Arc::new(DeadLetterQueue::new(topic))),
         (None, _) => {

@@ -144,24 +144,18 @@ impl StreamsConfig {
     fn apply_handlers(&mut self, properties: &BTreeMap<String, String>, faults: &mut Vec<String>) {
         let dead_letters =
             properties.get(DEAD_LETTER_TOPIC).map(|topic| topic.trim()).filter(|topic| !topic.is_empty());
-        let mut continues = false;
+        let default = "LogAndFail".to_owned();
         for place in Place::ALL {
             let (key, old) = place.keys();
             let given = |key: &'static str| Some((key, properties.get(key)?));
-            let Some((key, class)) = given(key).or_else(|| old.and_then(given)) else { continue };
+            let named = given(key).or_else(|| old.and_then(given));
+            // The default handler knows the dead-letter topic, too.
+            let default = dead_letters.map(|_| (key, &default));
+            let Some((key, class)) = named.or(default) else { continue };
             match handler(place, class, dead_letters) {
-                Ok(handler) => {
-                    continues |= !class.contains("Fail") && !class.contains("Default");
-                    *self.handler_of(place) = handler;
-                }
+                Ok(handler) => *self.handler_of(place) = handler,
                 Err(must) => faults.push(format!("`{key}` is `{class}`; it must be {must}")),
             }
-        }
-        if dead_letters.is_some() && !continues {
-            tracing::warn!(
-                "`{DEAD_LETTER_TOPIC}` takes no records, because all handlers stop at a failed record; name a \
-                 LogAndContinue handler to go on after a dead letter"
-            );
         }
     }
 

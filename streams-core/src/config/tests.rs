@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::error::TaskErrorCause;
 use crate::handler::{ErrorContext, ErrorStage, Response};
 use streams_state::types::{Headers, TaskId};
 
@@ -83,8 +84,9 @@ fn answer(handler: &Arc<dyn ExceptionHandler>) -> Response {
         headers: &Headers::EMPTY,
         key: None,
         value: None,
+        unsent: None,
     };
-    handler.handle(&context, &"broken")
+    handler.handle(&context, &TaskErrorCause::Timestamp("broken".to_owned()))
 }
 
 #[test]
@@ -95,16 +97,22 @@ fn handlers_go_by_their_java_names() {
     };
     let continues = "org.apache.kafka.streams.errors.LogAndContinueExceptionHandler";
     let config = with(&[("deserialization.exception.handler", continues)]);
-    assert_eq!(answer(&config.deserialization_exception_handler), Response::Continue);
-    assert_eq!(answer(&config.processing_exception_handler), Response::Fail);
+    assert_eq!(answer(&config.deserialization_exception_handler), Response::resume());
+    assert_eq!(answer(&config.processing_exception_handler), Response::fail());
     let config = with(&[
         ("default.deserialization.exception.handler", continues),
         ("processing.exception.handler", "LogAndContinue"),
         ("errors.dead.letter.queue.topic.name", "dead"),
     ]);
-    assert_eq!(answer(&config.deserialization_exception_handler), Response::DeadLetter("dead".to_owned()));
-    assert_eq!(answer(&config.processing_exception_handler), Response::DeadLetter("dead".to_owned()));
-    assert_eq!(answer(&config.production_exception_handler), Response::Fail);
+    let resumes = |handler| {
+        let answer: Response = answer(handler);
+        let [letter] = answer.dead_letters.as_slice() else { panic!("{answer:?}") };
+        assert_eq!(letter.topic, "dead");
+        answer.resumes
+    };
+    assert!(resumes(&config.deserialization_exception_handler));
+    assert!(resumes(&config.processing_exception_handler));
+    assert!(!resumes(&config.production_exception_handler), "the default fails, after a dead letter");
     let own = fault("processing.exception.handler", "com.acme.Handler");
     assert!(own.contains("set the field of `StreamsConfig` in code"), "{own}");
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::graph::{MakeProcessor, Plan};
 use super::names;
 use super::stream::KStream;
 use super::upstream::{Changes, Upstream, operator};
 use crate::operators::{BranchPredicate, BranchPredicates, PassThrough};
+use crate::outcome::Outcome;
 use crate::processor::ErasedPush;
 
 /// A split stream. Each record goes to the first branch, in the order in which they were added, whose predicate
@@ -21,8 +23,8 @@ impl<K: 'static, V: 'static> BranchedKStream<K, V> {
     pub(crate) fn new(source: KStream<K, V>) -> Self {
         let branches = BranchPredicates::<K, V>::new();
         let made = branches.clone();
-        let make: super::graph::MakeProcessor = Arc::new(move |builder, children, _| {
-            Ok(ErasedPush::new::<K, V>(Box::new(made.make(builder, children)?)))
+        let make: MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
+            Ok(ErasedPush::new::<K, V>(Box::new(made.make(plan.name.clone(), builder, children)?)))
         });
         let splitter = source.up.clone().add_processor(names::BRANCH, make, Changes::Nothing);
         Self { source, splitter, branches, count: 0 }
@@ -49,20 +51,22 @@ impl<K: 'static, V: 'static> BranchedKStream<K, V> {
     /// assert_eq!(driver.output(&SMALL).read_all(), [("b".to_owned(), 7)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn branch(&mut self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KStream<K, V> {
-        self.count += 1;
-        let suffix = self.count.to_string();
-        self.add(&suffix, Some(Arc::new(predicate)))
+    pub fn branch<R: Outcome<bool>>(
+        &mut self,
+        predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static,
+    ) -> KStream<K, V> {
+        let suffix = (self.count + 1).to_string();
+        self.branch_as(&suffix, predicate)
     }
 
     /// As [`branch`](Self::branch); the node is called after the splitter and `name`.
-    pub fn branch_as(
+    pub fn branch_as<R: Outcome<bool>>(
         &mut self,
         name: &str,
-        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static,
     ) -> KStream<K, V> {
         self.count += 1;
-        self.add(name, Some(Arc::new(predicate)))
+        self.add(name, Some(Arc::new(move |key, value| predicate(key, value).into_result())))
     }
 
     /// The stream of records that no branch took. See [`branch`](Self::branch) for an example.

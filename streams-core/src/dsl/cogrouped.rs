@@ -22,9 +22,11 @@ use super::upstream::{Upstream, operator, repartition_node};
 use super::window_stores::WindowPlan;
 use super::windowed::window_aggregation;
 use super::windows::{EmitStrategy, SessionWindows, Windowing};
+use crate::error::BoxError;
 use crate::operators::{
     EachWindow, FoldOption, NullCheck, PassThrough, SessionFoldOption, StreamAggregate, TableStore,
 };
+use crate::outcome::Outcome;
 use crate::processor::ErasedPush;
 use crate::topic::Store;
 
@@ -32,7 +34,7 @@ use crate::topic::Store;
 pub(super) type Init<A> = Arc<dyn Fn() -> Option<A> + Send + Sync>;
 
 /// Makes one aggregate of two sessions that become one.
-pub(super) type Merge<K, A> = Arc<dyn Fn(&K, Option<A>, A) -> Option<A> + Send + Sync>;
+pub(super) type Merge<K, A> = Arc<dyn Fn(&K, Option<A>, A) -> Result<Option<A>, BoxError> + Send + Sync>;
 
 /// Several grouped streams with a common key type, each with its way to be added to a common aggregate.
 ///
@@ -86,12 +88,13 @@ struct TypedInput<K, V, F> {
     add: Arc<F>,
 }
 
-impl<K, V, A, F> GroupInput<K, A> for TypedInput<K, V, F>
+impl<K, V, A, F, R> GroupInput<K, A> for TypedInput<K, V, F>
 where
     K: Clone + 'static,
     V: Clone + 'static,
     A: Clone + 'static,
-    F: Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+    F: Fn(&K, V, Option<A>) -> R + Send + Sync + 'static,
+    R: Outcome<Option<A>>,
 {
     fn allow(&self, fork: &Fork) {
         fork.allow::<K, V>();
@@ -109,7 +112,7 @@ where
             let outputs = plan.outputs(children)?;
             let rows = TableStore::open(builder, &plan.name, &store)?;
             let updates = rows.updates(builder, &plan.name, &store, outputs, plan.send_old);
-            Ok(ErasedPush::new::<K, V>(Box::new(StreamAggregate {
+            Ok(ErasedPush::handled::<K, V>(StreamAggregate {
                 name: plan.name.clone(),
                 keys: NullCheck::new(&keys),
                 values: NullCheck::new(&values),
@@ -117,7 +120,7 @@ where
                 store: rows,
                 send_old: plan.send_old,
                 updates,
-            })))
+            }))
         })
     }
 
@@ -166,18 +169,18 @@ impl<K: Clone + 'static, V: Clone + 'static> KGroupedStream<K, V> {
     /// assert_eq!(driver.store(&BALANCE).get(&"ada".to_owned()), Some(42));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn cogroup<A: Clone + 'static>(
+    pub fn cogroup<A: Clone + 'static, RA: Outcome<()>>(
         self,
-        adder: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        adder: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
     ) -> CogroupedKStream<K, A> {
         CogroupedKStream::new(&self).cogroup(self, adder)
     }
 
     /// As [`cogroup`](Self::cogroup), where the aggregate may be missing: at the start, and again when `adder` returns
     /// `None`, which deletes the row.
-    pub fn cogroup_opt<A: Clone + 'static>(
+    pub fn cogroup_opt<A: Clone + 'static, RA: Outcome<Option<A>>>(
         self,
-        adder: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        adder: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
     ) -> CogroupedKStream<K, A> {
         CogroupedKStream::new(&self).cogroup_opt(self, adder)
     }
@@ -253,24 +256,23 @@ impl<K: Clone + 'static, A: Clone + 'static> CogroupedKStream<K, A> {
     /// which matters only with [`aggregate_opt`](Self::aggregate_opt). A stream that is there already gets a new adder.
     ///
     /// See [`KGroupedStream::cogroup`] for an example.
-    pub fn cogroup<V: Clone + 'static>(
+    pub fn cogroup<V: Clone + 'static, RA: Outcome<()>>(
         self,
         grouped: KGroupedStream<K, V>,
-        adder: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        adder: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
     ) -> Self {
         self.cogroup_opt(grouped, move |key, value, aggregate| {
-            let mut aggregate = aggregate?;
-            adder(key, value, &mut aggregate);
-            Some(aggregate)
+            let Some(mut aggregate) = aggregate else { return RA::With::of_value(None) };
+            adder(key, value, &mut aggregate).map_value(|()| Some(aggregate))
         })
     }
 
     /// As [`cogroup`](Self::cogroup), where the aggregate may be missing: at the start, and again when `adder` returns
     /// `None`, which deletes the row.
-    pub fn cogroup_opt<V: Clone + 'static>(
+    pub fn cogroup_opt<V: Clone + 'static, RA: Outcome<Option<A>>>(
         mut self,
         grouped: KGroupedStream<K, V>,
-        adder: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        adder: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
     ) -> Self {
         let KGroupedStream { up, keys, values, name } = grouped;
         if let Some(first) = self.groups.first()

@@ -13,10 +13,12 @@ use self::plan::ForeignKeyJoin;
 use super::Data;
 use super::materialized::Materialized;
 use super::table::KTable;
+use crate::error::BoxError;
 use crate::operators::{PartitionChoice, Partitioner, Response, Subscription};
+use crate::outcome::OptionalOutcome;
 
 /// Chooses a partition by topic, key and the topic's number of partitions; `None` leaves it to the default.
-type KeyPartitioner<K> = Arc<dyn Fn(&str, &K, i32) -> Option<i32> + Send + Sync>;
+type KeyPartitioner<K> = Arc<dyn Fn(&str, &K, i32) -> Result<Option<i32>, BoxError> + Send + Sync>;
 
 /// Where the two internal topics of a foreign-key join put their records: needed if the tables' topics are
 /// partitioned by something else than murmur2 of the key. The join is named with `.named(..)` on the left table.
@@ -46,22 +48,23 @@ impl<K, KO> TableJoined<K, KO> {
 
     /// How the left table's topic is partitioned: chooses the partition of an answer by topic, primary key and number of
     /// partitions. `None` leaves it to the default. Rarely needed, as answers find back by themselves.
-    pub fn partitioner<C: Into<Option<i32>>>(
+    pub fn partitioner<C: OptionalOutcome<i32>>(
         mut self,
         partitioner: impl Fn(&str, &K, i32) -> C + Send + Sync + 'static,
     ) -> Self {
-        self.partitioner = Some(Arc::new(move |topic, key, count| partitioner(topic, key, count).into()));
+        self.partitioner =
+            Some(Arc::new(move |topic, key, count| partitioner(topic, key, count).into_option()));
         self
     }
 
     /// How the other table's topic is partitioned: chooses the partition of a subscription by topic, foreign key and number
     /// of partitions. `None` leaves it to the default.
-    pub fn other_partitioner<C: Into<Option<i32>>>(
+    pub fn other_partitioner<C: OptionalOutcome<i32>>(
         mut self,
         partitioner: impl Fn(&str, &KO, i32) -> C + Send + Sync + 'static,
     ) -> Self {
         self.other_partitioner =
-            Some(Arc::new(move |topic, key, count| partitioner(topic, key, count).into()));
+            Some(Arc::new(move |topic, key, count| partitioner(topic, key, count).into_option()));
         self
     }
 
@@ -89,7 +92,7 @@ impl<K, KO> TableJoined<K, KO> {
     {
         let partitioner = self.other_partitioner.clone()?;
         Some(Arc::new(move |topic, key: &Option<KO>, _: &Subscription<K>, count| {
-            key.as_ref().and_then(|key| partitioner(topic, key, count)).into()
+            key.as_ref().map_or(Ok(None), |key| partitioner(topic, key, count)).map(PartitionChoice::from)
         }))
     }
 
@@ -100,9 +103,9 @@ impl<K, KO> TableJoined<K, KO> {
     {
         match self.partitioner.clone() {
             Some(partitioner) => Arc::new(move |topic, key: &K, _: &Response<VO>, count| {
-                PartitionChoice::from(partitioner(topic, key, count))
+                partitioner(topic, key, count).map(PartitionChoice::from)
             }),
-            None => Arc::new(|_, _: &K, response: &Response<VO>, _| response.primary_partition.into()),
+            None => Arc::new(|_, _: &K, response: &Response<VO>, _| Ok(response.primary_partition.into())),
         }
     }
 }
@@ -155,7 +158,7 @@ where
         KO: 'static,
         VO: Data + Clone,
         VR: Data + Clone,
-        F: Into<Option<KO>>,
+        F: OptionalOutcome<KO>,
     {
         self.join_foreign_key_with_key(other, move |_, value| foreign_key(value), joiner)
     }
@@ -171,13 +174,13 @@ where
         KO: 'static,
         VO: Data + Clone,
         VR: Data + Clone,
-        F: Into<Option<KO>>,
+        F: OptionalOutcome<KO>,
     {
         self.join_foreign_key_with(other, foreign_key, joiner, TableJoined::new(), Materialized::unnamed())
     }
 
     /// As [`join_foreign_key_with_key`](Self::join_foreign_key_with_key), with all options. The joiner may also return an
-    /// `Option`: `None` is no result.
+    /// `Option`, and a `Result` of it: `None` is no result.
     pub fn join_foreign_key_with<KO, VO, VR, F, R>(
         self,
         other: &KTable<KO, VO>,
@@ -190,10 +193,12 @@ where
         KO: 'static,
         VO: Data + Clone,
         VR: Clone + 'static,
-        F: Into<Option<KO>>,
-        R: Into<Option<VR>>,
+        F: OptionalOutcome<KO>,
+        R: OptionalOutcome<VR>,
     {
-        let joiner = move |value: &V, other: Option<&VO>| other.and_then(|other| joiner(value, other).into());
+        let joiner = move |value: &V, other: Option<&VO>| {
+            other.map_or(Ok(None), |other| joiner(value, other).into_option())
+        };
         self.joined_foreign_key(other, foreign_key, joiner, false, joined, materialized.into())
     }
 
@@ -230,7 +235,7 @@ where
         KO: 'static,
         VO: Data + Clone,
         VR: Data + Clone,
-        F: Into<Option<KO>>,
+        F: OptionalOutcome<KO>,
     {
         self.left_join_foreign_key_with_key(other, move |_, value| foreign_key(value), joiner)
     }
@@ -246,14 +251,14 @@ where
         KO: 'static,
         VO: Data + Clone,
         VR: Data + Clone,
-        F: Into<Option<KO>>,
+        F: OptionalOutcome<KO>,
     {
         let materialized = Materialized::unnamed();
         self.left_join_foreign_key_with(other, foreign_key, joiner, TableJoined::new(), materialized)
     }
 
     /// As [`left_join_foreign_key_with_key`](Self::left_join_foreign_key_with_key), with all options. The joiner may also
-    /// return an `Option`: `None` is no result.
+    /// return an `Option`, and a `Result` of it: `None` is no result.
     pub fn left_join_foreign_key_with<KO, VO, VR, F, R>(
         self,
         other: &KTable<KO, VO>,
@@ -266,10 +271,10 @@ where
         KO: 'static,
         VO: Data + Clone,
         VR: Clone + 'static,
-        F: Into<Option<KO>>,
-        R: Into<Option<VR>>,
+        F: OptionalOutcome<KO>,
+        R: OptionalOutcome<VR>,
     {
-        let joiner = move |value: &V, other: Option<&VO>| joiner(value, other).into();
+        let joiner = move |value: &V, other: Option<&VO>| joiner(value, other).into_option();
         self.joined_foreign_key(other, foreign_key, joiner, true, joined, materialized.into())
     }
 
@@ -277,7 +282,7 @@ where
         self,
         other: &KTable<KO, VO>,
         foreign_key: impl Fn(&K, &V) -> F + Send + Sync + 'static,
-        joiner: impl Fn(&V, Option<&VO>) -> Option<VR> + Send + Sync + 'static,
+        joiner: impl Fn(&V, Option<&VO>) -> Result<Option<VR>, BoxError> + Send + Sync + 'static,
         left_join: bool,
         joined: TableJoined<K, KO>,
         materialized: Materialized<K, VR>,
@@ -286,14 +291,14 @@ where
         KO: 'static,
         VO: Data + Clone,
         VR: Clone + 'static,
-        F: Into<Option<KO>>,
+        F: OptionalOutcome<KO>,
     {
         ForeignKeyJoin {
             values: self.values.clone().unwrap_or_else(|| Arc::new(Auto)),
             other_values: other.values.clone().unwrap_or_else(|| Arc::new(Auto)),
             other: other.clone(),
             left: self,
-            foreign_key: Arc::new(move |key: &K, value: &V| foreign_key(key, value).into()),
+            foreign_key: Arc::new(move |key: &K, value: &V| foreign_key(key, value).into_option()),
             joiner: Arc::new(joiner),
             left_join,
             joined,

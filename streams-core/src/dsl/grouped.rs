@@ -16,6 +16,7 @@ use super::windows::Windowing;
 use crate::operators::{
     Aggregate, Fold, FoldOption, NullCheck, Reduce, ReduceOption, StreamAggregate, TableStore,
 };
+use crate::outcome::Outcome;
 use crate::processor::ErasedPush;
 use crate::topic::Store;
 
@@ -138,7 +139,7 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     /// assert_eq!(driver.store(&LARGEST).get(&"a".to_owned()), Some(7));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn reduce(self, reducer: impl Fn(V, V) -> V + Send + Sync + 'static) -> KTable<K, V>
+    pub fn reduce<R: Outcome<V>>(self, reducer: impl Fn(V, V) -> R + Send + Sync + 'static) -> KTable<K, V>
     where
         V: Data + Clone,
     {
@@ -146,9 +147,9 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     }
 
     /// As [`reduce`](Self::reduce), kept as said.
-    pub fn reduce_with(
+    pub fn reduce_with<R: Outcome<V>>(
         self,
-        reducer: impl Fn(V, V) -> V + Send + Sync + 'static,
+        reducer: impl Fn(V, V) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<K, V>
     where
@@ -178,19 +179,19 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     /// assert_eq!(driver.output(&LISTS).read_key_values()["a"], [1, 2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate<A: Data + Clone>(
+    pub fn aggregate<A: Data + Clone, RA: Outcome<()>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
     ) -> KTable<K, A> {
         self.aggregated(names::AGGREGATE, Materialized::unnamed(), None, Fold { init, add })
     }
 
     /// As [`aggregate`](Self::aggregate), kept as said.
-    pub fn aggregate_with<A: Clone + 'static>(
+    pub fn aggregate_with<A: Clone + 'static, RA: Outcome<()>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<K, A> {
         self.aggregated(names::AGGREGATE, materialized.into(), None, Fold { init, add })
@@ -211,10 +212,10 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     /// assert_eq!(driver.store(&SUMS).get(&"a".to_owned()), Some(42));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn fold<A, KS, VS>(
+    pub fn fold<A, KS, VS, RA: Outcome<()>>(
         self,
         store: &Store<K, A, KS, VS>,
-        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
     ) -> KTable<K, A>
     where
         A: Default + Clone + 'static,
@@ -242,19 +243,19 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
     /// assert_eq!(driver.store(&OPEN).get(&"a".to_owned()), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate_opt<A: Data + Clone>(
+    pub fn aggregate_opt<A: Data + Clone, RA: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        add: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
     ) -> KTable<K, A> {
         self.aggregate_opt_with(init, add, Materialized::unnamed())
     }
 
     /// As [`aggregate_opt`](Self::aggregate_opt), kept as said.
-    pub fn aggregate_opt_with<A: Clone + 'static>(
+    pub fn aggregate_opt_with<A: Clone + 'static, RA: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        add: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<K, A> {
         self.aggregated(names::AGGREGATE, materialized.into(), None, FoldOption { init, add })
@@ -288,7 +289,7 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
             let outputs = plan.outputs(children)?;
             let store = TableStore::open(builder, &plan.name, &node_store)?;
             let updates = store.updates(builder, &plan.name, &node_store, outputs, plan.send_old);
-            Ok(ErasedPush::new::<K, V>(Box::new(StreamAggregate {
+            Ok(ErasedPush::handled::<K, V>(StreamAggregate {
                 name: plan.name.clone(),
                 keys: NullCheck::new(&key_serde),
                 values: NullCheck::new(&value_serde),
@@ -296,7 +297,7 @@ impl<K: Clone + 'static, V: 'static> KGroupedStream<K, V> {
                 store,
                 send_old: plan.send_old,
                 updates,
-            })))
+            }))
         });
         let kind = GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
         let mut node = GraphNode::new(name.clone(), kind, fork.clone());
@@ -351,7 +352,10 @@ impl<K: Clone + 'static, T: Clone + 'static> KGroupedStream<K, Option<T>> {
     /// assert_eq!((driver.store(&STOCK).get(&"nut".to_owned()), driver.dropped()), (None, 1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn reduce_opt(self, reducer: impl Fn(T, T) -> Option<T> + Send + Sync + 'static) -> KTable<K, T>
+    pub fn reduce_opt<R: Outcome<Option<T>>>(
+        self,
+        reducer: impl Fn(T, T) -> R + Send + Sync + 'static,
+    ) -> KTable<K, T>
     where
         T: Data,
     {
@@ -359,9 +363,9 @@ impl<K: Clone + 'static, T: Clone + 'static> KGroupedStream<K, Option<T>> {
     }
 
     /// As [`reduce_opt`](Self::reduce_opt), kept as said.
-    pub fn reduce_opt_with(
+    pub fn reduce_opt_with<R: Outcome<Option<T>>>(
         self,
-        reducer: impl Fn(T, T) -> Option<T> + Send + Sync + 'static,
+        reducer: impl Fn(T, T) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, T>>,
     ) -> KTable<K, T> {
         self.aggregated(names::REDUCE, materialized.into(), None, ReduceOption(reducer))

@@ -19,6 +19,7 @@ use crate::operators::{
     AddSubtract, AddSubtractOption, Adjust, ChangeSerde, MergeRemove, NullCheck, TableAggregate,
     TableRepartitionMap, TableStore,
 };
+use crate::outcome::Outcome;
 use crate::processor::ErasedPush;
 
 impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
@@ -43,9 +44,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// assert_eq!(driver.store(&PEOPLE).get(&"Paris".to_owned()), Some(1));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn group_by<K2, V2>(
+    pub fn group_by<K2, V2, R: Outcome<(K2, V2)>>(
         self,
-        selector: impl Fn(&K, &V) -> (K2, V2) + Send + Sync + 'static,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
     ) -> KGroupedTable<K2, V2>
     where
         K2: Data + PartialEq,
@@ -55,9 +56,9 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// As [`group_by`](Self::group_by), with serdes of its own.
-    pub fn group_by_with<K2, V2>(
+    pub fn group_by_with<K2, V2, R: Outcome<(K2, V2)>>(
         self,
-        selector: impl Fn(&K, &V) -> (K2, V2) + Send + Sync + 'static,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
         grouped: Grouped<K2, V2>,
     ) -> KGroupedTable<K2, V2>
     where
@@ -69,13 +70,14 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         let versioned = self.up.graph().is_versioned(self.up.node);
         let (select, key_serde, value_serde) = (Arc::new(selector), keys.clone(), values.clone());
         let make: MakeProcessor = Arc::new(move |_, children, plan: &Plan| {
-            Ok(ErasedPush::new::<K, Change<V>>(Box::new(TableRepartitionMap {
+            Ok(ErasedPush::handled::<K, Change<V>>(TableRepartitionMap {
+                name: plan.name.clone(),
                 keys: NullCheck::new(&key_serde),
                 values: NullCheck::new(&value_serde),
                 select: select.clone(),
                 versioned,
                 outputs: plan.outputs::<K2, Change<V2>>(children)?,
-            })))
+            }))
         });
         self.up.graph().send_old_values(self.table, true);
         let up = self.up.add_processor(names::TABLE_SELECT, make, Changes::Nothing);
@@ -156,10 +158,10 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
     /// assert_eq!(driver.store(&PER_SHOP).get(&"north".to_owned()), Some(12));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn reduce(
+    pub fn reduce<RA: Outcome<V>, RS: Outcome<V>>(
         self,
-        adder: impl Fn(V, V) -> V + Send + Sync + 'static,
-        subtractor: impl Fn(V, V) -> V + Send + Sync + 'static,
+        adder: impl Fn(V, V) -> RA + Send + Sync + 'static,
+        subtractor: impl Fn(V, V) -> RS + Send + Sync + 'static,
     ) -> KTable<K, V>
     where
         V: Data + Clone,
@@ -168,17 +170,18 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
     }
 
     /// As [`reduce`](Self::reduce), kept as said.
-    pub fn reduce_with(
+    pub fn reduce_with<RA: Outcome<V>, RS: Outcome<V>>(
         self,
-        adder: impl Fn(V, V) -> V + Send + Sync + 'static,
-        subtractor: impl Fn(V, V) -> V + Send + Sync + 'static,
+        adder: impl Fn(V, V) -> RA + Send + Sync + 'static,
+        subtractor: impl Fn(V, V) -> RS + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<K, V>
     where
         V: Clone,
     {
-        let adder = move |result, value| Some(adder(result, value));
-        self.reduce_opt_with(adder, move |result, value| Some(subtractor(result, value)), materialized)
+        let adder = move |result, value| adder(result, value).map_value(Some);
+        let subtractor = move |result, value| subtractor(result, value).map_value(Some);
+        self.reduce_opt_with(adder, subtractor, materialized)
     }
 
     /// As [`reduce`](Self::reduce), where `None` from `adder` or `subtractor` means that there is no result left: if it
@@ -199,10 +202,10 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
     /// assert_eq!(driver.store(&DEBTS).get(&"ada".to_owned()), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn reduce_opt(
+    pub fn reduce_opt<RA: Outcome<Option<V>>, RS: Outcome<Option<V>>>(
         self,
-        adder: impl Fn(V, V) -> Option<V> + Send + Sync + 'static,
-        subtractor: impl Fn(V, V) -> Option<V> + Send + Sync + 'static,
+        adder: impl Fn(V, V) -> RA + Send + Sync + 'static,
+        subtractor: impl Fn(V, V) -> RS + Send + Sync + 'static,
     ) -> KTable<K, V>
     where
         V: Data + Clone,
@@ -211,10 +214,10 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
     }
 
     /// As [`reduce_opt`](Self::reduce_opt), kept as said.
-    pub fn reduce_opt_with(
+    pub fn reduce_opt_with<RA: Outcome<Option<V>>, RS: Outcome<Option<V>>>(
         self,
-        adder: impl Fn(V, V) -> Option<V> + Send + Sync + 'static,
-        subtractor: impl Fn(V, V) -> Option<V> + Send + Sync + 'static,
+        adder: impl Fn(V, V) -> RA + Send + Sync + 'static,
+        subtractor: impl Fn(V, V) -> RS + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<K, V>
     where
@@ -252,21 +255,21 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
     /// assert_eq!(driver.output(&PEOPLE).read_key_values()["London"], BTreeSet::from(["bob".to_owned()]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate<A: Data + Clone>(
+    pub fn aggregate<A: Data + Clone, RA: Outcome<()>, RS: Outcome<()>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        adder: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
-        subtractor: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        adder: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
+        subtractor: impl Fn(&K, V, &mut A) -> RS + Send + Sync + 'static,
     ) -> KTable<K, A> {
         self.aggregate_with(init, adder, subtractor, Materialized::unnamed())
     }
 
     /// As [`aggregate`](Self::aggregate), kept as said.
-    pub fn aggregate_with<A: Clone + 'static>(
+    pub fn aggregate_with<A: Clone + 'static, RA: Outcome<()>, RS: Outcome<()>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        adder: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
-        subtractor: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        adder: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
+        subtractor: impl Fn(&K, V, &mut A) -> RS + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<K, A> {
         let adjust = AddSubtract { init, add: adder, subtract: subtractor };
@@ -275,11 +278,11 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
 
     /// As [`aggregate`](Self::aggregate), where the aggregate may be missing: at the start, and after `adder` or
     /// `subtractor` returned `None`. If it is missing at the end of a change, the row is deleted.
-    pub fn aggregate_opt<A: Data + Clone>(
+    pub fn aggregate_opt<A: Data + Clone, RA: Outcome<Option<A>>, RS: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        adder: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
-        subtractor: impl Fn(&K, V, A) -> Option<A> + Send + Sync + 'static,
+        adder: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
+        subtractor: impl Fn(&K, V, A) -> RS + Send + Sync + 'static,
     ) -> KTable<K, A> {
         self.aggregate_opt_with(init, adder, subtractor, Materialized::unnamed())
     }
@@ -305,11 +308,11 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
     /// assert_eq!(driver.store(&PEOPLE).get(&"London".to_owned()), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate_opt_with<A: Clone + 'static>(
+    pub fn aggregate_opt_with<A: Clone + 'static, RA: Outcome<Option<A>>, RS: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        adder: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
-        subtractor: impl Fn(&K, V, A) -> Option<A> + Send + Sync + 'static,
+        adder: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
+        subtractor: impl Fn(&K, V, A) -> RS + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<K, A> {
         let adjust = AddSubtractOption { init, add: adder, subtract: subtractor };
@@ -348,13 +351,13 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
             let outputs = plan.outputs(children)?;
             let store = TableStore::open(builder, &plan.name, &node_store)?;
             let updates = store.updates(builder, &plan.name, &node_store, outputs, plan.send_old);
-            Ok(ErasedPush::new::<K, Change<V>>(Box::new(TableAggregate {
+            Ok(ErasedPush::handled::<K, Change<V>>(TableAggregate {
                 name: plan.name.clone(),
                 adjust: adjust.clone(),
                 store,
                 send_old: plan.send_old,
                 updates,
-            })))
+            }))
         });
         let kind = GraphKind::Processor { make, table: Some(table), stores: Vec::new(), connect: Vec::new() };
         let fork = Fork::allowed::<K, Change<A>>();

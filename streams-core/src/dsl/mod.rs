@@ -83,7 +83,9 @@ pub use windowed::TimeWindowedKStream;
 pub use windowed_cogroup::{SessionWindowedCogroupedKStream, TimeWindowedCogroupedKStream};
 pub use windows::{EmitStrategy, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Windowing};
 
+pub use crate::outcome::{OptionalOutcome, Outcome};
+
 pub use crate::operators::{
-    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, Partitioner, Printed,
-    TimestampExtractor, ValueTransformerWithKey, Windows,
+    FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, PartitionChoice, PartitionOutcome, Partitioner,
+    Printed, TimestampExtractor, ValueTransformerWithKey, Windows,
 };

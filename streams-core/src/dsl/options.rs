@@ -9,7 +9,7 @@ use streams_state::types::Timestamp;
 use super::Data;
 use super::windows::millis;
 use crate::config::TimestampPolicy;
-use crate::operators::{PartitionChoice, Partitioner, Timestamps};
+use crate::operators::{PartitionOutcome, Partitioner, Timestamps};
 use crate::record::Record;
 use crate::topology::OffsetReset;
 
@@ -99,7 +99,7 @@ impl<K, V> Produced<K, V> {
     }
 
     /// Chooses the partition of each record by topic, key, value and number of partitions.
-    pub fn partitioner<C: Into<PartitionChoice>>(
+    pub fn partitioner<C: PartitionOutcome>(
         mut self,
         partitioner: impl Fn(&str, &K, &V, i32) -> C + Send + Sync + 'static,
     ) -> Self {
@@ -108,10 +108,10 @@ impl<K, V> Produced<K, V> {
     }
 }
 
-fn erase_partitioner<K, V, C: Into<PartitionChoice>>(
+fn erase_partitioner<K, V, C: PartitionOutcome>(
     partitioner: impl Fn(&str, &K, &V, i32) -> C + Send + Sync + 'static,
 ) -> Partitioner<K, V> {
-    Arc::new(move |topic, key, value, partitions| partitioner(topic, key, value, partitions).into())
+    Arc::new(move |topic, key, value, partitions| partitioner(topic, key, value, partitions).into_choice())
 }
 
 /// Serdes of a grouping, for types that the default serde cannot write.
@@ -245,7 +245,7 @@ impl<K, V> Repartitioned<K, V> {
     }
 
     /// Chooses the partition of each record by topic, key, value and number of partitions.
-    pub fn partitioner<C: Into<PartitionChoice>>(
+    pub fn partitioner<C: PartitionOutcome>(
         mut self,
         partitioner: impl Fn(&str, &K, &V, i32) -> C + Send + Sync + 'static,
     ) -> Self {

@@ -17,6 +17,7 @@ use super::{Data, StoreBuilder};
 use crate::operators::{
     Destination, Partitioner, Sink, SinkSerdes, Source, Timestamps, TopicExtractor, make_processor,
 };
+use crate::outcome::Outcome;
 use crate::processor::{Child, ErasedPush, Outputs, Processor, ProcessorSupplier, connected_stores};
 use crate::topic::Topic;
 use crate::topology::{
@@ -213,16 +214,18 @@ impl Topology {
 
     /// Adds a sink below `parents` that writes each record to the topic that `extractor` names. The topics must exist.
     /// `describe()` shows the extractor as `label`.
-    pub fn add_sink_extractor<K: Data, V: Data>(
+    pub fn add_sink_extractor<K: Data, V: Data, R: Outcome<String>>(
         &mut self,
         name: &str,
         label: &str,
-        extractor: impl Fn(&K, &V, &RecordContext) -> String + Send + Sync + 'static,
+        extractor: impl Fn(&K, &V, &RecordContext) -> R + Send + Sync + 'static,
         parents: &[&NodeRef<K, V>],
     ) -> &mut Self {
         let written = Written {
             topic: SinkTopic::Dynamic(label.into()),
-            extractor: Some(Arc::new(extractor)),
+            extractor: Some(Arc::new(move |key, value, context| {
+                extractor(key, value, context).into_result()
+            })),
             keys: Arc::new(Auto),
             values: Arc::new(Auto),
             partitioner: None,
@@ -332,13 +335,13 @@ impl Topology {
                     Destination::Topic(builder.context.outbox.topic(name))
                 }
             };
-            Ok(ErasedPush::new::<K, V>(Box::new(Sink::<K, V, T> {
+            Ok(ErasedPush::handled::<K, V>(Sink::<K, V, T> {
                 name: sink.clone(),
                 destination,
                 serdes: SinkSerdes::new(keys.clone(), values.clone()),
                 partitioner: partitioner.clone(),
                 by_base_key: false,
-            })))
+            }))
         });
         self.add_sink_node(node, &parents, topic, factory);
         self

@@ -17,6 +17,7 @@ use crate::operators::{
     Closed, NullCheck, SessionAggregate, SessionEmission, SessionFold, SessionFoldOption, SessionGetter,
     SessionReduce, SessionReduceOption, SessionStoreRef, SessionWindowAggregate, Updates,
 };
+use crate::outcome::Outcome;
 use crate::processor::{ErasedPush, TaskBuilder};
 
 /// A grouped stream over sessions: from `windowed_by` with [`SessionWindows`].
@@ -124,7 +125,10 @@ impl<K: Clone + 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// assert_eq!((sums["[a@3/3]"], sums["[a@3/5]"]), (None, Some(3)));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn reduce(self, reducer: impl Fn(V, V) -> V + Send + Sync + 'static) -> KTable<Windowed<K>, V>
+    pub fn reduce<R: Outcome<V>>(
+        self,
+        reducer: impl Fn(V, V) -> R + Send + Sync + 'static,
+    ) -> KTable<Windowed<K>, V>
     where
         V: Data + Clone,
     {
@@ -132,9 +136,9 @@ impl<K: Clone + 'static, V: 'static> SessionWindowedKStream<K, V> {
     }
 
     /// As [`reduce`](Self::reduce), kept as said.
-    pub fn reduce_with(
+    pub fn reduce_with<R: Outcome<V>>(
         self,
-        reducer: impl Fn(V, V) -> V + Send + Sync + 'static,
+        reducer: impl Fn(V, V) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<Windowed<K>, V>
     where
@@ -167,21 +171,21 @@ impl<K: Clone + 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// assert_eq!(lists[0].1, [1, 2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate<A: Data + Clone>(
+    pub fn aggregate<A: Data + Clone, RA: Outcome<()>, RM: Outcome<A>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
-        merge: impl Fn(&K, A, A) -> A + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
+        merge: impl Fn(&K, A, A) -> RM + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, A> {
         self.aggregate_with(init, add, merge, Materialized::unnamed())
     }
 
     /// As [`aggregate`](Self::aggregate), kept as said.
-    pub fn aggregate_with<A: Clone + 'static>(
+    pub fn aggregate_with<A: Clone + 'static, RA: Outcome<()>, RM: Outcome<A>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
-        merge: impl Fn(&K, A, A) -> A + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
+        merge: impl Fn(&K, A, A) -> RM + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
         let fold = SessionFold { init, add, merge };
@@ -213,21 +217,21 @@ impl<K: Clone + 'static, V: 'static> SessionWindowedKStream<K, V> {
     /// assert!(driver.session_store(&BASKETS).fetch(&"ada".to_owned()).is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate_opt<A: Data + Clone>(
+    pub fn aggregate_opt<A: Data + Clone, RA: Outcome<Option<A>>, RM: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        add: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
-        merge: impl Fn(&K, Option<A>, A) -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
+        merge: impl Fn(&K, Option<A>, A) -> RM + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, A> {
         self.aggregate_opt_with(init, add, merge, Materialized::unnamed())
     }
 
     /// As [`aggregate_opt`](Self::aggregate_opt), kept as said.
-    pub fn aggregate_opt_with<A: Clone + 'static>(
+    pub fn aggregate_opt_with<A: Clone + 'static, RA: Outcome<Option<A>>, RM: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        add: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
-        merge: impl Fn(&K, Option<A>, A) -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
+        merge: impl Fn(&K, Option<A>, A) -> RM + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
         let fold = SessionFoldOption { init, add, merge };
@@ -309,7 +313,7 @@ where
                 SessionEmission::OnClose(Closed::new(plan.name.clone(), store_name.clone()), outputs)
             }
         };
-        Ok(ErasedPush::new::<K, V>(Box::new(SessionWindowAggregate {
+        Ok(ErasedPush::handled::<K, V>(SessionWindowAggregate {
             name: plan.name.clone(),
             keys: NullCheck::new(&keys),
             aggregate: aggregate.clone(),
@@ -321,15 +325,15 @@ where
             stream_time: -1,
             merged: Vec::new(),
             input: std::marker::PhantomData,
-        })))
+        }))
     })
 }
 
 impl<K: Clone + 'static, T: Clone + 'static> SessionWindowedKStream<K, Option<T>> {
     /// As [`reduce`](Self::reduce) for values that may be null. Null values reach the reducer; a `None` from it leaves no session.
-    pub fn reduce_opt(
+    pub fn reduce_opt<R: Outcome<Option<T>>>(
         self,
-        reducer: impl Fn(T, Option<T>) -> Option<T> + Send + Sync + 'static,
+        reducer: impl Fn(T, Option<T>) -> R + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, T>
     where
         T: Data,
@@ -338,9 +342,9 @@ impl<K: Clone + 'static, T: Clone + 'static> SessionWindowedKStream<K, Option<T>
     }
 
     /// As [`reduce_opt`](Self::reduce_opt), kept as said.
-    pub fn reduce_opt_with(
+    pub fn reduce_opt_with<R: Outcome<Option<T>>>(
         self,
-        reducer: impl Fn(T, Option<T>) -> Option<T> + Send + Sync + 'static,
+        reducer: impl Fn(T, Option<T>) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, T>>,
     ) -> KTable<Windowed<K>, T> {
         self.aggregated(names::REDUCE, materialized.into(), None, SessionReduceOption(reducer))

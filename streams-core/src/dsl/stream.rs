@@ -11,7 +11,8 @@ use super::branched::BranchedKStream;
 use super::graph::{Fork, GraphNode, MakeProcessor};
 use super::names;
 use super::upstream::{Changes, Upstream, operator};
-use crate::operators::{PassThrough, Peek, Print, Printed};
+use crate::operators::{Filter, ForEach, PassThrough, Peek, Print, Printed};
+use crate::outcome::Outcome;
 
 /// A stream of records with keys `K` and values `V`: facts, one after another.
 ///
@@ -65,13 +66,31 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output(&LARGE).read_all(), [("b".to_owned(), 5000)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn filter(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        self.try_filter(move |key, value| sure(predicate(key, value)))
+    pub fn filter<R: Outcome<bool>>(self, predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static) -> Self {
+        self.filtered(predicate, false)
     }
 
     /// Keeps the records for which `predicate` says no; else as [`filter`](Self::filter).
-    pub fn filter_not(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        self.try_filter(move |key, value| sure(!predicate(key, value)))
+    pub fn filter_not<R: Outcome<bool>>(
+        self,
+        predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.filtered(predicate, true)
+    }
+
+    fn filtered<R: Outcome<bool>>(
+        self,
+        predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static,
+        not: bool,
+    ) -> Self {
+        let predicate = Arc::new(predicate);
+        let make = operator::<K, V, K, V, _>(move |name, outputs| Filter {
+            name,
+            predicate: predicate.clone(),
+            not,
+            outputs,
+        });
+        self.same(names::FILTER, make)
     }
 
     /// Looks at each record as it passes.
@@ -91,9 +110,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output(&OUT).read_all(), [("a".to_owned(), 1)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn peek(self, action: impl Fn(&K, &V) + Send + Sync + 'static) -> Self {
+    pub fn peek<R: Outcome<()>>(self, action: impl Fn(&K, &V) -> R + Send + Sync + 'static) -> Self {
         let action = Arc::new(action);
-        let make = operator::<K, V, K, V, _>(move |_, outputs| Peek { action: action.clone(), outputs });
+        let make =
+            operator::<K, V, K, V, _>(move |name, outputs| Peek { name, action: action.clone(), outputs });
         self.same(names::PEEK, make)
     }
 
@@ -118,11 +138,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(sum.load(Ordering::Relaxed), 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn for_each(self, action: impl Fn(&K, V) + Send + Sync + 'static) {
-        self.try_for_each(move |key, value| {
-            action(key, value);
-            sure(())
-        });
+    pub fn for_each<R: Outcome<()>>(self, action: impl Fn(&K, V) -> R + Send + Sync + 'static) {
+        let action = Arc::new(action);
+        let make = operator::<K, V, (), (), _>(move |name, _| ForEach { name, action: action.clone() });
+        self.up.add_processor(names::FOR_EACH, make, Changes::Nothing);
     }
 
     /// Writes each record as a line, and ends the stream: for looking at it while a program is written.

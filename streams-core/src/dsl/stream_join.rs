@@ -12,10 +12,12 @@ use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan};
 use super::names;
 use super::options::Joined;
 use super::stores::GraphStore;
-use super::stream::KStream;
+use super::stream::{KStream, sure};
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, repartition_node};
+use crate::error::BoxError;
 use crate::operators::{GraceJoin, NullCheck, OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
+use crate::outcome::Outcome;
 use crate::processor::ErasedPush;
 
 /// The parts of a join's node.
@@ -42,12 +44,12 @@ where
         K: 'static,
         VO: 'static,
         S: SelectTableKey<K, V, KT>,
-        J: Fn(&K, V, Option<&VT>) -> Option<VO>,
+        J: Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError>,
     {
         let Self { table_keys, values, getter, select, join, left } = self;
         let (select, join) = (Arc::new(select), Arc::new(join));
         Arc::new(move |builder, children, plan: &Plan| {
-            Ok(ErasedPush::new::<K, V>(Box::new(StreamTableJoin {
+            Ok(ErasedPush::handled::<K, V>(StreamTableJoin {
                 name: plan.name.clone(),
                 values: NullCheck::new(&values),
                 table_keys: NullCheck::new(&table_keys),
@@ -56,7 +58,7 @@ where
                 join: join.clone(),
                 left,
                 outputs: plan.outputs::<K, VO>(children)?,
-            })))
+            }))
         })
     }
 }
@@ -72,7 +74,7 @@ where
     fn make_waiting<VO>(self, keys: SerdeRef<K>, buffer: &GraphStore) -> MakeProcessor
     where
         VO: 'static,
-        J: Fn(&K, V, Option<&VT>) -> Option<VO>,
+        J: Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError>,
     {
         let Self { table_keys, values, getter, select: _, join, left } = self;
         let (join, buffer) = (Arc::new(join), buffer.spec.name.clone());
@@ -95,7 +97,7 @@ where
                 join,
                 buffer,
             };
-            Ok(ErasedPush::new::<K, V>(Box::new(waiting)))
+            Ok(ErasedPush::handled::<K, V>(waiting))
         })
     }
 }
@@ -155,8 +157,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         joiner: impl Fn(&K, V, &VT) -> VO + Send + Sync + 'static,
         joined: Joined<K, V>,
     ) -> KStream<K, VO> {
-        let joiner = move |key: &K, value: V, row: Option<&VT>| row.map(|row| joiner(key, value, row));
-        self.joined(table, joiner, joined, false)
+        self.try_join_table_with(table, move |key, value, row| sure(joiner(key, value, row)), joined)
+    }
+
+    /// As [`join_table_with`](Self::join_table_with), with a joiner that may fail.
+    pub fn try_join_table_with<VT: 'static, VO: 'static, E: Into<BoxError>>(
+        self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, V, &VT) -> Result<VO, E> + Send + Sync + 'static,
+        joined: Joined<K, V>,
+    ) -> KStream<K, VO> {
+        self.joined(table, inner(joiner), joined, false)
     }
 
     /// Joins each record with the row that a table has for its key; the joiner is told if there is none.
@@ -211,18 +222,23 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         joiner: impl Fn(&K, V, Option<&VT>) -> VO + Send + Sync + 'static,
         joined: Joined<K, V>,
     ) -> KStream<K, VO> {
-        self.joined(
-            table,
-            move |key: &K, value, row: Option<&VT>| Some(joiner(key, value, row)),
-            joined,
-            true,
-        )
+        self.try_left_join_table_with(table, move |key, value, row| sure(joiner(key, value, row)), joined)
+    }
+
+    /// As [`left_join_table_with`](Self::left_join_table_with), with a joiner that may fail.
+    pub fn try_left_join_table_with<VT: 'static, VO: 'static, E: Into<BoxError>>(
+        self,
+        table: &KTable<K, VT>,
+        joiner: impl Fn(&K, V, Option<&VT>) -> Result<VO, E> + Send + Sync + 'static,
+        joined: Joined<K, V>,
+    ) -> KStream<K, VO> {
+        self.joined(table, left(joiner), joined, true)
     }
 
     fn joined<VT: 'static, VO: 'static>(
         self,
         table: &KTable<K, VT>,
-        join: impl Fn(&K, V, Option<&VT>) -> Option<VO> + Send + Sync + 'static,
+        join: impl Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static,
         joined: Joined<K, V>,
         left: bool,
     ) -> KStream<K, VO> {
@@ -283,10 +299,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output(&OUT).read_all(), [("o1".to_owned(), 42)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn join_global<KG: 'static, VG: 'static, VO: 'static>(
+    pub fn join_global<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
         self,
         table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
         joiner: impl Fn(V, &VG) -> VO + Send + Sync + 'static,
     ) -> KStream<K, VO>
     where
@@ -296,17 +312,30 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// As [`join_global`](Self::join_global), with the stream's key to look at.
-    pub fn join_global_with_key<KG: 'static, VG: 'static, VO: 'static>(
+    pub fn join_global_with_key<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
         self,
         table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
         joiner: impl Fn(&K, V, &VG) -> VO + Send + Sync + 'static,
     ) -> KStream<K, VO>
     where
         V: Data,
     {
-        let joiner = move |key: &K, value: V, row: Option<&VG>| row.map(|row| joiner(key, value, row));
-        self.joined_global(table, selector, joiner, false)
+        self.try_join_global_with_key(table, selector, move |key, value, row| sure(joiner(key, value, row)))
+    }
+
+    /// As [`join_global_with_key`](Self::join_global_with_key), with a joiner that may fail.
+    pub fn try_join_global_with_key<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>, E>(
+        self,
+        table: &GlobalKTable<KG, VG>,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
+        joiner: impl Fn(&K, V, &VG) -> Result<VO, E> + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        V: Data,
+        E: Into<BoxError>,
+    {
+        self.joined_global(table, selector, inner(joiner), false)
     }
 
     /// As [`join_global`](Self::join_global), but the joiner is told if there is no row, and records without a selected key
@@ -329,10 +358,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output(&OUT).read_all(), [("o1".to_owned(), 21)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn left_join_global<KG: 'static, VG: 'static, VO: 'static>(
+    pub fn left_join_global<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
         self,
         table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
         joiner: impl Fn(V, Option<&VG>) -> VO + Send + Sync + 'static,
     ) -> KStream<K, VO>
     where
@@ -342,24 +371,39 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// As [`left_join_global`](Self::left_join_global), with the stream's key to look at.
-    pub fn left_join_global_with_key<KG: 'static, VG: 'static, VO: 'static>(
+    pub fn left_join_global_with_key<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
         self,
         table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
         joiner: impl Fn(&K, V, Option<&VG>) -> VO + Send + Sync + 'static,
     ) -> KStream<K, VO>
     where
         V: Data,
     {
-        let joiner = move |key: &K, value, row: Option<&VG>| Some(joiner(key, value, row));
-        self.joined_global(table, selector, joiner, true)
+        self.try_left_join_global_with_key(table, selector, move |key, value, row| {
+            sure(joiner(key, value, row))
+        })
     }
 
-    fn joined_global<KG: 'static, VG: 'static, VO: 'static>(
+    /// As [`left_join_global_with_key`](Self::left_join_global_with_key), with a joiner that may fail.
+    pub fn try_left_join_global_with_key<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>, E>(
         self,
         table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> KG + Send + Sync + 'static,
-        join: impl Fn(&K, V, Option<&VG>) -> Option<VO> + Send + Sync + 'static,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
+        joiner: impl Fn(&K, V, Option<&VG>) -> Result<VO, E> + Send + Sync + 'static,
+    ) -> KStream<K, VO>
+    where
+        V: Data,
+        E: Into<BoxError>,
+    {
+        self.joined_global(table, selector, left(joiner), true)
+    }
+
+    fn joined_global<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
+        self,
+        table: &GlobalKTable<KG, VG>,
+        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
+        join: impl Fn(&K, V, Option<&VG>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static,
         left: bool,
     ) -> KStream<K, VO>
     where
@@ -382,6 +426,20 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let id = self.up.graph().add(&[self.up.node], node);
         KStream { up: self.up.moved_to(id, name, fork, false), keys: self.keys, values: None }
     }
+}
+
+/// An inner join's joiner, which is only asked when there is a row.
+fn inner<K, V, VT, VO, E: Into<BoxError>>(
+    joiner: impl Fn(&K, V, &VT) -> Result<VO, E> + Send + Sync + 'static,
+) -> impl Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static {
+    move |key, value, row| row.map(|row| joiner(key, value, row)).transpose().map_err(Into::into)
+}
+
+/// A left join's joiner.
+fn left<K, V, VT, VO, E: Into<BoxError>>(
+    joiner: impl Fn(&K, V, Option<&VT>) -> Result<VO, E> + Send + Sync + 'static,
+) -> impl Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static {
+    move |key, value, row| joiner(key, value, row).map(Some).map_err(Into::into)
 }
 
 /// Where a join goes: behind a repartition, under `name` or the stream's, if the key may have changed. Joins of

@@ -1,6 +1,12 @@
 //! Operators of `KStream` that give records new keys and values.
 
+use std::sync::Arc;
+
+use super::names;
 use super::stream::{KStream, sure};
+use super::upstream::operator;
+use crate::operators::Map;
+use crate::outcome::Outcome;
 
 impl<K: 'static, V: 'static> KStream<K, V> {
     /// Gives each record a new key and a new value.
@@ -20,11 +26,14 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output(&LENGTHS).read_all(), [("A".to_owned(), 5)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn map<K2: 'static, V2: 'static>(
+    pub fn map<K2: 'static, V2: 'static, R: Outcome<(K2, V2)>>(
         self,
-        mapper: impl Fn(&K, V) -> (K2, V2) + Send + Sync + 'static,
+        mapper: impl Fn(&K, V) -> R + Send + Sync + 'static,
     ) -> KStream<K2, V2> {
-        self.try_map(move |key, value| sure(mapper(key, value)))
+        let mapper = Arc::new(mapper);
+        let make =
+            operator::<K, V, K2, V2, _>(move |name, outputs| Map { name, mapper: mapper.clone(), outputs });
+        self.other_keys(names::MAP, make, None)
     }
 
     /// Gives each record a new value.

@@ -17,9 +17,11 @@ use super::stream::{KStream, sure};
 use super::stream_try::select_key;
 use super::table::KTable;
 use super::upstream::{Changes, repartition_node, sink};
+use crate::error::BoxError;
 use crate::operators::{
     Destination, NullCheck, Nullable, Sink, SinkSerdes, TableSource, TableStore, TopicExtractor, Updates,
 };
+use crate::outcome::Outcome;
 use crate::processor::ErasedPush;
 use crate::topic::Topic;
 use crate::topology::SinkTopic;
@@ -104,8 +106,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// assert_eq!(driver.output(&EVEN).read_all(), [("b".to_owned(), 2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn to_extractor(self, extractor: impl Fn(&K, &V, &RecordContext) -> String + Send + Sync + 'static)
-    where
+    pub fn to_extractor<R: Outcome<String>>(
+        self,
+        extractor: impl Fn(&K, &V, &RecordContext) -> R + Send + Sync + 'static,
+    ) where
         K: Data,
         V: Data,
     {
@@ -113,24 +117,25 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     }
 
     /// As [`to_extractor`](Self::to_extractor); `describe()` shows the extractor as `label`.
-    pub fn to_extractor_as(
+    pub fn to_extractor_as<R: Outcome<String>>(
         self,
         label: impl Into<String>,
-        extractor: impl Fn(&K, &V, &RecordContext) -> String + Send + Sync + 'static,
+        extractor: impl Fn(&K, &V, &RecordContext) -> R + Send + Sync + 'static,
     ) where
         K: Data,
         V: Data,
     {
         let (keys, values) = self.serdes();
-        let extractor: TopicExtractor<K, V> = Arc::new(extractor);
+        let extractor: TopicExtractor<K, V> =
+            Arc::new(move |key, value, context| extractor(key, value, context).into_result());
         let make: MakeSink = Arc::new(move |_, plan: &Plan| {
-            Ok(ErasedPush::new::<K, V>(Box::new(Sink::<K, V, V> {
+            Ok(ErasedPush::handled::<K, V>(Sink::<K, V, V> {
                 name: plan.name.clone(),
                 destination: Destination::Extractor(extractor.clone()),
                 serdes: SinkSerdes::new(keys.clone(), values.clone()),
                 partitioner: None,
                 by_base_key: true,
-            })))
+            }))
         });
         self.add_sink(SinkTopic::Dynamic(label.into().into()), make);
     }
@@ -253,6 +258,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     where
         V: Data,
     {
+        self.try_group_by(move |key, value| sure(selector(key, value)))
+    }
+
+    /// As [`group_by`](Self::group_by), with a selector that may fail.
+    pub fn try_group_by<K2: Data, E: Into<BoxError>>(
+        self,
+        selector: impl Fn(&K, &V) -> Result<K2, E> + Send + Sync + 'static,
+    ) -> KGroupedStream<K2, V>
+    where
+        V: Data,
+    {
         let values = self.values.clone().unwrap_or_else(|| Arc::new(Auto));
         self.grouped_by(selector, Arc::new(Auto), values)
     }
@@ -263,17 +279,26 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         selector: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
         grouped: Grouped<K2, V>,
     ) -> KGroupedStream<K2, V> {
+        self.try_group_by_with(move |key, value| sure(selector(key, value)), grouped)
+    }
+
+    /// As [`group_by_with`](Self::group_by_with), with a selector that may fail.
+    pub fn try_group_by_with<K2: 'static, E: Into<BoxError>>(
+        self,
+        selector: impl Fn(&K, &V) -> Result<K2, E> + Send + Sync + 'static,
+        grouped: Grouped<K2, V>,
+    ) -> KGroupedStream<K2, V> {
         self.grouped_by(selector, grouped.keys, grouped.values)
     }
 
-    fn grouped_by<K2: 'static>(
+    fn grouped_by<K2: 'static, E: Into<BoxError>>(
         self,
-        selector: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
+        selector: impl Fn(&K, &V) -> Result<K2, E> + Send + Sync + 'static,
         keys: SerdeRef<K2>,
         values: SerdeRef<V>,
     ) -> KGroupedStream<K2, V> {
         let grouped_name = self.up.pending.clone();
-        let make = select_key(move |key: &K, value: &V| sure(selector(key, value)));
+        let make = select_key(selector);
         let mut up = self.up.add_processor(names::KEY_SELECT, make, Changes::key::<K2, V>());
         up.pending = grouped_name;
         KGroupedStream::new(up, keys, values)
@@ -413,13 +438,13 @@ where
                 (Some(store), updates)
             }
         };
-        Ok(ErasedPush::new::<K, In>(Box::new(TableSource::<K, In, T> {
+        Ok(ErasedPush::handled::<K, In>(TableSource::<K, In, T> {
             name: plan.name.clone(),
             keys: NullCheck::new(&keys),
             store,
             send_old: plan.send_old,
             updates,
             input: PhantomData,
-        })))
+        }))
     })
 }

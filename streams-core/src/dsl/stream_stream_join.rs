@@ -12,10 +12,11 @@ use super::graph::{Fork, GraphId, GraphKind, GraphNode, MakeProcessor, Plan, Str
 use super::join_names::{INNER, JoinKind, JoinNames, LEFT, OUTER};
 use super::join_windows::JoinWindows;
 use super::stores::GraphStore;
-use super::stream::KStream;
+use super::stream::{KStream, sure};
 use super::stream_join::repartition_for_join;
 use super::stream_joined::StreamJoined;
 use super::upstream::{Upstream, operator};
+use crate::error::BoxError;
 use crate::operators::{
     JoinOf, JoinStore, JoinTime, JoinWindow, LeftSide, NullCheck, PassThrough, RightSide, SelfJoin,
     SideWindows, StreamStreamJoin, Waiting,
@@ -67,7 +68,26 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         joiner: impl Fn(&K, &V, &V2) -> VO + Send + Sync + 'static,
         joined: StreamJoined<K, V, V2>,
     ) -> KStream<K, VO> {
-        let join = move |key: &K, left: Option<&V>, right: Option<&V2>| Some(joiner(key, left?, right?));
+        self.try_join_stream_with(
+            other,
+            windows,
+            move |key, left, right| sure(joiner(key, left, right)),
+            joined,
+        )
+    }
+
+    /// As [`join_stream_with`](Self::join_stream_with), with a joiner that may fail.
+    pub fn try_join_stream_with<V2: Clone + 'static, VO: 'static, E: Into<BoxError>>(
+        self,
+        other: KStream<K, V2>,
+        windows: JoinWindows,
+        joiner: impl Fn(&K, &V, &V2) -> Result<VO, E> + Send + Sync + 'static,
+        joined: StreamJoined<K, V, V2>,
+    ) -> KStream<K, VO> {
+        let join = move |key: &K, left: Option<&V>, right: Option<&V2>| match (left, right) {
+            (Some(left), Some(right)) => joiner(key, left, right).map(Some).map_err(Into::into),
+            (None, _) | (_, None) => Ok(None),
+        };
         self.joined_stream(other, windows, join, joined, INNER)
     }
 
@@ -116,7 +136,25 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         joiner: impl Fn(&K, &V, Option<&V2>) -> VO + Send + Sync + 'static,
         joined: StreamJoined<K, V, V2>,
     ) -> KStream<K, VO> {
-        let join = move |key: &K, left: Option<&V>, right: Option<&V2>| Some(joiner(key, left?, right));
+        self.try_left_join_stream_with(
+            other,
+            windows,
+            move |key, left, right| sure(joiner(key, left, right)),
+            joined,
+        )
+    }
+
+    /// As [`left_join_stream_with`](Self::left_join_stream_with), with a joiner that may fail.
+    pub fn try_left_join_stream_with<V2: Clone + 'static, VO: 'static, E: Into<BoxError>>(
+        self,
+        other: KStream<K, V2>,
+        windows: JoinWindows,
+        joiner: impl Fn(&K, &V, Option<&V2>) -> Result<VO, E> + Send + Sync + 'static,
+        joined: StreamJoined<K, V, V2>,
+    ) -> KStream<K, VO> {
+        let join = move |key: &K, left: Option<&V>, right: Option<&V2>| {
+            left.map(|left| joiner(key, left, right)).transpose().map_err(Into::into)
+        };
         self.joined_stream(other, windows, join, joined, LEFT)
     }
 
@@ -160,7 +198,25 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
         joiner: impl Fn(&K, Option<&V>, Option<&V2>) -> VO + Send + Sync + 'static,
         joined: StreamJoined<K, V, V2>,
     ) -> KStream<K, VO> {
-        let join = move |key: &K, left: Option<&V>, right: Option<&V2>| Some(joiner(key, left, right));
+        self.try_outer_join_stream_with(
+            other,
+            windows,
+            move |key, left, right| sure(joiner(key, left, right)),
+            joined,
+        )
+    }
+
+    /// As [`outer_join_stream_with`](Self::outer_join_stream_with), with a joiner that may fail.
+    pub fn try_outer_join_stream_with<V2: Clone + 'static, VO: 'static, E: Into<BoxError>>(
+        self,
+        other: KStream<K, V2>,
+        windows: JoinWindows,
+        joiner: impl Fn(&K, Option<&V>, Option<&V2>) -> Result<VO, E> + Send + Sync + 'static,
+        joined: StreamJoined<K, V, V2>,
+    ) -> KStream<K, VO> {
+        let join = move |key: &K, left: Option<&V>, right: Option<&V2>| {
+            joiner(key, left, right).map(Some).map_err(Into::into)
+        };
         self.joined_stream(other, windows, join, joined, OUTER)
     }
 
@@ -175,7 +231,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KStream<K, V> {
     where
         V2: Clone + 'static,
         VO: 'static,
-        J: Fn(&K, Option<&V>, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
+        J: Fn(&K, Option<&V>, Option<&V2>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static,
     {
         let same = self.up.check_same_builder(&other.up, "stream-stream join");
         // Both windows and the join itself hang below a stream, and each gets every record.
@@ -215,7 +271,7 @@ where
     L: Clone + 'static,
     R: Clone + 'static,
     VO: 'static,
-    J: Fn(&K, Option<&L>, Option<&R>) -> Option<VO> + Send + Sync + 'static,
+    J: Fn(&K, Option<&L>, Option<&R>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static,
 {
     /// Adds the windows and the join below both streams.
     fn add(
@@ -284,13 +340,13 @@ where
     ) -> GraphNode {
         let (keys, values, store_name) = (self.joined.keys.clone(), values.clone(), store.spec.name.clone());
         let make: MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
-            Ok(ErasedPush::new::<K, V>(Box::new(JoinWindow::<K, V> {
+            Ok(ErasedPush::handled::<K, V>(JoinWindow::<K, V> {
                 name: plan.name.clone(),
                 keys: NullCheck::new(&keys),
                 values: NullCheck::new(&values),
                 store: JoinStore::find(builder, &plan.name, &store_name)?,
                 outputs: plan.outputs(children)?,
-            })))
+            }))
         });
         let kind =
             GraphKind::Processor { make, table: None, stores: vec![store.clone()], connect: Vec::new() };
@@ -325,7 +381,7 @@ where
                 Some(store) => Some(builder.store(&plan.name, store)?),
                 None => None,
             };
-            Ok(ErasedPush::new::<K, S::This>(Box::new(StreamStreamJoin::<K, L, R, S, VO, J> {
+            Ok(ErasedPush::handled::<K, S::This>(StreamStreamJoin::<K, L, R, S, VO, J> {
                 name: plan.name.clone(),
                 keys: NullCheck::new(&keys),
                 values: NullCheck::new(&values),
@@ -337,7 +393,7 @@ where
                 results: Vec::new(),
                 outputs: plan.outputs(children)?,
                 side: PhantomData,
-            })))
+            }))
         })
     }
 
@@ -352,7 +408,7 @@ where
                 join(key, left, right.and_then(|right| (right as &dyn Any).downcast_ref::<R>()))
             };
             let store = JoinStore::find(builder, &plan.name, &store)?;
-            Ok(ErasedPush::new::<K, L>(Box::new(SelfJoin {
+            Ok(ErasedPush::handled::<K, L>(SelfJoin {
                 name: plan.name.clone(),
                 keys: NullCheck::new(&keys),
                 values: NullCheck::new(&values),
@@ -364,7 +420,7 @@ where
                 stream_time: NO_TIMESTAMP,
                 results: Vec::new(),
                 outputs: plan.outputs::<K, VO>(children)?,
-            })))
+            }))
         })
     }
 }

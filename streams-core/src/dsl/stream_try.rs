@@ -1,39 +1,15 @@
-//! The operators of `KStream` whose user code may fail. An error goes to the `processing.exception.handler`.
+//! The operators of `KStream` whose user code may fail and gives a result of any type: [`Outcome`](super::Outcome) could not
+//! tell a value from a `Result`. An error goes to the `processing.exception.handler`.
 
 use std::sync::Arc;
 
 use super::names;
 use super::stream::KStream;
-use super::upstream::{Changes, operator};
+use super::upstream::operator;
 use crate::error::BoxError;
-use crate::operators::{Filter, FlatMap, FlatMapValues, ForEach, Map, MapValues, SelectKey};
+use crate::operators::{FlatMap, FlatMapValues, MapValues, SelectKey};
 
 impl<K: 'static, V: 'static> KStream<K, V> {
-    /// As [`filter`](Self::filter), with a predicate that may fail.
-    pub fn try_filter<E: Into<BoxError>>(
-        self,
-        predicate: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
-    ) -> Self {
-        let predicate = Arc::new(predicate);
-        let make = operator::<K, V, K, V, _>(move |name, outputs| Filter {
-            name,
-            predicate: predicate.clone(),
-            outputs,
-        });
-        self.same(names::FILTER, make)
-    }
-
-    /// As [`map`](Self::map), with a mapper that may fail.
-    pub fn try_map<K2: 'static, V2: 'static, E: Into<BoxError>>(
-        self,
-        mapper: impl Fn(&K, V) -> Result<(K2, V2), E> + Send + Sync + 'static,
-    ) -> KStream<K2, V2> {
-        let mapper = Arc::new(mapper);
-        let make =
-            operator::<K, V, K2, V2, _>(move |name, outputs| Map { name, mapper: mapper.clone(), outputs });
-        self.other_keys(names::MAP, make, None)
-    }
-
     /// As [`map_values`](Self::map_values), with a mapper that may fail.
     ///
     /// An error goes to the processing exception handler: the task stops (the default), or the record is dropped and
@@ -131,16 +107,6 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     ) -> KStream<K2, V> {
         let values = self.values.take();
         self.other_keys(names::KEY_SELECT, select_key(selector), values)
-    }
-
-    /// As [`for_each`](Self::for_each), with an action that may fail.
-    pub fn try_for_each<E: Into<BoxError>>(
-        self,
-        action: impl Fn(&K, V) -> Result<(), E> + Send + Sync + 'static,
-    ) {
-        let action = Arc::new(action);
-        let make = operator::<K, V, (), (), _>(move |name, _| ForEach { name, action: action.clone() });
-        self.up.add_processor(names::FOR_EACH, make, Changes::Nothing);
     }
 }
 

@@ -11,11 +11,12 @@ use super::names;
 use super::stream::KStream;
 use super::table_derived::{Derivation, derived_store};
 use super::upstream::{Changes, Upstream, operator};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
 use crate::operators::{
     BoxGetter, FilterGetter, MapValuesGetter, Nullable, StoreGetter, TableFilter, TableMapValues, TableStore,
     ToStream,
 };
+use crate::outcome::Outcome;
 use crate::processor::{ErasedPush, TaskBuilder};
 
 /// Makes a getter of a table for a node.
@@ -113,6 +114,14 @@ impl<K: 'static, V: Clone + 'static> KTable<K, V> {
     ) -> KStream<K2, Option<V>> {
         self.to_stream().select_key(move |key, value| selector(key, value.as_ref()))
     }
+
+    /// As [`to_stream_keyed`](Self::to_stream_keyed), with a selector that may fail.
+    pub fn try_to_stream_keyed<K2: 'static, E: Into<BoxError>>(
+        self,
+        selector: impl Fn(&K, Option<&V>) -> Result<K2, E> + Send + Sync + 'static,
+    ) -> KStream<K2, Option<V>> {
+        self.to_stream().try_select_key(move |key, value| selector(key, value.as_ref()))
+    }
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
@@ -134,38 +143,46 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// assert_eq!(driver.output(&LOW).read_all(), [("nut".to_owned(), 5)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn filter(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KTable<K, V> {
+    pub fn filter<R: Outcome<bool>>(
+        self,
+        predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static,
+    ) -> KTable<K, V> {
         self.filtered(predicate, None)
     }
 
     /// As [`filter`](Self::filter), with a store of its own if `materialized` names one.
-    pub fn filter_with(
+    pub fn filter_with<R: Outcome<bool>>(
         self,
-        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<K, V> {
         self.filtered(predicate, Some(materialized.into()))
     }
 
     /// Keeps the rows for which `predicate` says no; else as [`filter`](Self::filter).
-    pub fn filter_not(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KTable<K, V> {
-        self.filtered(move |key, value| !predicate(key, value), None)
+    pub fn filter_not<R: Outcome<bool>>(
+        self,
+        predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static,
+    ) -> KTable<K, V> {
+        self.filtered(move |key, value| predicate(key, value).map_value(|wanted| !wanted), None)
     }
 
     /// As [`filter_not`](Self::filter_not), with a store of its own if `materialized` names one.
-    pub fn filter_not_with(
+    pub fn filter_not_with<R: Outcome<bool>>(
         self,
-        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
+        predicate: impl Fn(&K, &V) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<K, V> {
-        self.filtered(move |key, value| !predicate(key, value), Some(materialized.into()))
+        let predicate = move |key: &K, value: &V| predicate(key, value).map_value(|wanted| !wanted);
+        self.filtered(predicate, Some(materialized.into()))
     }
 
-    fn filtered<F>(self, predicate: F, materialized: Option<Materialized<K, V>>) -> KTable<K, V>
+    fn filtered<F, R>(self, predicate: F, materialized: Option<Materialized<K, V>>) -> KTable<K, V>
     where
-        F: Fn(&K, &V) -> bool + Send + Sync + 'static,
+        F: Fn(&K, &V) -> R + Send + Sync + 'static,
+        R: Outcome<bool>,
     {
-        let predicate = Arc::new(predicate);
+        let predicate = Arc::new(move |key: &K, value: &V| predicate(key, value).into_result());
         let parent = self.getter.clone();
         let inherited = self.values.clone();
         let through = predicate.clone();
@@ -179,14 +196,14 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             let predicate = predicate.clone();
             Arc::new(move |builder, children, plan: &Plan| {
                 let (store, updates) = derived_store::<K, V>(builder, children, plan, &store)?;
-                Ok(ErasedPush::new::<K, Change<V>>(Box::new(TableFilter {
+                Ok(ErasedPush::handled::<K, Change<V>>(TableFilter {
                     name: plan.name.clone(),
                     predicate: predicate.clone(),
                     store,
                     send_old: plan.send_old,
                     versioned,
                     updates,
-                })))
+                }))
             })
         };
         self.derived(Derivation {
@@ -253,28 +270,29 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     /// assert_eq!(scarce[1].1, None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn map_values_opt<V2: Clone + 'static>(
+    pub fn map_values_opt<V2: Clone + 'static, R: Outcome<Option<V2>>>(
         self,
-        mapper: impl Fn(&K, &V) -> Option<V2> + Send + Sync + 'static,
+        mapper: impl Fn(&K, &V) -> R + Send + Sync + 'static,
     ) -> KTable<K, V2> {
         self.mapped(mapper, None)
     }
 
     /// As [`map_values_opt`](Self::map_values_opt), with a store of its own if `materialized` names one.
-    pub fn map_values_opt_with<V2: Clone + 'static>(
+    pub fn map_values_opt_with<V2: Clone + 'static, R: Outcome<Option<V2>>>(
         self,
-        mapper: impl Fn(&K, &V) -> Option<V2> + Send + Sync + 'static,
+        mapper: impl Fn(&K, &V) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V2>>,
     ) -> KTable<K, V2> {
         self.mapped(mapper, Some(materialized.into()))
     }
 
-    fn mapped<V2, F>(self, mapper: F, materialized: Option<Materialized<K, V2>>) -> KTable<K, V2>
+    fn mapped<V2, F, R>(self, mapper: F, materialized: Option<Materialized<K, V2>>) -> KTable<K, V2>
     where
         V2: Clone + 'static,
-        F: Fn(&K, &V) -> Option<V2> + Send + Sync + 'static,
+        F: Fn(&K, &V) -> R + Send + Sync + 'static,
+        R: Outcome<Option<V2>>,
     {
-        let mapper = Arc::new(mapper);
+        let mapper = Arc::new(move |key: &K, value: &V| mapper(key, value).into_result());
         let parent = self.getter.clone();
         let through = mapper.clone();
         let getter: MakeGetter<K, V2> = Arc::new(move |builder: &mut TaskBuilder<'_>, node: &str| {
@@ -284,13 +302,13 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             let mapper = mapper.clone();
             Arc::new(move |builder, children, plan: &Plan| {
                 let (store, updates) = derived_store::<K, V2>(builder, children, plan, &store)?;
-                Ok(ErasedPush::new::<K, Change<V>>(Box::new(TableMapValues {
+                Ok(ErasedPush::handled::<K, Change<V>>(TableMapValues {
                     name: plan.name.clone(),
                     mapper: mapper.clone(),
                     store,
                     send_old: plan.send_old,
                     updates,
-                })))
+                }))
             })
         };
         self.derived(Derivation {

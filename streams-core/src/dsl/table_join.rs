@@ -12,7 +12,9 @@ use super::stores::GraphStore;
 use super::table::{KTable, MakeGetter};
 use super::table_derived::derived_store;
 use super::upstream::Upstream;
+use crate::error::BoxError;
 use crate::operators::{Needs, Side, TableJoinGetter, TableJoinMerge, TableTableJoin};
+use crate::outcome::Outcome;
 use crate::processor::{ErasedPush, TaskBuilder};
 use streams_state::types::Change;
 
@@ -73,10 +75,10 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// As [`join`](Self::join), with the key to look at; `None` from the joiner means that there is no row.
-    pub fn join_opt<V2, VO>(
+    pub fn join_opt<V2, VO, R: Outcome<Option<VO>>>(
         self,
         other: &KTable<K, V2>,
-        joiner: impl Fn(&K, &V, &V2) -> Option<VO> + Send + Sync + 'static,
+        joiner: impl Fn(&K, &V, &V2) -> R + Send + Sync + 'static,
     ) -> KTable<K, VO>
     where
         V2: Clone + 'static,
@@ -86,10 +88,10 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// As [`join_opt`](Self::join_opt), with a store of its own, under a generated name if `materialized` has none.
-    pub fn join_opt_with<V2, VO>(
+    pub fn join_opt_with<V2, VO, R: Outcome<Option<VO>>>(
         self,
         other: &KTable<K, V2>,
-        joiner: impl Fn(&K, &V, &V2) -> Option<VO> + Send + Sync + 'static,
+        joiner: impl Fn(&K, &V, &V2) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, VO>>,
     ) -> KTable<K, VO>
     where
@@ -148,10 +150,10 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     }
 
     /// As [`left_join`](Self::left_join), with the key to look at; `None` from the joiner means that there is no row.
-    pub fn left_join_opt<V2, VO>(
+    pub fn left_join_opt<V2, VO, R: Outcome<Option<VO>>>(
         self,
         other: &KTable<K, V2>,
-        joiner: impl Fn(&K, &V, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
+        joiner: impl Fn(&K, &V, Option<&V2>) -> R + Send + Sync + 'static,
     ) -> KTable<K, VO>
     where
         V2: Clone + 'static,
@@ -162,10 +164,10 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
 
     /// As [`left_join_opt`](Self::left_join_opt), with a store of its own, under a generated name if `materialized` has
     /// none.
-    pub fn left_join_opt_with<V2, VO>(
+    pub fn left_join_opt_with<V2, VO, R: Outcome<Option<VO>>>(
         self,
         other: &KTable<K, V2>,
-        joiner: impl Fn(&K, &V, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
+        joiner: impl Fn(&K, &V, Option<&V2>) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, VO>>,
     ) -> KTable<K, VO>
     where
@@ -204,7 +206,12 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         V2: Clone + 'static,
         VO: Clone + 'static,
     {
-        self.joined(other, move |_: &K, one: _, two: _| Some(joiner(one, two)), OUTER, None)
+        self.joined(
+            other,
+            outer(move |_: &K, one: Option<&V>, two: Option<&V2>| Some(joiner(one, two))),
+            OUTER,
+            None,
+        )
     }
 
     /// As [`outer_join`](Self::outer_join), with a store of its own, under a generated name if `materialized` has none.
@@ -218,36 +225,36 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         V2: Clone + 'static,
         VO: Clone + 'static,
     {
-        let join = move |_: &K, one: Option<&V>, two: Option<&V2>| Some(joiner(one, two));
+        let join = outer(move |_: &K, one: Option<&V>, two: Option<&V2>| Some(joiner(one, two)));
         self.joined(other, join, OUTER, Some(materialized.into()))
     }
 
     /// As [`outer_join`](Self::outer_join), with the key to look at; `None` from the joiner means that there is no row.
-    pub fn outer_join_opt<V2, VO>(
+    pub fn outer_join_opt<V2, VO, R: Outcome<Option<VO>>>(
         self,
         other: &KTable<K, V2>,
-        joiner: impl Fn(&K, Option<&V>, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
+        joiner: impl Fn(&K, Option<&V>, Option<&V2>) -> R + Send + Sync + 'static,
     ) -> KTable<K, VO>
     where
         V2: Clone + 'static,
         VO: Clone + 'static,
     {
-        self.joined(other, joiner, OUTER, None)
+        self.joined(other, outer(joiner), OUTER, None)
     }
 
     /// As [`outer_join_opt`](Self::outer_join_opt), with a store of its own, under a generated name if `materialized` has
     /// none.
-    pub fn outer_join_opt_with<V2, VO>(
+    pub fn outer_join_opt_with<V2, VO, R: Outcome<Option<VO>>>(
         self,
         other: &KTable<K, V2>,
-        joiner: impl Fn(&K, Option<&V>, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
+        joiner: impl Fn(&K, Option<&V>, Option<&V2>) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, VO>>,
     ) -> KTable<K, VO>
     where
         V2: Clone + 'static,
         VO: Clone + 'static,
     {
-        self.joined(other, joiner, OUTER, Some(materialized.into()))
+        self.joined(other, outer(joiner), OUTER, Some(materialized.into()))
     }
 
     fn joined<V2, VO, J>(
@@ -260,7 +267,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
     where
         V2: Clone + 'static,
         VO: Clone + 'static,
-        J: Fn(&K, Option<&V>, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
+        J: Fn(&K, Option<&V>, Option<&V2>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static,
     {
         let same = self.up.check_same_builder(&other.up, "join of tables");
         let kept = Kept::new(&self, materialized);
@@ -344,17 +351,27 @@ impl<K: 'static, VO: Clone + 'static> Kept<K, VO> {
 }
 
 /// An inner join's joiner, which is only asked when both rows are there.
-fn inner<K, V, V2, VO>(
-    joiner: impl Fn(&K, &V, &V2) -> Option<VO> + Send + Sync + 'static,
-) -> impl Fn(&K, Option<&V>, Option<&V2>) -> Option<VO> + Send + Sync + 'static {
-    move |key, one, two| joiner(key, one?, two?)
+fn inner<K, V, V2, VO, R: Outcome<Option<VO>>>(
+    joiner: impl Fn(&K, &V, &V2) -> R + Send + Sync + 'static,
+) -> impl Fn(&K, Option<&V>, Option<&V2>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static {
+    move |key, one, two| match (one, two) {
+        (Some(one), Some(two)) => joiner(key, one, two).into_result(),
+        (None, _) | (_, None) => Ok(None),
+    }
 }
 
 /// A left join's joiner, which is only asked when the left row is there.
-fn left<K, V, V2, VO>(
-    joiner: impl Fn(&K, &V, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
-) -> impl Fn(&K, Option<&V>, Option<&V2>) -> Option<VO> + Send + Sync + 'static {
-    move |key, one, two| joiner(key, one?, two)
+fn left<K, V, V2, VO, R: Outcome<Option<VO>>>(
+    joiner: impl Fn(&K, &V, Option<&V2>) -> R + Send + Sync + 'static,
+) -> impl Fn(&K, Option<&V>, Option<&V2>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static {
+    move |key, one, two| one.map_or(Ok(None), |one| joiner(key, one, two).into_result())
+}
+
+/// An outer join's joiner.
+fn outer<K, V, V2, VO, R: Outcome<Option<VO>>>(
+    joiner: impl Fn(&K, Option<&V>, Option<&V2>) -> R + Send + Sync + 'static,
+) -> impl Fn(&K, Option<&V>, Option<&V2>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static {
+    move |key, one, two| joiner(key, one, two).into_result()
 }
 
 /// The node of one side: its updates of `V1` look for rows in `other`.
@@ -364,19 +381,19 @@ where
     V1: 'static,
     V2: 'static,
     VO: 'static,
-    J: Fn(&K, Option<&V1>, Option<&V2>) -> Option<VO> + Send + Sync + 'static,
+    J: Fn(&K, Option<&V1>, Option<&V2>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static,
 {
     let (other, join) = (other.clone(), Arc::new(join));
     Arc::new(move |builder, children, plan: &Plan| {
         let join = join.clone();
         let join = move |key: &K, own: Option<&V1>, other: Option<&V2>| join(key, own, other);
-        Ok(ErasedPush::new::<K, Change<V1>>(Box::new(TableTableJoin {
+        Ok(ErasedPush::handled::<K, Change<V1>>(TableTableJoin {
             name: plan.name.clone(),
             other: other(builder, &plan.name)?,
             side: Side { join, needs, send_old: plan.send_old },
             versioned,
             outputs: plan.outputs::<K, Change<VO>>(children)?,
-        })))
+        }))
     })
 }
 
@@ -385,6 +402,6 @@ fn merge<K: 'static, VO: Clone + 'static>(store: Option<Arc<str>>) -> MakeProces
     Arc::new(move |builder, children, plan: &Plan| {
         let (store, updates) = derived_store::<K, VO>(builder, children, plan, &store)?;
         let (name, send_old) = (plan.name.clone(), plan.send_old);
-        Ok(ErasedPush::new::<K, Change<VO>>(Box::new(TableJoinMerge { name, store, send_old, updates })))
+        Ok(ErasedPush::handled::<K, Change<VO>>(TableJoinMerge { name, store, send_old, updates }))
     })
 }

@@ -119,7 +119,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         graph.table_mut(table).reads.push(store_name.clone());
         let (limits, buffer) = (suppressed.limits, store_name.clone());
         let make: MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
-            Ok(ErasedPush::new::<K, Change<V>>(Box::new(Suppress::<K, V> {
+            Ok(ErasedPush::handled::<K, Change<V>>(Suppress::<K, V> {
                 name: plan.name.clone(),
                 buffer: builder.store(&plan.name, &buffer)?,
                 window_end,
@@ -129,7 +129,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                 send_old: plan.send_old,
                 outputs: plan.outputs(children)?,
                 stream_time: -1,
-            })))
+            }))
         });
         let fork = Fork::allowed::<K, Change<V>>();
         let kind =

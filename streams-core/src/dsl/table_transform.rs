@@ -122,13 +122,13 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                 let stores = connected_stores(builder, &plan.name, &names)?;
                 let transformer =
                     TransformerNode::register(builder, plan.name.clone(), supplier.get(), stores);
-                Ok(ErasedPush::new::<K, _>(Box::new(TableTransformValues::<T, K, V, V2> {
+                Ok(ErasedPush::handled::<K, _>(TableTransformValues::<T, K, V, V2> {
                     name: plan.name.clone(),
                     transformer,
                     store,
                     send_old: plan.send_old,
                     updates,
-                })))
+                }))
             })
         };
         self.derived(Derivation {

@@ -183,13 +183,13 @@ where
             }
             false => builder.context.outbox.topic(&topic),
         };
-        Ok(ErasedPush::new::<K, V>(Box::new(Sink {
+        Ok(ErasedPush::handled::<K, V>(Sink {
             name: plan.name.clone(),
             destination: Destination::Topic(topic),
             serdes: SinkSerdes::new(keys.clone(), values.clone()),
             partitioner: partitioner.clone(),
             by_base_key: !internal,
-        })))
+        }))
     })
 }
 

@@ -20,6 +20,7 @@ use crate::operators::{
     SlidingAggregate, Updates, WindowAggregate, WindowEmission, WindowGetter, WindowReduceOption,
     WindowStoreRef,
 };
+use crate::outcome::Outcome;
 use crate::processor::{Child, ErasedPush, TaskBuilder};
 use crate::topic::Store;
 
@@ -143,7 +144,10 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     /// assert_eq!((sums["[a@10/20]"], sums["[a@15/25]"], sums["[a@21/31]"]), (1, 3, 2));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn reduce(self, reducer: impl Fn(V, V) -> V + Send + Sync + 'static) -> KTable<Windowed<K>, V>
+    pub fn reduce<R: Outcome<V>>(
+        self,
+        reducer: impl Fn(V, V) -> R + Send + Sync + 'static,
+    ) -> KTable<Windowed<K>, V>
     where
         V: Data,
     {
@@ -151,9 +155,9 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     }
 
     /// As [`reduce`](Self::reduce), kept as said.
-    pub fn reduce_with(
+    pub fn reduce_with<R: Outcome<V>>(
         self,
-        reducer: impl Fn(V, V) -> V + Send + Sync + 'static,
+        reducer: impl Fn(V, V) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<Windowed<K>, V> {
         let values = self.grouped.values.clone();
@@ -184,19 +188,19 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     /// assert_eq!(lists.fetch(&"a".to_owned(), 5).unwrap(), [2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate<A: Data + Clone>(
+    pub fn aggregate<A: Data + Clone, RA: Outcome<()>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, A> {
         self.aggregate_with(init, add, Materialized::unnamed())
     }
 
     /// As [`aggregate`](Self::aggregate), kept as said.
-    pub fn aggregate_with<A: Clone + 'static>(
+    pub fn aggregate_with<A: Clone + 'static, RA: Outcome<()>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
         self.aggregated(names::AGGREGATE, materialized.into(), None, EachWindow(Fold { init, add }))
@@ -204,10 +208,10 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
 
     /// Folds the records of each key and window into `A::default()`, in the store `store`. Else as
     /// [`aggregate`](Self::aggregate).
-    pub fn fold<A, KS, VS>(
+    pub fn fold<A, KS, VS, RA: Outcome<()>>(
         self,
         store: &Store<K, A, KS, VS>,
-        add: impl Fn(&K, V, &mut A) + Send + Sync + 'static,
+        add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, A>
     where
         A: Default + Clone + 'static,
@@ -237,19 +241,19 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     /// assert_eq!(driver.window_store(&SUMS).fetch(&"a".to_owned(), 0), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate_opt<A: Data + Clone>(
+    pub fn aggregate_opt<A: Data + Clone, RA: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        add: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, A> {
         self.aggregate_opt_with(init, add, Materialized::unnamed())
     }
 
     /// As [`aggregate_opt`](Self::aggregate_opt), kept as said.
-    pub fn aggregate_opt_with<A: Clone + 'static>(
+    pub fn aggregate_opt_with<A: Clone + 'static, RA: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        add: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        add: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
         self.aggregated(names::AGGREGATE, materialized.into(), None, EachWindow(FoldOption { init, add }))
@@ -318,12 +322,15 @@ where
 {
     Arc::new(move |builder, children, node: &Plan| {
         let store: WindowStoreRef<K, A> = builder.store(&node.name, &store_name)?;
+        if builder.context.processing_handler.may_resume() {
+            store.borrow_mut().undo_failed_updates();
+        }
         let emission = emission(builder, children, node, &plan, (&store_name, &store))?;
         let (aggregate, name) = (aggregate.clone(), node.name.clone());
         let (keys, send_old, stream_time) = (NullCheck::new(&keys), node.send_old, -1);
         Ok(match &plan.windows {
             FixedWindows::Placed { rule, grace, .. } => {
-                ErasedPush::new::<K, V>(Box::new(WindowAggregate::<K, V, A, G> {
+                ErasedPush::handled::<K, V>(WindowAggregate::<K, V, A, G> {
                     name,
                     keys,
                     aggregate,
@@ -335,9 +342,9 @@ where
                     stream_time,
                     windows: Vec::new(),
                     input: std::marker::PhantomData,
-                }))
+                })
             }
-            FixedWindows::Sliding(windows) => ErasedPush::new::<K, V>(Box::new(SlidingAggregate {
+            FixedWindows::Sliding(windows) => ErasedPush::handled::<K, V>(SlidingAggregate {
                 name,
                 keys,
                 values: NullCheck::new(&values),
@@ -348,7 +355,7 @@ where
                 send_old,
                 emission,
                 stream_time,
-            })),
+            }),
         })
     })
 }
@@ -400,9 +407,9 @@ impl<K: Clone + 'static, T: Clone + 'static> TimeWindowedKStream<K, Option<T>> {
     /// assert_eq!(driver.window_store(&SUMS).fetch(&"a".to_owned(), 0), None);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn reduce_opt(
+    pub fn reduce_opt<R: Outcome<Option<T>>>(
         self,
-        reducer: impl Fn(T, Option<T>) -> Option<T> + Send + Sync + 'static,
+        reducer: impl Fn(T, Option<T>) -> R + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, T>
     where
         T: Data,
@@ -411,9 +418,9 @@ impl<K: Clone + 'static, T: Clone + 'static> TimeWindowedKStream<K, Option<T>> {
     }
 
     /// As [`reduce_opt`](Self::reduce_opt), kept as said.
-    pub fn reduce_opt_with(
+    pub fn reduce_opt_with<R: Outcome<Option<T>>>(
         self,
-        reducer: impl Fn(T, Option<T>) -> Option<T> + Send + Sync + 'static,
+        reducer: impl Fn(T, Option<T>) -> R + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, T>>,
     ) -> KTable<Windowed<K>, T> {
         let aggregate = EachWindow(WindowReduceOption(reducer));

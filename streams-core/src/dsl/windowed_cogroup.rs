@@ -15,6 +15,7 @@ use super::window_stores::{
 };
 use super::windowed::window_getter;
 use super::windows::{EmitStrategy, FixedWindows, SessionWindows};
+use crate::outcome::Outcome;
 
 /// Cogrouped streams over windows: from [`CogroupedKStream::windowed_by`].
 ///
@@ -159,10 +160,10 @@ impl<K: Clone + 'static, A: Clone + 'static> SessionWindowedCogroupedKStream<K, 
     /// assert_eq!(driver.session_store(&VISITS).fetch(&"ada".to_owned())[0].1, 11);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn aggregate(
+    pub fn aggregate<RM: Outcome<A>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        merge: impl Fn(&K, A, A) -> A + Send + Sync + 'static,
+        merge: impl Fn(&K, A, A) -> RM + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, A>
     where
         A: Data,
@@ -171,24 +172,24 @@ impl<K: Clone + 'static, A: Clone + 'static> SessionWindowedCogroupedKStream<K, 
     }
 
     /// As [`aggregate`](Self::aggregate), kept as said.
-    pub fn aggregate_with(
+    pub fn aggregate_with<RM: Outcome<A>>(
         self,
         init: impl Fn() -> A + Send + Sync + 'static,
-        merge: impl Fn(&K, A, A) -> A + Send + Sync + 'static,
+        merge: impl Fn(&K, A, A) -> RM + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
         let merge = move |key: &K, aggregate: Option<A>, session: A| match aggregate {
-            Some(aggregate) => Some(merge(key, aggregate, session)),
-            None => Some(session),
+            Some(aggregate) => merge(key, aggregate, session).map_value(Some),
+            None => RM::With::of_value(Some(session)),
         };
         self.aggregate_opt_with(move || Some(init()), merge, materialized)
     }
 
     /// As [`aggregate`](Self::aggregate), where aggregates may be missing.
-    pub fn aggregate_opt(
+    pub fn aggregate_opt<RM: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        merge: impl Fn(&K, Option<A>, A) -> Option<A> + Send + Sync + 'static,
+        merge: impl Fn(&K, Option<A>, A) -> RM + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, A>
     where
         A: Data,
@@ -197,10 +198,10 @@ impl<K: Clone + 'static, A: Clone + 'static> SessionWindowedCogroupedKStream<K, 
     }
 
     /// As [`aggregate_opt`](Self::aggregate_opt), kept as said.
-    pub fn aggregate_opt_with(
+    pub fn aggregate_opt_with<RM: Outcome<Option<A>>>(
         self,
         init: impl Fn() -> Option<A> + Send + Sync + 'static,
-        merge: impl Fn(&K, Option<A>, A) -> Option<A> + Send + Sync + 'static,
+        merge: impl Fn(&K, Option<A>, A) -> RM + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
         let Self { cogrouped, windows } = self;
@@ -212,7 +213,10 @@ impl<K: Clone + 'static, A: Clone + 'static> SessionWindowedCogroupedKStream<K, 
         let prefix = names::COGROUP_AGGREGATE;
         let store = materialize_session(&mut cogrouped.graph.borrow_mut(), materialized, serdes, prefix, how);
         let (store_name, init): (Arc<str>, Init<A>) = (store.0.spec.name.clone(), Arc::new(init));
-        let (node_store, merge): (_, Merge<K, A>) = (store_name.clone(), Arc::new(merge));
+        let (node_store, merge): (_, Merge<K, A>) = (
+            store_name.clone(),
+            Arc::new(move |key, aggregate, session| merge(key, aggregate, session).into_result()),
+        );
         let make = move |input: &dyn GroupInput<K, A>| {
             input.aggregate_sessions(init.clone(), merge.clone(), windows, node_store.clone())
         };

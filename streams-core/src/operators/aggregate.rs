@@ -5,7 +5,8 @@ use std::sync::Arc;
 use streams_state::types::{Change, Timestamp};
 
 use super::{NullCheck, TableStore, Updates, update_context};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
+use crate::outcome::Outcome;
 use crate::processor::{DropReason, Push, TaskContext};
 use crate::record::Record;
 
@@ -13,8 +14,12 @@ use crate::record::Record;
 type Row<A> = Option<(A, Timestamp)>;
 
 /// One way to fold. `apply` changes the row and returns the old aggregate (only if `want_old`) and the
-/// timestamp of the change: that of the record, or the row's if that is later.
+/// timestamp of the change: that of the record, or the row's if that is later. After an error of user code the row may
+/// be anything.
 pub(crate) trait Aggregate<K, V, A> {
+    /// Whether user code may fail.
+    const CAN_FAIL: bool;
+
     fn apply(
         &self,
         key: &K,
@@ -22,7 +27,22 @@ pub(crate) trait Aggregate<K, V, A> {
         timestamp: Timestamp,
         row: &mut Row<A>,
         want_old: bool,
-    ) -> (Option<A>, Timestamp);
+    ) -> Result<(Option<A>, Timestamp), BoxError>;
+}
+
+/// Changes a row by user code that may fail: then the row is as it was.
+#[inline]
+pub(crate) fn change_row<A: Clone, R>(
+    can_fail: bool,
+    row: &mut Row<A>,
+    change: impl FnOnce(&mut Row<A>) -> Result<R, BoxError>,
+) -> Result<R, BoxError> {
+    let before = can_fail.then(|| row.clone());
+    let result = change(row);
+    if let (Err(_), Some(before)) = (&result, before) {
+        *row = before;
+    }
+    result
 }
 
 /// `aggregate`: an initial value, then changes in place.
@@ -31,7 +51,15 @@ pub(crate) struct Fold<I, F> {
     pub(crate) add: F,
 }
 
-impl<K, V, A: Clone, I: Fn() -> A, F: Fn(&K, V, &mut A)> Aggregate<K, V, A> for Fold<I, F> {
+impl<K, V, A, I, F, R> Aggregate<K, V, A> for Fold<I, F>
+where
+    A: Clone,
+    I: Fn() -> A,
+    F: Fn(&K, V, &mut A) -> R,
+    R: Outcome<()>,
+{
+    const CAN_FAIL: bool = R::CAN_FAIL;
+
     #[inline]
     fn apply(
         &self,
@@ -40,12 +68,12 @@ impl<K, V, A: Clone, I: Fn() -> A, F: Fn(&K, V, &mut A)> Aggregate<K, V, A> for 
         timestamp: Timestamp,
         row: &mut Row<A>,
         want_old: bool,
-    ) -> (Option<A>, Timestamp) {
+    ) -> Result<(Option<A>, Timestamp), BoxError> {
         let (aggregate, time) = row.get_or_insert_with(|| ((self.init)(), timestamp));
         let old = want_old.then(|| aggregate.clone());
         *time = timestamp.max(*time);
-        (self.add)(key, value, aggregate);
-        (old, *time)
+        (self.add)(key, value, aggregate).into_result()?;
+        Ok((old, *time))
     }
 }
 
@@ -55,11 +83,14 @@ pub(crate) struct FoldOption<I, F> {
     pub(crate) add: F,
 }
 
-impl<K, V, A: Clone, I, F> Aggregate<K, V, A> for FoldOption<I, F>
+impl<K, V, A: Clone, I, F, R> Aggregate<K, V, A> for FoldOption<I, F>
 where
     I: Fn() -> Option<A>,
-    F: Fn(&K, V, Option<A>) -> Option<A>,
+    F: Fn(&K, V, Option<A>) -> R,
+    R: Outcome<Option<A>>,
 {
+    const CAN_FAIL: bool = R::CAN_FAIL;
+
     fn apply(
         &self,
         key: &K,
@@ -67,21 +98,23 @@ where
         timestamp: Timestamp,
         row: &mut Row<A>,
         want_old: bool,
-    ) -> (Option<A>, Timestamp) {
+    ) -> Result<(Option<A>, Timestamp), BoxError> {
         let (aggregate, time) = match row.take() {
             Some((aggregate, time)) => (Some(aggregate), timestamp.max(time)),
             None => ((self.init)(), timestamp),
         };
         let old = aggregate.clone().filter(|_| want_old);
-        *row = (self.add)(key, value, aggregate).map(|aggregate| (aggregate, time));
-        (old, time)
+        *row = (self.add)(key, value, aggregate).into_result()?.map(|aggregate| (aggregate, time));
+        Ok((old, time))
     }
 }
 
 /// `reduce`: the first value is the row, later ones are merged into it.
 pub(crate) struct Reduce<F>(pub(crate) F);
 
-impl<K, V: Clone, F: Fn(V, V) -> V> Aggregate<K, V, V> for Reduce<F> {
+impl<K, V: Clone, F: Fn(V, V) -> R, R: Outcome<V>> Aggregate<K, V, V> for Reduce<F> {
+    const CAN_FAIL: bool = R::CAN_FAIL;
+
     #[inline]
     fn apply(
         &self,
@@ -90,22 +123,29 @@ impl<K, V: Clone, F: Fn(V, V) -> V> Aggregate<K, V, V> for Reduce<F> {
         timestamp: Timestamp,
         row: &mut Row<V>,
         want_old: bool,
-    ) -> (Option<V>, Timestamp) {
+    ) -> Result<(Option<V>, Timestamp), BoxError> {
         let Some((aggregate, time)) = row.take() else {
             *row = Some((value, timestamp));
-            return (None, timestamp);
+            return Ok((None, timestamp));
         };
         let old = want_old.then(|| aggregate.clone());
         let time = timestamp.max(time);
-        *row = Some(((self.0)(aggregate, value), time));
-        (old, time)
+        *row = Some(((self.0)(aggregate, value).into_result()?, time));
+        Ok((old, time))
     }
 }
 
 /// `reduce_opt`: as [`Reduce`] over values that may be null, and a missing result deletes the row.
 pub(crate) struct ReduceOption<F>(pub(crate) F);
 
-impl<K, V: Clone, F: Fn(V, V) -> Option<V>> Aggregate<K, Option<V>, V> for ReduceOption<F> {
+impl<K, V, F, R> Aggregate<K, Option<V>, V> for ReduceOption<F>
+where
+    V: Clone,
+    F: Fn(V, V) -> R,
+    R: Outcome<Option<V>>,
+{
+    const CAN_FAIL: bool = R::CAN_FAIL;
+
     fn apply(
         &self,
         _key: &K,
@@ -113,16 +153,17 @@ impl<K, V: Clone, F: Fn(V, V) -> Option<V>> Aggregate<K, Option<V>, V> for Reduc
         timestamp: Timestamp,
         row: &mut Row<V>,
         want_old: bool,
-    ) -> (Option<V>, Timestamp) {
+    ) -> Result<(Option<V>, Timestamp), BoxError> {
         let Some((aggregate, time)) = row.take() else {
             *row = value.map(|value| (value, timestamp));
-            return (None, timestamp);
+            return Ok((None, timestamp));
         };
         let old = want_old.then(|| aggregate.clone());
         let time = timestamp.max(time);
         // Null values were dropped before.
-        *row = value.and_then(|value| (self.0)(aggregate, value)).map(|value| (value, time));
-        (old, time)
+        let Some(value) = value else { return Ok((old, time)) };
+        *row = (self.0)(aggregate, value).into_result()?.map(|value| (value, time));
+        Ok((old, time))
     }
 }
 
@@ -157,12 +198,15 @@ where
         let want_old = wanted && self.send_old;
         let Record { key, value, timestamp, headers } = record;
         let aggregate = &self.aggregate;
-        let result = self.store.update(&key, &update, |row| {
-            let (old, time) = aggregate.apply(&key, value, timestamp, row, want_old);
+        let result = self.store.try_update(&key, &update, |row| {
+            let applied =
+                change_row(G::CAN_FAIL, row, |row| aggregate.apply(&key, value, timestamp, row, want_old));
+            let (old, time) = applied?;
             let new = if wanted { row.as_ref().map(|(new, _)| new.clone()) } else { None };
-            (old, new, time)
+            Ok((old, new, time))
         });
-        let ((old, new, time), put) = result.map_err(|error| context.state_error(&self.name, error))?;
+        let updated = result.map_err(|error| context.state_error(&self.name, error))?;
+        let ((old, new, time), put) = updated.map_err(|error| context.user_error(&self.name, error))?;
         let Some(is_latest) = put.accepted(context, &self.name) else { return Ok(()) };
         if !wanted {
             return Ok(());

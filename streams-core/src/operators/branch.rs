@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
 use crate::processor::{BoxPush, Child, Push, TaskBuilder, TaskContext};
 use crate::record::Record;
 
 /// Decides whether a branch takes a record.
-pub(crate) type BranchPredicate<K, V> = Arc<dyn Fn(&K, &V) -> bool + Send + Sync>;
+pub(crate) type BranchPredicate<K, V> = Arc<dyn Fn(&K, &V) -> Result<bool, BoxError> + Send + Sync>;
 type Branches<K, V> = Vec<(Arc<str>, Option<BranchPredicate<K, V>>)>;
 
 /// The branches of a splitter, in order, by the name of their child node. Grows while the DSL adds branches.
@@ -32,11 +32,12 @@ impl<K: 'static, V: 'static> BranchPredicates<K, V> {
     /// The operator for a task.
     pub(crate) fn make(
         &self,
+        splitter: Arc<str>,
         builder: &TaskBuilder<'_>,
         mut children: Vec<Child>,
     ) -> NodeResult<Branch<K, V>> {
         let branches = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut made = Branch { branches: Vec::new(), default: None };
+        let mut made = Branch { splitter, branches: Vec::new(), default: None };
         for (name, predicate) in branches {
             let Some(position) = children.iter().position(|child| child.name == name) else {
                 return Err(builder.context.wiring_error(&format!("there is no branch node `{name}`")));
@@ -53,6 +54,7 @@ impl<K: 'static, V: 'static> BranchPredicates<K, V> {
 
 /// Sends each record to one child.
 pub(crate) struct Branch<K, V> {
+    splitter: Arc<str>,
     branches: Vec<(BranchPredicate<K, V>, BoxPush<K, V>)>,
     default: Option<BoxPush<K, V>>,
 }
@@ -60,8 +62,10 @@ pub(crate) struct Branch<K, V> {
 impl<K, V> Push<K, V> for Branch<K, V> {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
         for (predicate, child) in &mut self.branches {
-            if predicate(&record.key, &record.value) {
-                return child.push(context, record);
+            match predicate(&record.key, &record.value) {
+                Ok(true) => return child.push(context, record),
+                Ok(false) => {}
+                Err(error) => return context.processing_failed(&self.splitter, error),
             }
         }
         match &mut self.default {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::NullCheck;
-use crate::error::{BoxError, NodeResult};
+use crate::error::NodeResult;
+use crate::outcome::Outcome;
 use crate::processor::{Outputs, Push, TaskContext};
 use crate::record::Record;
 
@@ -11,20 +12,22 @@ use crate::record::Record;
 pub(crate) struct Filter<K, V, F> {
     pub(crate) name: Arc<str>,
     pub(crate) predicate: Arc<F>,
+    /// Passes the others.
+    pub(crate) not: bool,
     pub(crate) outputs: Outputs<K, V>,
 }
 
-impl<K: 'static, V: 'static, F, E> Push<K, V> for Filter<K, V, F>
+impl<K: 'static, V: 'static, F, R> Push<K, V> for Filter<K, V, F>
 where
-    F: Fn(&K, &V) -> Result<bool, E>,
-    E: Into<BoxError>,
+    F: Fn(&K, &V) -> R,
+    R: Outcome<bool>,
 {
     #[inline]
     fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
-        match (self.predicate)(&record.key, &record.value) {
-            Ok(true) => self.outputs.forward(context, record),
-            Ok(false) => Ok(()),
-            Err(error) => context.processing_failed(&self.name, error.into()),
+        match (self.predicate)(&record.key, &record.value).into_result() {
+            Ok(wanted) if wanted != self.not => self.outputs.forward(context, record),
+            Ok(_) => Ok(()),
+            Err(error) => context.processing_failed(&self.name, error),
         }
     }
 }

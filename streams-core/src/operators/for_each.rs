@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::error::{BoxError, NodeResult};
+use crate::error::NodeResult;
+use crate::outcome::Outcome;
 use crate::processor::{Push, TaskContext};
 use crate::record::Record;
 
@@ -12,15 +13,15 @@ pub(crate) struct ForEach<F> {
     pub(crate) action: Arc<F>,
 }
 
-impl<K, V, F, E> Push<K, V> for ForEach<F>
+impl<K, V, F, R> Push<K, V> for ForEach<F>
 where
-    F: Fn(&K, V) -> Result<(), E>,
-    E: Into<BoxError>,
+    F: Fn(&K, V) -> R,
+    R: Outcome<()>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
-        match (self.action)(&record.key, record.value) {
+        match (self.action)(&record.key, record.value).into_result() {
             Ok(()) => Ok(()),
-            Err(error) => context.processing_failed(&self.name, error.into()),
+            Err(error) => context.processing_failed(&self.name, error),
         }
     }
 }

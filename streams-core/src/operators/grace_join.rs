@@ -8,12 +8,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::format::record_context::ProcessorRecordContext;
 use streams_state::store::{BufferedRecord, GraceBuffer};
-use streams_state::types::RecordContext;
 
 use super::{NullCheck, OwnKey, StreamTableJoin};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
 use crate::processor::{DropReason, Push, TaskContext};
 use crate::record::Record;
 
@@ -31,7 +29,7 @@ where
     K: 'static,
     V: 'static,
     VO: 'static,
-    J: Fn(&K, V, Option<&VT>) -> Option<VO>,
+    J: Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
         if self.values.is_null(&record.value) {
@@ -41,17 +39,12 @@ where
         if self.keys.is_null(&record.key) {
             return self.join.push(context, record);
         }
-        let origin = ProcessorRecordContext {
-            topic: context.source_topic().into(),
-            partition: context.task.partition,
-            offset: context.record.offset,
-            timestamp: record.timestamp,
-            headers: record.headers.clone(),
-        };
+        let origin = context.origin(record.timestamp, record.headers.clone());
         let put = self.buffer.borrow_mut().put(&record.key, &record.value, &origin);
         if !put.map_err(|error| context.state_error(&self.name, error))? {
             return self.join.push(context, record);
         }
+        self.buffer.borrow_mut().keep_source(&context.record.source_bytes);
         loop {
             let due = self.buffer.borrow_mut().pop_due();
             let Some(due) = due.map_err(|error| context.state_error(&self.name, error))? else {
@@ -67,21 +60,15 @@ where
     K: 'static,
     V: 'static,
     VO: 'static,
-    J: Fn(&K, V, Option<&VT>) -> Option<VO>,
+    J: Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError>,
 {
     /// Joins a record that has waited, in the context in which it came.
     fn release(&mut self, context: &mut TaskContext, due: BufferedRecord<K, V>) -> NodeResult {
-        let BufferedRecord { key, value, context: origin } = due;
-        let source = context.topics.iter().position(|topic| *topic == origin.topic);
-        let own = RecordContext {
-            source: source.map_or(u32::MAX, |source| source as u32),
-            offset: origin.offset,
-            timestamp: origin.timestamp,
-            headers: origin.headers.clone(),
-        };
-        let outer = std::mem::replace(&mut context.record, own);
+        let BufferedRecord { key, value, context: origin, source_bytes } = due;
+        let outer = context.enter(&origin, source_bytes);
         let record = Record { key, value, timestamp: origin.timestamp, headers: origin.headers };
-        let result = self.join.push(context, record);
+        let joined = self.join.push(context, record);
+        let result = context.settle(joined);
         context.record = outer;
         result
     }

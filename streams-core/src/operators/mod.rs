@@ -77,7 +77,7 @@ pub(crate) use map::Map;
 pub(crate) use map_values::MapValues;
 pub(crate) use null_check::NullCheck;
 pub(crate) use nullable::Nullable;
-pub use partitioner::{PartitionChoice, Partitioner};
+pub use partitioner::{PartitionChoice, PartitionOutcome, Partitioner};
 pub(crate) use pass_through::PassThrough;
 pub(crate) use peek::Peek;
 pub(crate) use print::Print;

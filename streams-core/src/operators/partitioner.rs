@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::BoxError;
+
 /// A partitioner's answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PartitionChoice {
@@ -28,4 +30,36 @@ impl From<Option<i32>> for PartitionChoice {
 }
 
 /// Chooses by topic, key, value and the topic's number of partitions.
-pub type Partitioner<K, V> = Arc<dyn Fn(&str, &K, &V, i32) -> PartitionChoice + Send + Sync>;
+pub type Partitioner<K, V> =
+    Arc<dyn Fn(&str, &K, &V, i32) -> Result<PartitionChoice, BoxError> + Send + Sync>;
+
+/// What a function that chooses partitions returns: a partition, perhaps none (the default partitioner decides), a
+/// [`PartitionChoice`], or a `Result` of any of these.
+pub trait PartitionOutcome {
+    #[doc(hidden)]
+    fn into_choice(self) -> Result<PartitionChoice, BoxError>;
+}
+
+impl PartitionOutcome for i32 {
+    fn into_choice(self) -> Result<PartitionChoice, BoxError> {
+        Ok(self.into())
+    }
+}
+
+impl PartitionOutcome for Option<i32> {
+    fn into_choice(self) -> Result<PartitionChoice, BoxError> {
+        Ok(self.into())
+    }
+}
+
+impl PartitionOutcome for PartitionChoice {
+    fn into_choice(self) -> Result<PartitionChoice, BoxError> {
+        Ok(self)
+    }
+}
+
+impl<C: Into<PartitionChoice>, E: Into<BoxError>> PartitionOutcome for Result<C, E> {
+    fn into_choice(self) -> Result<PartitionChoice, BoxError> {
+        self.map(Into::into).map_err(Into::into)
+    }
+}

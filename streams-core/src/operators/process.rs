@@ -63,7 +63,7 @@ where
         &mut self,
         context: &mut TaskContext,
         work: impl FnOnce(&mut P, &mut ProcessorContext<'_, KOut, VOut>) -> Result<(), BoxError>,
-    ) -> NodeResult<Result<(), BoxError>> {
+    ) -> NodeResult {
         let outer = std::mem::replace(&mut context.node_slot, self.slot);
         let mut failed = Ok(());
         let result = work(
@@ -75,7 +75,8 @@ where
             },
         );
         context.node_slot = outer;
-        failed.map(|()| result)
+        failed.map_err(|error| error.at(&self.name))?;
+        result.map_err(|error| context.user_error(&self.name, error))
     }
 }
 
@@ -91,10 +92,7 @@ where
         let result = self.call(context, |processor, context| processor.process(context, record));
         context.record.timestamp = timestamp;
         context.record.headers = headers;
-        match result? {
-            Ok(()) => Ok(()),
-            Err(error) => context.processing_failed(&self.name, error),
-        }
+        context.settle(result)
     }
 }
 
@@ -105,8 +103,7 @@ where
     VOut: 'static,
 {
     fn init(&mut self, context: &mut TaskContext) -> NodeResult {
-        let result = self.call(context, |processor, context| processor.init(context))?;
-        result.map_err(|error| context.error(&self.name, crate::error::TaskErrorCause::Processing(error)))
+        self.call(context, |processor, context| processor.init(context))
     }
 
     fn punctuate(
@@ -118,11 +115,7 @@ where
         let outer = std::mem::replace(&mut context.record, RecordContext::none(timestamp));
         let result =
             self.call(context, |processor, context| processor.punctuate(context, punctuation, timestamp));
-        let result = match result {
-            Ok(Err(error)) => context.processing_failed(&self.name, error),
-            Ok(Ok(())) => Ok(()),
-            Err(error) => Err(error),
-        };
+        let result = context.settle(result);
         context.record = outer;
         result
     }

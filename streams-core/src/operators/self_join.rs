@@ -6,7 +6,7 @@ use std::sync::Arc;
 use streams_state::types::Timestamp;
 
 use super::{JoinStore, NullCheck};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
 
@@ -23,7 +23,7 @@ pub(crate) struct SelfJoin<K, V, VO, J> {
     /// Largest timestamp seen.
     pub(crate) stream_time: Timestamp,
     /// Results of the record in work, and their times.
-    pub(crate) results: Vec<(VO, Timestamp)>,
+    pub(crate) results: Vec<(Result<VO, BoxError>, Timestamp)>,
     pub(crate) outputs: Outputs<K, VO>,
 }
 
@@ -32,7 +32,7 @@ where
     K: Clone + 'static,
     V: Clone + 'static,
     VO: 'static,
-    J: Fn(&K, Option<&V>, Option<&V>) -> Option<VO>,
+    J: Fn(&K, Option<&V>, Option<&V>) -> Result<Option<VO>, BoxError>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
         if self.keys.is_null(&record.key) {
@@ -49,6 +49,7 @@ where
         let joined = self.join_all(&key, &value, timestamp, &mut results);
         joined.map_err(|error| context.state_error(&self.name, error))?;
         for (value, timestamp) in results.drain(..) {
+            let value = value.map_err(|error| context.user_error(&self.name, error))?;
             let record = Record { key: key.clone(), value, timestamp, headers: headers.clone() };
             self.outputs.forward(context, record)?;
         }
@@ -61,7 +62,7 @@ impl<K, V, VO, J> SelfJoin<K, V, VO, J>
 where
     K: Clone + 'static,
     V: Clone + 'static,
-    J: Fn(&K, Option<&V>, Option<&V>) -> Option<VO>,
+    J: Fn(&K, Option<&V>, Option<&V>) -> Result<Option<VO>, BoxError>,
 {
     /// All results of a record, in order: as the left side, then as the right side; with itself before the first result of
     /// the second kind that is newer, else last.
@@ -70,26 +71,27 @@ where
         key: &K,
         value: &V,
         timestamp: Timestamp,
-        results: &mut Vec<(VO, Timestamp)>,
+        results: &mut Vec<(Result<VO, BoxError>, Timestamp)>,
     ) -> Result<(), streams_state::error::StateError> {
-        let (join, store) = (&*self.join, &self.store);
+        let store = &self.store;
+        let join = |left: &V, right: &V| (self.join)(key, Some(left), Some(right)).transpose();
         let bounds = |before: Timestamp, after: Timestamp| {
             (timestamp.saturating_sub(before).max(0), timestamp.saturating_add(after).max(0))
         };
         let (from, to) = bounds(self.before_ms, self.after_ms);
         store.fetch_range(key, from, to, &mut |start, other, _| {
-            results.extend(join(key, Some(value), Some(other)).map(|result| (result, start.max(timestamp))));
+            results.extend(join(value, other).map(|result| (result, start.max(timestamp))));
             ControlFlow::Continue(())
         })?;
         // A record that came too late for its window is not joined with itself either.
         let in_time = timestamp > self.stream_time.saturating_sub(self.retention_ms).saturating_add(1);
-        let mut own = if in_time { join(key, Some(value), Some(value)) } else { None };
+        let mut own = if in_time { join(value, value) } else { None };
         let (from, to) = bounds(self.after_ms, self.before_ms);
         store.fetch_range(key, from, to, &mut |start, other, _| {
             if start > timestamp {
                 results.extend(own.take().map(|own| (own, timestamp)));
             }
-            results.extend(join(key, Some(other), Some(value)).map(|result| (result, start.max(timestamp))));
+            results.extend(join(other, value).map(|result| (result, start.max(timestamp))));
             ControlFlow::Continue(())
         })?;
         results.extend(own.map(|own| (own, timestamp)));

@@ -8,7 +8,8 @@ use streams_state::store::SessionStore;
 use streams_state::types::{Change, Timestamp, Window, Windowed};
 
 use super::{NullCheck, ReadResult, RowRef, SessionEmission, ValueGetter, update_context};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
+use crate::outcome::Outcome;
 use crate::processor::{DropReason, Push, TaskContext};
 use crate::record::Record;
 
@@ -20,9 +21,9 @@ pub(crate) trait SessionAggregate<K, V, A> {
     /// What a session starts from.
     fn init(&self) -> Option<A>;
     /// A record is added to what its sessions came to.
-    fn add(&self, key: &K, value: V, aggregate: Option<A>) -> Option<A>;
+    fn add(&self, key: &K, value: V, aggregate: Option<A>) -> Result<Option<A>, BoxError>;
     /// What came so far, merged with another session.
-    fn merge(&self, key: &K, aggregate: Option<A>, session: A) -> Option<A>;
+    fn merge(&self, key: &K, aggregate: Option<A>, session: A) -> Result<Option<A>, BoxError>;
 }
 
 /// `aggregate`: an initial value, changes in place, and a merger.
@@ -32,27 +33,29 @@ pub(crate) struct SessionFold<I, F, M> {
     pub(crate) merge: M,
 }
 
-impl<K, V, A, I, F, M> SessionAggregate<K, V, A> for SessionFold<I, F, M>
+impl<K, V, A, I, F, M, RF, RM> SessionAggregate<K, V, A> for SessionFold<I, F, M>
 where
     I: Fn() -> A,
-    F: Fn(&K, V, &mut A),
-    M: Fn(&K, A, A) -> A,
+    F: Fn(&K, V, &mut A) -> RF,
+    M: Fn(&K, A, A) -> RM,
+    RF: Outcome<()>,
+    RM: Outcome<A>,
 {
     fn init(&self) -> Option<A> {
         Some((self.init)())
     }
 
-    fn add(&self, key: &K, value: V, aggregate: Option<A>) -> Option<A> {
+    fn add(&self, key: &K, value: V, aggregate: Option<A>) -> Result<Option<A>, BoxError> {
         let mut aggregate = aggregate.unwrap_or_else(|| (self.init)());
-        (self.add)(key, value, &mut aggregate);
-        Some(aggregate)
+        (self.add)(key, value, &mut aggregate).into_result()?;
+        Ok(Some(aggregate))
     }
 
-    fn merge(&self, key: &K, aggregate: Option<A>, session: A) -> Option<A> {
-        Some(match aggregate {
-            Some(aggregate) => (self.merge)(key, aggregate, session),
-            None => session,
-        })
+    fn merge(&self, key: &K, aggregate: Option<A>, session: A) -> Result<Option<A>, BoxError> {
+        match aggregate {
+            Some(aggregate) => (self.merge)(key, aggregate, session).into_result().map(Some),
+            None => Ok(Some(session)),
+        }
     }
 }
 
@@ -63,61 +66,67 @@ pub(crate) struct SessionFoldOption<I, F, M> {
     pub(crate) merge: M,
 }
 
-impl<K, V, A, I, F, M> SessionAggregate<K, V, A> for SessionFoldOption<I, F, M>
+impl<K, V, A, I, F, M, RF, RM> SessionAggregate<K, V, A> for SessionFoldOption<I, F, M>
 where
     I: Fn() -> Option<A>,
-    F: Fn(&K, V, Option<A>) -> Option<A>,
-    M: Fn(&K, Option<A>, A) -> Option<A>,
+    F: Fn(&K, V, Option<A>) -> RF,
+    M: Fn(&K, Option<A>, A) -> RM,
+    RF: Outcome<Option<A>>,
+    RM: Outcome<Option<A>>,
 {
     fn init(&self) -> Option<A> {
         (self.init)()
     }
 
-    fn add(&self, key: &K, value: V, aggregate: Option<A>) -> Option<A> {
-        (self.add)(key, value, aggregate)
+    fn add(&self, key: &K, value: V, aggregate: Option<A>) -> Result<Option<A>, BoxError> {
+        (self.add)(key, value, aggregate).into_result()
     }
 
-    fn merge(&self, key: &K, aggregate: Option<A>, session: A) -> Option<A> {
-        (self.merge)(key, aggregate, session)
+    fn merge(&self, key: &K, aggregate: Option<A>, session: A) -> Result<Option<A>, BoxError> {
+        (self.merge)(key, aggregate, session).into_result()
     }
 }
 
 /// `reduce`: the first value is the session's, later ones and other sessions are merged into it.
 pub(crate) struct SessionReduce<F>(pub(crate) F);
 
-impl<K, V, F: Fn(V, V) -> V> SessionAggregate<K, V, V> for SessionReduce<F> {
+impl<K, V, F: Fn(V, V) -> R, R: Outcome<V>> SessionAggregate<K, V, V> for SessionReduce<F> {
     fn init(&self) -> Option<V> {
         None
     }
 
-    fn add(&self, key: &K, value: V, aggregate: Option<V>) -> Option<V> {
+    fn add(&self, key: &K, value: V, aggregate: Option<V>) -> Result<Option<V>, BoxError> {
         self.merge(key, aggregate, value)
     }
 
-    fn merge(&self, _key: &K, aggregate: Option<V>, session: V) -> Option<V> {
-        Some(match aggregate {
-            Some(aggregate) => (self.0)(aggregate, session),
-            None => session,
-        })
+    fn merge(&self, _key: &K, aggregate: Option<V>, session: V) -> Result<Option<V>, BoxError> {
+        match aggregate {
+            Some(aggregate) => (self.0)(aggregate, session).into_result().map(Some),
+            None => Ok(Some(session)),
+        }
     }
 }
 
 /// `reduce_opt`: as [`SessionReduce`] over values that may be null; null values reach the reducer, as in Kafka Streams.
 pub(crate) struct SessionReduceOption<F>(pub(crate) F);
 
-impl<K, T, F: Fn(T, Option<T>) -> Option<T>> SessionAggregate<K, Option<T>, T> for SessionReduceOption<F> {
+impl<K, T, F, R> SessionAggregate<K, Option<T>, T> for SessionReduceOption<F>
+where
+    F: Fn(T, Option<T>) -> R,
+    R: Outcome<Option<T>>,
+{
     fn init(&self) -> Option<T> {
         None
     }
 
-    fn add(&self, _key: &K, value: Option<T>, aggregate: Option<T>) -> Option<T> {
+    fn add(&self, _key: &K, value: Option<T>, aggregate: Option<T>) -> Result<Option<T>, BoxError> {
         match aggregate {
-            Some(aggregate) => (self.0)(aggregate, value),
-            None => value,
+            Some(aggregate) => (self.0)(aggregate, value).into_result(),
+            None => Ok(value),
         }
     }
 
-    fn merge(&self, key: &K, aggregate: Option<T>, session: T) -> Option<T> {
+    fn merge(&self, key: &K, aggregate: Option<T>, session: T) -> Result<Option<T>, BoxError> {
         self.add(key, Some(session), aggregate)
     }
 }
@@ -146,6 +155,15 @@ where
     A: Clone + 'static,
     G: SessionAggregate<K, V, A>,
 {
+    /// What the sessions in `merged` and the value come to.
+    fn aggregated(&self, key: &K, value: V, merged: &[(Window, A)]) -> Result<Option<A>, BoxError> {
+        let mut aggregate = self.aggregate.init();
+        for (_, session) in merged {
+            aggregate = self.aggregate.merge(key, aggregate, session.clone())?;
+        }
+        self.aggregate.add(key, value, aggregate)
+    }
+
     /// Adds the record to the sessions in `merged`, which become `session`.
     fn join(
         &mut self,
@@ -157,10 +175,9 @@ where
         let update = update_context(context, &record);
         let Record { key, value, timestamp, headers: _ } = record;
         let wanted = self.emission.wants_updates();
-        let mut aggregate = self.aggregate.init();
-        for (_, value) in merged.iter() {
-            aggregate = self.aggregate.merge(&key, aggregate, value.clone());
-        }
+        // Before anything is removed: user code may fail.
+        let aggregate = self.aggregated(&key, value, merged);
+        let aggregate = aggregate.map_err(|error| context.user_error(&self.name, error))?;
         let grown = session != Window { start: timestamp, end: timestamp };
         for (window, value) in merged.drain(..).filter(|_| grown) {
             let removed = self.store.borrow_mut().remove(&key, window, &update);
@@ -170,7 +187,6 @@ where
                 self.emission.forward(context, Windowed { key: key.clone(), window }, change)?;
             }
         }
-        let aggregate = self.aggregate.add(&key, value, aggregate);
         let new = if wanted { aggregate.clone() } else { None };
         let put = self.store.borrow_mut().put(&key, session, aggregate, &update);
         if !put.map_err(|error| context.state_error(&self.name, error))? {

@@ -3,17 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use streams_state::serdes::SerdeError;
+use streams_state::serdes::{Part, SerdeError};
 use streams_state::types::RecordContext;
 
 use super::{PartitionChoice, Partitioner, SinkSerdes, update_context};
-use crate::error::{NodeResult, TaskErrorCause};
+use crate::error::{BoxError, NodeResult, TaskErrorCause};
 use crate::partitioner::partition_for_key;
 use crate::processor::{DropReason, OutRecord, OutTopic, Push, TaskContext};
 use crate::record::Record;
 
 /// Chooses a record's topic.
-pub(crate) type TopicExtractor<K, V> = Arc<dyn Fn(&K, &V, &RecordContext) -> String + Send + Sync>;
+pub(crate) type TopicExtractor<K, V> =
+    Arc<dyn Fn(&K, &V, &RecordContext) -> Result<String, BoxError> + Send + Sync>;
 
 /// Where a sink writes.
 pub(crate) enum Destination<K, V> {
@@ -35,12 +36,13 @@ pub(crate) struct Sink<K, V, T> {
 }
 
 impl<K: 'static, V, T: 'static> Sink<K, V, T> {
-    fn topic(&self, context: &mut TaskContext, record: &Record<K, V>) -> OutTopic {
+    fn topic(&self, context: &mut TaskContext, record: &Record<K, V>) -> NodeResult<OutTopic> {
         match &self.destination {
-            Destination::Topic(topic) => *topic,
+            Destination::Topic(topic) => Ok(*topic),
             Destination::Extractor(extractor) => {
                 let topic = extractor(&record.key, &record.value, &update_context(context, record));
-                context.outbox.topic(&topic)
+                let topic = topic.map_err(|error| context.user_error(&self.name, error))?;
+                Ok(context.outbox.topic(&topic))
             }
         }
     }
@@ -54,7 +56,8 @@ impl<K: 'static, V, T: 'static> Sink<K, V, T> {
         let Some(partitioner) = &self.partitioner else { return Ok(PartitionChoice::Default) };
         let count = self.partition_count(context, topic)?;
         let topic = topic_name(context, topic);
-        Ok(partitioner(&topic, &record.key, &record.value, count))
+        let choice = partitioner(&topic, &record.key, &record.value, count);
+        choice.map_err(|error| context.user_error(&self.name, error))
     }
 
     fn partition_count(&self, context: &mut TaskContext, topic: OutTopic) -> NodeResult<i32> {
@@ -91,29 +94,41 @@ impl<K: 'static, V, T: 'static> Sink<K, V, T> {
 
     /// The producer would refuse the record: asks the handler instead.
     #[cold]
-    fn too_large(&self, context: &mut TaskContext, topic: OutTopic, bytes: usize) -> NodeResult {
+    fn too_large(&self, context: &mut TaskContext, record: &OutRecord, bytes: usize) -> NodeResult {
         let max = context.outbox.record_max_bytes.unwrap_or(usize::MAX);
-        let topic = topic_name(context, topic).to_string();
-        context.production_failed(&self.name, TaskErrorCause::TooLarge { topic, bytes, max })
+        let topic = topic_name(context, record.topic).to_string();
+        let cause = TaskErrorCause::TooLarge { topic, bytes, max };
+        context.production_failed(&self.name, cause, Some(record))
     }
 }
 
-/// Bytes of one part in the outbox. `None`: it cannot be serialized, and the handler said to go on.
-fn serialize(
+/// A part of the record cannot be serialized: asks the handler.
+#[cold]
+fn not_serialized(
     context: &mut TaskContext,
     node: &str,
-    (topic, part): (OutTopic, &'static str),
+    record: &OutRecord,
+    part: Part,
+    source: SerdeError,
+) -> NodeResult {
+    let topic = topic_name(context, record.topic).to_string();
+    let cause = TaskErrorCause::Serialization { topic, part, source };
+    context.production_failed(node, cause, Some(record))
+}
+
+/// Appends one part of a record to the outbox. `None` is null.
+#[inline]
+fn append(
+    context: &mut TaskContext,
     write: impl FnOnce(&mut Vec<u8>) -> Result<bool, SerdeError>,
-) -> NodeResult<Option<Option<Range<usize>>>> {
-    let start = context.outbox.bytes.len();
-    match write(&mut context.outbox.bytes) {
-        Ok(true) => Ok(Some(Some(start..context.outbox.bytes.len()))),
-        Ok(false) => Ok(Some(None)),
-        Err(source) => {
-            context.outbox.bytes.truncate(start);
-            let topic = topic_name(context, topic).to_string();
-            context.production_failed(node, TaskErrorCause::Serialization { topic, part, source })?;
-            Ok(None)
+) -> Result<Option<Range<usize>>, SerdeError> {
+    let bytes = &mut context.outbox.bytes;
+    let start = bytes.len();
+    match write(bytes) {
+        Ok(present) => Ok(present.then_some(start..bytes.len())),
+        Err(error) => {
+            bytes.truncate(start);
+            Err(error)
         }
     }
 }
@@ -124,52 +139,44 @@ pub(super) fn topic_name(context: &TaskContext, topic: OutTopic) -> Arc<str> {
 
 impl<K: 'static, V: Into<Option<T>>, T: 'static> Push<K, V> for Sink<K, V, T> {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
-        let topic = self.topic(context, &record);
+        let topic = self.topic(context, &record)?;
         let choice = self.partition(context, topic, &record)?;
         if choice == PartitionChoice::Drop || choice == PartitionChoice::Many(Vec::new()) {
             context.drop_record(&self.name, DropReason::NoPartition);
             return Ok(());
         }
-        let Record { key, value, timestamp, mut headers } = record;
+        let Record { key, value, timestamp, headers } = record;
+        let timestamp = Some(timestamp);
+        let mut out = OutRecord { topic, partition: None, key: None, value: None, timestamp, headers };
         let (keys, values) = self.serdes.of(context, topic);
-        let key = serialize(context, &self.name, (topic, "key"), |out| {
-            keys.serialize_with_headers(&key, &mut headers, out)
-        })?;
-        let Some(key) = key else { return Ok(()) };
-        let value = match value.into() {
-            None => None,
-            Some(value) => {
-                let bytes = serialize(context, &self.name, (topic, "value"), |out| {
-                    values.serialize_with_headers(&value, &mut headers, out)
-                })?;
-                let Some(bytes) = bytes else { return Ok(()) };
-                bytes
-            }
-        };
-        if let Some(bytes) = context.outbox.too_large(&key, &value, &headers) {
-            return self.too_large(context, topic, bytes);
+        match append(context, |bytes| keys.serialize_with_headers(&key, &mut out.headers, bytes)) {
+            Ok(key) => out.key = key,
+            Err(error) => return not_serialized(context, &self.name, &out, Part::Key, error),
         }
-        let choice = match (choice, &key) {
+        if let Some(value) = value.into() {
+            match append(context, |bytes| values.serialize_with_headers(&value, &mut out.headers, bytes)) {
+                Ok(value) => out.value = value,
+                Err(error) => return not_serialized(context, &self.name, &out, Part::Value, error),
+            }
+        }
+        if let Some(bytes) = context.outbox.too_large(&out.key, &out.value, &out.headers) {
+            return self.too_large(context, &out, bytes);
+        }
+        let choice = match (choice, &out.key) {
             (PartitionChoice::Default, Some(key)) => self.partition_of_windowed(context, topic, key)?,
             (choice, _) => choice,
         };
-        let mut send = |partition| {
-            context.outbox.records.push(OutRecord {
-                topic,
-                partition,
-                key: key.clone(),
-                value: value.clone(),
-                timestamp: Some(timestamp),
-                headers: headers.clone(),
-            });
-        };
         match choice {
-            PartitionChoice::Default | PartitionChoice::Drop => send(None),
-            PartitionChoice::One(partition) => send(Some(partition)),
+            PartitionChoice::Default | PartitionChoice::Drop => {}
+            PartitionChoice::One(partition) => out.partition = Some(partition),
             PartitionChoice::Many(partitions) => {
-                partitions.into_iter().for_each(|partition| send(Some(partition)));
+                let copies =
+                    partitions.into_iter().map(|to| OutRecord { partition: Some(to), ..out.clone() });
+                context.outbox.records.extend(copies);
+                return Ok(());
             }
         }
+        context.outbox.records.push(out);
         Ok(())
     }
 }

@@ -128,8 +128,8 @@ where
         }
         let want_old = self.send_old && self.emission.wants_updates();
         let value = Cow::Borrowed(record.value);
-        let (old, time) =
-            self.aggregate.apply(record.key, value, record.update.timestamp, &mut row, want_old);
+        let applied = self.aggregate.apply(record.key, value, record.update.timestamp, &mut row, want_old);
+        let (old, time) = applied.map_err(|error| context.user_error(&self.name, error))?;
         self.put(context, record, start, (row, old, time))
     }
 

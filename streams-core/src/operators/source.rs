@@ -81,11 +81,14 @@ fn no_timestamp(context: &TaskContext, node: &str, raw: &RawRecord<'_>, why: &st
 fn unreadable(
     context: &mut TaskContext,
     node: &str,
-    (part, null): (&'static str, bool),
+    (part, null): (Part, bool),
     source: SerdeError,
 ) -> NodeResult<Option<Timestamp>> {
     if null {
-        let reason = if part == "key" { DropReason::NullKey } else { DropReason::NullValue };
+        let reason = match part {
+            Part::Key => DropReason::NullKey,
+            Part::Value => DropReason::NullValue,
+        };
         context.drop_record(node, reason);
     } else {
         context.deserialization_failed(node, TaskErrorCause::Deserialization { part, source })?;
@@ -103,11 +106,13 @@ impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
         self.head = None;
         let key = match self.keys.deserialize_with_headers(raw.key, &raw.headers) {
             Ok(key) => key,
-            Err(source) => return unreadable(context, &self.name, ("key", raw.key.is_none()), source),
+            Err(source) => return unreadable(context, &self.name, (Part::Key, raw.key.is_none()), source),
         };
         let value = match self.values.deserialize_with_headers(raw.value, &raw.headers) {
             Ok(value) => value,
-            Err(source) => return unreadable(context, &self.name, ("value", raw.value.is_none()), source),
+            Err(source) => {
+                return unreadable(context, &self.name, (Part::Value, raw.value.is_none()), source);
+            }
         };
         let mut record = Record { key, value, timestamp: raw.timestamp, headers: raw.headers.clone() };
         record.timestamp = match &self.extractor {

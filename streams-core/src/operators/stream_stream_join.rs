@@ -19,7 +19,7 @@ use streams_state::store::{JoinSide, LeftOrRight, OuterJoinStore, WaitingRow};
 use streams_state::types::{NO_TIMESTAMP, RecordContext, Timestamp};
 
 use super::{JoinStore, NullCheck, update_context};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
 
@@ -126,7 +126,7 @@ where
     R: Clone + 'static,
     S: JoinOf<L, R> + 'static,
     VO: 'static,
-    J: Fn(&K, Option<&L>, Option<&R>) -> Option<VO>,
+    J: Fn(&K, Option<&L>, Option<&R>) -> Result<Option<VO>, BoxError>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, S::This>) -> NodeResult {
         let stream_time = self.time.stream_time.get().max(record.timestamp);
@@ -171,12 +171,12 @@ where
     R: Clone + 'static,
     S: JoinOf<L, R> + 'static,
     VO: 'static,
-    J: Fn(&K, Option<&L>, Option<&R>) -> Option<VO>,
+    J: Fn(&K, Option<&L>, Option<&R>) -> Result<Option<VO>, BoxError>,
 {
     fn forward_unmatched(&mut self, context: &mut TaskContext, record: Record<K, S::This>) -> NodeResult {
         let Record { key, value, timestamp, headers } = record;
         let (left, right) = S::sides(&value, None);
-        match (self.join)(&key, left, right) {
+        match (self.join)(&key, left, right).map_err(|error| context.user_error(&self.name, error))? {
             Some(value) => self.outputs.forward(context, Record { key, value, timestamp, headers }),
             None => Ok(()),
         }
@@ -192,11 +192,21 @@ where
         update: &RecordContext,
     ) -> NodeResult<bool> {
         let mut results = std::mem::take(&mut self.results);
-        let join = &*self.join;
+        let (join, mut failed) = (&*self.join, Ok(()));
         let fetched = self.other.fetch_range(&record.key, from, to, &mut |start, other, _| {
             let (left, right) = S::sides(&record.value, Some(other));
-            results.push((join(&record.key, left, right), start));
-            ControlFlow::Continue(())
+            match join(&record.key, left, right) {
+                Ok(result) => {
+                    results.push((result, start));
+                    ControlFlow::Continue(())
+                }
+                // What was found before goes on, and this partner, too, waits no longer.
+                Err(error) => {
+                    results.push((None, start));
+                    failed = Err(error);
+                    ControlFlow::Break(())
+                }
+            }
         });
         fetched.map_err(|error| context.state_error(&self.name, error))?;
         let found = !results.is_empty();
@@ -214,6 +224,7 @@ where
             }
         }
         self.results = results;
+        failed.map_err(|error| context.user_error(&self.name, error))?;
         Ok(found)
     }
 
@@ -228,7 +239,13 @@ where
         }
         let closed = self.take_closed(&waiting, update);
         let closed = closed.map_err(|error| context.state_error(&self.name, error))?;
-        closed.into_iter().try_for_each(|result| self.outputs.forward(context, result))
+        for result in closed {
+            match result {
+                Ok(result) => self.outputs.forward(context, result)?,
+                Err(error) => context.processing_failed(&self.name, error)?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes the records whose windows have closed out of the store; gives their results, in order of time.
@@ -236,7 +253,7 @@ where
         &self,
         waiting: &RefCell<OuterJoinStore<K, L, R>>,
         update: &RecordContext,
-    ) -> Result<Vec<Record<K, VO>>, StateError> {
+    ) -> Result<Vec<Result<Record<K, VO>, BoxError>>, StateError> {
         let mut waiting = waiting.borrow_mut();
         let (mut closed, mut taken) = (Vec::new(), Vec::new());
         let (mut left_open, mut right_open) = (false, false);
@@ -263,7 +280,8 @@ where
                 };
                 // Kafka Streams gives these results the headers of the record that moved the time.
                 let (key, timestamp, headers) = (key.clone(), row.timestamp, update.headers.clone());
-                closed.extend(value.map(|value| Record { key, value, timestamp, headers }));
+                let record = |value| Record { key, value, timestamp, headers };
+                closed.extend(value.map(|value| value.map(record)).transpose());
             }
             taken.push((key, row.side, row.timestamp));
             Ok(ControlFlow::Continue(()))

@@ -4,7 +4,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{BoxGetter, NullCheck, RowRef};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
+use crate::outcome::Outcome;
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
 
@@ -27,7 +28,7 @@ impl<KT> Deref for TableKey<'_, KT> {
 
 /// How a join finds the table's key of a record.
 pub(crate) trait SelectTableKey<K, V, KT> {
-    fn select<'a>(&self, key: &'a K, value: &V) -> TableKey<'a, KT>;
+    fn select<'a>(&self, key: &'a K, value: &V) -> Result<TableKey<'a, KT>, BoxError>;
 }
 
 /// The record's own key.
@@ -35,18 +36,18 @@ pub(crate) struct OwnKey;
 
 impl<K, V> SelectTableKey<K, V, K> for OwnKey {
     #[inline]
-    fn select<'a>(&self, key: &'a K, _value: &V) -> TableKey<'a, K> {
-        TableKey::Own(key)
+    fn select<'a>(&self, key: &'a K, _value: &V) -> Result<TableKey<'a, K>, BoxError> {
+        Ok(TableKey::Own(key))
     }
 }
 
 /// A key that user code takes from the record.
 pub(crate) struct SelectedKey<F>(pub(crate) F);
 
-impl<K, V, KT, F: Fn(&K, &V) -> KT> SelectTableKey<K, V, KT> for SelectedKey<F> {
+impl<K, V, KT, F: Fn(&K, &V) -> R, R: Outcome<KT>> SelectTableKey<K, V, KT> for SelectedKey<F> {
     #[inline]
-    fn select<'a>(&self, key: &'a K, value: &V) -> TableKey<'a, KT> {
-        TableKey::Selected((self.0)(key, value))
+    fn select<'a>(&self, key: &'a K, value: &V) -> Result<TableKey<'a, KT>, BoxError> {
+        (self.0)(key, value).into_result().map(TableKey::Selected)
     }
 }
 
@@ -69,7 +70,7 @@ where
     K: 'static,
     VO: 'static,
     S: SelectTableKey<K, V, KT>,
-    J: Fn(&K, V, Option<&VT>) -> Option<VO>,
+    J: Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
         if self.values.is_null(&record.value) {
@@ -78,12 +79,15 @@ where
         }
         let Record { key, value, timestamp, headers } = record;
         let table_key = self.select.select(&key, &value);
+        let table_key = table_key.map_err(|error| context.user_error(&self.name, error))?;
         let joined = if !self.table_keys.is_null(&table_key) {
             let join = &self.join;
             let mut value = Some(value);
-            let mut joined = None;
+            let mut joined = Ok(None);
             let mut visit = |row: RowRef<'_, VT>| {
-                joined = value.take().and_then(|value| join(&key, value, row.map(|(row, _)| row)));
+                if let Some(value) = value.take() {
+                    joined = join(&key, value, row.map(|(row, _)| row));
+                }
             };
             let read = self.table.read_as_of(context, &table_key, timestamp, &mut visit);
             if let Err(cause) = read {
@@ -96,7 +100,7 @@ where
             context.drop_record(&self.name, DropReason::NullKey);
             return Ok(());
         };
-        match joined {
+        match joined.map_err(|error| context.user_error(&self.name, error))? {
             Some(value) => self.outputs.forward(context, Record { key, value, timestamp, headers }),
             None => Ok(()),
         }

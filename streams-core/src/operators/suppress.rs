@@ -5,12 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::error::StateError;
-use streams_state::format::record_context::ProcessorRecordContext;
 use streams_state::store::ChangeBuffer;
-use streams_state::types::{Change, RecordContext, Timestamp};
+use streams_state::types::{Change, Timestamp};
 
 use super::{BoxGetter, ReadResult, RowRef, ValueGetter};
-use crate::error::{NodeResult, TaskErrorCause};
+use crate::error::NodeResult;
 use crate::processor::{Outputs, Push, TaskContext};
 use crate::record::Record;
 
@@ -22,7 +21,7 @@ pub(crate) type ChangeBufferRef<K, V> = Rc<RefCell<ChangeBuffer<K, V>>>;
 pub(crate) enum WhenFull {
     /// The oldest keys go on before their time.
     EmitEarly,
-    /// The task fails.
+    /// The record fails: by default the task, too.
     ShutDown,
 }
 
@@ -55,15 +54,10 @@ impl<K: 'static, V: Clone + 'static> Push<K, Change<V>> for Suppress<K, V> {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, Change<V>>) -> NodeResult {
         self.stream_time = self.stream_time.max(record.timestamp);
         let time = self.window_end.map_or(record.timestamp, |end| end(&record.key));
-        let origin = ProcessorRecordContext {
-            topic: context.source_topic().into(),
-            partition: if context.record.offset < 0 { -1 } else { context.task.partition },
-            offset: context.record.offset,
-            timestamp: record.timestamp,
-            headers: record.headers,
-        };
+        let origin = context.origin(record.timestamp, record.headers);
         let put = self.buffer.borrow_mut().put(time, &record.key, &record.value, &origin);
         put.map_err(|error| context.state_error(&self.name, error))?;
+        self.buffer.borrow_mut().keep_source(&context.record.source_bytes);
         let due = self.stream_time.saturating_sub(self.wait);
         while self.buffer.borrow().min_timestamp() <= due {
             if !self.emit_first(context)? {
@@ -101,7 +95,7 @@ impl<K: 'static, V: Clone + 'static> Suppress<K, V> {
                         text(self.limits.records),
                         text(self.limits.bytes)
                     );
-                    return Err(context.error(&self.name, TaskErrorCause::Processing(message.into())));
+                    return Err(context.user_error(&self.name, message.into()));
                 }
             }
         }
@@ -116,14 +110,7 @@ impl<K: 'static, V: Clone + 'static> Suppress<K, V> {
         };
         if first.change.new.is_some() || !self.drops_tombstones {
             let origin = first.context;
-            let source = context.topics.iter().position(|topic| *topic == origin.topic);
-            let own = RecordContext {
-                source: source.map_or(u32::MAX, |source| source as u32),
-                offset: origin.offset,
-                timestamp: origin.timestamp,
-                headers: origin.headers.clone(),
-            };
-            let outer = std::mem::replace(&mut context.record, own);
+            let outer = context.enter(&origin, first.source_bytes);
             let change = Change { old: first.change.old.filter(|_| self.send_old), ..first.change };
             let (timestamp, headers) = (origin.timestamp, origin.headers);
             // It is still in the buffer: who reads this table now sees what went before.

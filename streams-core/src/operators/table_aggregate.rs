@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use streams_state::types::{Change, Timestamp};
 
+use super::aggregate::change_row;
 use super::{TableStore, Updates, update_context};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
+use crate::outcome::Outcome;
 use crate::processor::{Push, TaskContext};
 use crate::record::Record;
 
@@ -14,8 +16,12 @@ use crate::record::Record;
 type Row<A> = Option<(A, Timestamp)>;
 
 /// One way to subtract and add. `apply` changes the row and returns the old aggregate (only if `want_old`) and the
-/// timestamp of the change: that of the record, or the row's if that is later.
+/// timestamp of the change: that of the record, or the row's if that is later. After an error of user code the row may
+/// be anything.
 pub(crate) trait Adjust<K, V, A> {
+    /// Whether user code may fail.
+    const CAN_FAIL: bool;
+
     fn apply(
         &self,
         key: &K,
@@ -23,7 +29,7 @@ pub(crate) trait Adjust<K, V, A> {
         timestamp: Timestamp,
         row: &mut Row<A>,
         want_old: bool,
-    ) -> (Option<A>, Timestamp);
+    ) -> Result<(Option<A>, Timestamp), BoxError>;
 }
 
 /// `aggregate`: an initial value, then changes in place.
@@ -33,13 +39,17 @@ pub(crate) struct AddSubtract<I, F, S> {
     pub(crate) subtract: S,
 }
 
-impl<K, V, A, I, F, S> Adjust<K, V, A> for AddSubtract<I, F, S>
+impl<K, V, A, I, F, S, RF, RS> Adjust<K, V, A> for AddSubtract<I, F, S>
 where
     A: Clone,
     I: Fn() -> A,
-    F: Fn(&K, V, &mut A),
-    S: Fn(&K, V, &mut A),
+    F: Fn(&K, V, &mut A) -> RF,
+    S: Fn(&K, V, &mut A) -> RS,
+    RF: Outcome<()>,
+    RS: Outcome<()>,
 {
+    const CAN_FAIL: bool = RF::CAN_FAIL || RS::CAN_FAIL;
+
     fn apply(
         &self,
         key: &K,
@@ -47,25 +57,25 @@ where
         timestamp: Timestamp,
         row: &mut Row<A>,
         want_old: bool,
-    ) -> (Option<A>, Timestamp) {
+    ) -> Result<(Option<A>, Timestamp), BoxError> {
         let Some((aggregate, time)) = row else {
             // There is nothing to subtract from.
             if let Some(value) = change.new {
                 let mut aggregate = (self.init)();
-                (self.add)(key, value, &mut aggregate);
+                (self.add)(key, value, &mut aggregate).into_result()?;
                 *row = Some((aggregate, timestamp));
             }
-            return (None, timestamp);
+            return Ok((None, timestamp));
         };
         let old = want_old.then(|| aggregate.clone());
         if let Some(value) = change.old {
-            (self.subtract)(key, value, aggregate);
+            (self.subtract)(key, value, aggregate).into_result()?;
         }
         if let Some(value) = change.new {
-            (self.add)(key, value, aggregate);
+            (self.add)(key, value, aggregate).into_result()?;
         }
         *time = timestamp.max(*time);
-        (old, *time)
+        Ok((old, *time))
     }
 }
 
@@ -76,13 +86,17 @@ pub(crate) struct AddSubtractOption<I, F, S> {
     pub(crate) subtract: S,
 }
 
-impl<K, V, A, I, F, S> Adjust<K, V, A> for AddSubtractOption<I, F, S>
+impl<K, V, A, I, F, S, RF, RS> Adjust<K, V, A> for AddSubtractOption<I, F, S>
 where
     A: Clone,
     I: Fn() -> Option<A>,
-    F: Fn(&K, V, Option<A>) -> Option<A>,
-    S: Fn(&K, V, A) -> Option<A>,
+    F: Fn(&K, V, Option<A>) -> RF,
+    S: Fn(&K, V, A) -> RS,
+    RF: Outcome<Option<A>>,
+    RS: Outcome<Option<A>>,
 {
+    const CAN_FAIL: bool = RF::CAN_FAIL || RS::CAN_FAIL;
+
     fn apply(
         &self,
         key: &K,
@@ -90,22 +104,22 @@ where
         timestamp: Timestamp,
         row: &mut Row<A>,
         want_old: bool,
-    ) -> (Option<A>, Timestamp) {
+    ) -> Result<(Option<A>, Timestamp), BoxError> {
         let (aggregate, time) = match row.take() {
             Some((aggregate, time)) => (Some(aggregate), timestamp.max(time)),
             None => (None, timestamp),
         };
         let old = aggregate.clone().filter(|_| want_old);
         let aggregate = match (change.old, aggregate) {
-            (Some(value), Some(aggregate)) => (self.subtract)(key, value, aggregate),
+            (Some(value), Some(aggregate)) => (self.subtract)(key, value, aggregate).into_result()?,
             (_, aggregate) => aggregate,
         };
         let aggregate = match change.new {
-            Some(value) => (self.add)(key, value, aggregate.or_else(&self.init)),
+            Some(value) => (self.add)(key, value, aggregate.or_else(&self.init)).into_result()?,
             None => aggregate,
         };
         *row = aggregate.map(|aggregate| (aggregate, time));
-        (old, time)
+        Ok((old, time))
     }
 }
 
@@ -115,12 +129,16 @@ pub(crate) struct MergeRemove<F, S> {
     pub(crate) subtract: S,
 }
 
-impl<K, V, F, S> Adjust<K, V, V> for MergeRemove<F, S>
+impl<K, V, F, S, RF, RS> Adjust<K, V, V> for MergeRemove<F, S>
 where
     V: Clone,
-    F: Fn(V, V) -> Option<V>,
-    S: Fn(V, V) -> Option<V>,
+    F: Fn(V, V) -> RF,
+    S: Fn(V, V) -> RS,
+    RF: Outcome<Option<V>>,
+    RS: Outcome<Option<V>>,
 {
+    const CAN_FAIL: bool = RF::CAN_FAIL || RS::CAN_FAIL;
+
     fn apply(
         &self,
         _key: &K,
@@ -128,23 +146,23 @@ where
         timestamp: Timestamp,
         row: &mut Row<V>,
         want_old: bool,
-    ) -> (Option<V>, Timestamp) {
+    ) -> Result<(Option<V>, Timestamp), BoxError> {
         let (aggregate, time) = match row.take() {
             Some((aggregate, time)) => (Some(aggregate), timestamp.max(time)),
             None => (None, timestamp),
         };
         let old = aggregate.clone().filter(|_| want_old);
         let aggregate = match (change.old, aggregate) {
-            (Some(value), Some(aggregate)) => (self.subtract)(aggregate, value),
+            (Some(value), Some(aggregate)) => (self.subtract)(aggregate, value).into_result()?,
             (_, aggregate) => aggregate,
         };
         let aggregate = match (change.new, aggregate) {
-            (Some(value), Some(aggregate)) => (self.add)(aggregate, value),
+            (Some(value), Some(aggregate)) => (self.add)(aggregate, value).into_result()?,
             (Some(value), None) => Some(value),
             (None, aggregate) => aggregate,
         };
         *row = aggregate.map(|aggregate| (aggregate, time));
-        (old, time)
+        Ok((old, time))
     }
 }
 
@@ -169,12 +187,15 @@ where
         let want_old = wanted && self.send_old;
         let Record { key, value: change, timestamp, headers } = record;
         let adjust = &self.adjust;
-        let result = self.store.update(&key, &update, |row| {
-            let (old, time) = adjust.apply(&key, change, timestamp, row, want_old);
+        let result = self.store.try_update(&key, &update, |row| {
+            let applied =
+                change_row(G::CAN_FAIL, row, |row| adjust.apply(&key, change, timestamp, row, want_old));
+            let (old, time) = applied?;
             let new = if wanted { row.as_ref().map(|(new, _)| new.clone()) } else { None };
-            (old, new, time)
+            Ok((old, new, time))
         });
-        let ((old, new, time), put) = result.map_err(|error| context.state_error(&self.name, error))?;
+        let updated = result.map_err(|error| context.state_error(&self.name, error))?;
+        let ((old, new, time), put) = updated.map_err(|error| context.user_error(&self.name, error))?;
         let Some(is_latest) = put.accepted(context, &self.name) else { return Ok(()) };
         if !wanted {
             return Ok(());

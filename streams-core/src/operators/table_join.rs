@@ -6,7 +6,7 @@ use std::sync::Arc;
 use streams_state::types::{Change, NO_TIMESTAMP, Timestamp};
 
 use super::{BoxGetter, ReadResult, RowRef, TableStore, Updates, ValueGetter, update_context};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult, TaskErrorCause};
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
 
@@ -48,21 +48,26 @@ pub(crate) struct Side<J> {
 type Joined<VO> = Option<(Change<VO>, Timestamp)>;
 
 impl<J> Side<J> {
-    fn joined<K, V1, V2, VO>(&self, key: &K, change: &Change<V1>, row: RowRef<'_, V2>) -> Joined<VO>
+    fn joined<K, V1, V2, VO>(
+        &self,
+        key: &K,
+        change: &Change<V1>,
+        row: RowRef<'_, V2>,
+    ) -> Result<Joined<VO>, BoxError>
     where
-        J: Fn(&K, Option<&V1>, Option<&V2>) -> Option<VO>,
+        J: Fn(&K, Option<&V1>, Option<&V2>) -> Result<Option<VO>, BoxError>,
     {
         if row.is_none() && (self.needs.other || (change.new.is_none() && change.old.is_none())) {
-            return None;
+            return Ok(None);
         }
         let (other, time) = row.map_or((None, NO_TIMESTAMP), |(other, time)| (Some(other), time));
         let join = |own: Option<&V1>| match own {
-            None if self.needs.own || other.is_none() => None,
+            None if self.needs.own || other.is_none() => Ok(None),
             own => (self.join)(key, own, other),
         };
-        let new = join(change.new.as_ref());
-        let old = if self.send_old { join(change.old.as_ref()) } else { None };
-        Some((Change { old, new, is_latest: change.is_latest }, time))
+        let new = join(change.new.as_ref())?;
+        let old = if self.send_old { join(change.old.as_ref())? } else { None };
+        Ok(Some((Change { old, new, is_latest: change.is_latest }, time)))
     }
 }
 
@@ -70,7 +75,7 @@ impl<K, V1, V2, VO, J> Push<K, Change<V1>> for TableTableJoin<K, V2, VO, J>
 where
     K: 'static,
     VO: 'static,
-    J: Fn(&K, Option<&V1>, Option<&V2>) -> Option<VO>,
+    J: Fn(&K, Option<&V1>, Option<&V2>) -> Result<Option<VO>, BoxError>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, Change<V1>>) -> NodeResult {
         let Record { key, value: change, timestamp, headers } = record;
@@ -78,12 +83,12 @@ where
             context.drop_record(&self.name, DropReason::Late);
             return Ok(());
         }
-        let (side, mut joined) = (&self.side, None);
+        let (side, mut joined) = (&self.side, Ok(None));
         let read = self.other.read(context, &key, &mut |row| joined = side.joined(&key, &change, row));
         if let Err(cause) = read {
             return context.read_failed(&self.name, cause);
         }
-        match joined {
+        match joined.map_err(|error| context.user_error(&self.name, error))? {
             None => Ok(()),
             Some((value, time)) => {
                 let timestamp = timestamp.max(time);
@@ -132,7 +137,7 @@ pub(crate) struct TableJoinGetter<K, V1, V2, J> {
 impl<K, V1, V2, VO, J> ValueGetter<K, VO> for TableJoinGetter<K, V1, V2, J>
 where
     V1: Clone,
-    J: Fn(&K, Option<&V1>, Option<&V2>) -> Option<VO>,
+    J: Fn(&K, Option<&V1>, Option<&V2>) -> Result<Option<VO>, BoxError>,
 {
     /// A join has no past of its own, also if its tables have one: `read_as_of` reads the rows of today.
     fn read(
@@ -147,7 +152,7 @@ where
             visit(None);
             return Ok(());
         }
-        let (join, needs) = (&self.join, self.needs);
+        let (join, needs, mut shown) = (&self.join, self.needs, Ok(()));
         self.other.read(context, key, &mut |row| {
             let own = own.as_ref().map(|(value, time)| (value, *time));
             if row.is_none() && (needs.other || own.is_none()) {
@@ -155,8 +160,11 @@ where
             }
             let time = |row: Option<Timestamp>| row.unwrap_or(NO_TIMESTAMP);
             let time = time(own.map(|(_, time)| time)).max(time(row.map(|(_, time)| time)));
-            let joined = join(key, own.map(|(value, _)| value), row.map(|(value, _)| value));
-            visit(joined.as_ref().map(|joined| (joined, time)));
-        })
+            match join(key, own.map(|(value, _)| value), row.map(|(value, _)| value)) {
+                Ok(joined) => visit(joined.as_ref().map(|joined| (joined, time))),
+                Err(error) => shown = Err(error),
+            }
+        })?;
+        shown.map_err(TaskErrorCause::Processing)
     }
 }

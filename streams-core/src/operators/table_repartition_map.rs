@@ -7,11 +7,13 @@ use streams_state::types::Change;
 
 use super::NullCheck;
 use crate::error::NodeResult;
+use crate::outcome::Outcome;
 use crate::processor::{Outputs, Push, TaskContext};
 use crate::record::Record;
 
 /// The node of `KTable::group_by`. Rows whose new key or value is null belong to no group.
 pub(crate) struct TableRepartitionMap<K1, V1, F> {
+    pub(crate) name: Arc<str>,
     pub(crate) keys: NullCheck<K1>,
     pub(crate) values: NullCheck<V1>,
     pub(crate) select: Arc<F>,
@@ -20,11 +22,12 @@ pub(crate) struct TableRepartitionMap<K1, V1, F> {
     pub(crate) outputs: Outputs<K1, Change<V1>>,
 }
 
-impl<K, V, K1, V1, F> Push<K, Change<V>> for TableRepartitionMap<K1, V1, F>
+impl<K, V, K1, V1, F, R> Push<K, Change<V>> for TableRepartitionMap<K1, V1, F>
 where
     K1: PartialEq + 'static,
     V1: 'static,
-    F: Fn(&K, &V) -> (K1, V1),
+    F: Fn(&K, &V) -> R,
+    R: Outcome<(K1, V1)>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, Change<V>>) -> NodeResult {
         let Record { key, value: change, timestamp, headers } = record;
@@ -32,11 +35,13 @@ where
             return Ok(());
         }
         let group = |value: Option<V>| {
-            let (key, value) = (self.select)(&key, &value?);
-            (!self.keys.is_null(&key) && !self.values.is_null(&value)).then_some((key, value))
+            let Some(value) = value else { return Ok(None) };
+            let (key, value) = (self.select)(&key, &value).into_result()?;
+            Ok((!self.keys.is_null(&key) && !self.values.is_null(&value)).then_some((key, value)))
         };
-        let new = group(change.new);
-        let old = group(change.old);
+        let failed = |error| context.user_error(&self.name, error);
+        let new = group(change.new).map_err(failed)?;
+        let old = group(change.old).map_err(failed)?;
         let mut send = |key, old, new| {
             let value = Change::latest(old, new);
             self.outputs.forward(context, Record { key, value, timestamp, headers: headers.clone() })

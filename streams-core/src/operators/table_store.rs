@@ -119,7 +119,13 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
     pub(crate) fn open(builder: &TaskBuilder<'_>, node: &str, name: &str) -> NodeResult<Self> {
         match builder.face::<Rc<dyn Versions<K, V>>>(name) {
             Some(versions) => Ok(Self::Versioned((*versions).clone())),
-            None => builder.store(node, name).map(Self::KeyValue),
+            None => {
+                let store: Rc<RefCell<KeyValueStore<K, V>>> = builder.store(node, name)?;
+                if builder.context.processing_handler.may_resume() {
+                    store.borrow_mut().undo_failed_updates();
+                }
+                Ok(Self::KeyValue(store))
+            }
         }
     }
 
@@ -210,26 +216,32 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
     }
 
     /// Changes the latest row of `key`, in place where there is no history. A deletion has the time of the record, or
-    /// that of the row if it is later.
+    /// that of the row if it is later. If `change` fails it must have left the row as it was.
     #[inline]
-    pub(crate) fn update<R>(
+    pub(crate) fn try_update<R, E>(
         &self,
         key: &K,
         context: &RecordContext,
-        change: impl FnOnce(&mut Option<(V, Timestamp)>) -> R,
-    ) -> Result<(R, TablePut), StateError> {
+        change: impl FnOnce(&mut Option<(V, Timestamp)>) -> Result<R, E>,
+    ) -> Result<Result<(R, TablePut), E>, StateError> {
         match self {
-            Self::KeyValue(store) => Ok((store.borrow_mut().update(key, context, change)?, TablePut::Latest)),
+            Self::KeyValue(store) => {
+                let changed = store.borrow_mut().try_update(key, context, change)?;
+                Ok(changed.map(|result| (result, TablePut::Latest)))
+            }
             Self::Versioned(store) => {
                 let mut row = self.get(key)?;
                 let deleted_at =
                     row.as_ref().map_or(context.timestamp, |(_, time)| context.timestamp.max(*time));
-                let result = change(&mut row);
+                let result = match change(&mut row) {
+                    Ok(result) => result,
+                    Err(error) => return Ok(Err(error)),
+                };
                 let (value, timestamp) = match row {
                     Some((value, timestamp)) => (Some(value), timestamp),
                     None => (None, deleted_at),
                 };
-                Ok((result, store.put(key, value, timestamp)?))
+                Ok(Ok((result, store.put(key, value, timestamp)?)))
             }
         }
     }

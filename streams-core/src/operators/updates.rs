@@ -19,6 +19,7 @@ pub(crate) fn update_context<K, V>(context: &TaskContext, record: &Record<K, V>)
         offset: context.record.offset,
         timestamp: record.timestamp,
         headers: record.headers.clone(),
+        source_bytes: context.record.source_bytes.clone(),
     }
 }
 

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use streams_state::store::WindowStore;
 use streams_state::types::{Change, RecordContext, Timestamp, Window, Windowed};
 
+use super::aggregate::change_row;
 use super::{
     Aggregate, NullCheck, ReadResult, RowRef, ValueGetter, WindowEmission, WindowRule, update_context,
 };
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
+use crate::outcome::Outcome;
 use crate::processor::{DropReason, Push, TaskContext};
 use crate::record::Record;
 
@@ -22,6 +24,8 @@ pub(crate) type WindowStoreRef<K, A> = Rc<RefCell<WindowStore<K, A>>>;
 pub(crate) struct Count;
 
 impl<K, V> Aggregate<K, V, i64> for Count {
+    const CAN_FAIL: bool = false;
+
     #[inline]
     fn apply(
         &self,
@@ -30,12 +34,12 @@ impl<K, V> Aggregate<K, V, i64> for Count {
         timestamp: Timestamp,
         row: &mut Option<(i64, Timestamp)>,
         want_old: bool,
-    ) -> (Option<i64>, Timestamp) {
+    ) -> Result<(Option<i64>, Timestamp), BoxError> {
         let (count, time) = row.get_or_insert((0, timestamp));
         let old = want_old.then_some(*count);
         *count += 1;
         *time = timestamp.max(*time);
-        (old, *time)
+        Ok((old, *time))
     }
 }
 
@@ -43,6 +47,8 @@ impl<K, V> Aggregate<K, V, i64> for Count {
 pub(crate) struct EachWindow<G>(pub(crate) G);
 
 impl<K, V: Clone, A, G: Aggregate<K, V, A>> Aggregate<K, Cow<'_, V>, A> for EachWindow<G> {
+    const CAN_FAIL: bool = G::CAN_FAIL;
+
     #[inline]
     fn apply(
         &self,
@@ -51,7 +57,7 @@ impl<K, V: Clone, A, G: Aggregate<K, V, A>> Aggregate<K, Cow<'_, V>, A> for Each
         timestamp: Timestamp,
         row: &mut Option<(A, Timestamp)>,
         want_old: bool,
-    ) -> (Option<A>, Timestamp) {
+    ) -> Result<(Option<A>, Timestamp), BoxError> {
         self.0.apply(key, value.into_owned(), timestamp, row, want_old)
     }
 }
@@ -60,7 +66,14 @@ impl<K, V: Clone, A, G: Aggregate<K, V, A>> Aggregate<K, Cow<'_, V>, A> for Each
 /// leaves no row.
 pub(crate) struct WindowReduceOption<F>(pub(crate) F);
 
-impl<K, T: Clone, F: Fn(T, Option<T>) -> Option<T>> Aggregate<K, Option<T>, T> for WindowReduceOption<F> {
+impl<K, T, F, R> Aggregate<K, Option<T>, T> for WindowReduceOption<F>
+where
+    T: Clone,
+    F: Fn(T, Option<T>) -> R,
+    R: Outcome<Option<T>>,
+{
+    const CAN_FAIL: bool = R::CAN_FAIL;
+
     fn apply(
         &self,
         _key: &K,
@@ -68,15 +81,15 @@ impl<K, T: Clone, F: Fn(T, Option<T>) -> Option<T>> Aggregate<K, Option<T>, T> f
         timestamp: Timestamp,
         row: &mut Option<(T, Timestamp)>,
         want_old: bool,
-    ) -> (Option<T>, Timestamp) {
+    ) -> Result<(Option<T>, Timestamp), BoxError> {
         let Some((aggregate, time)) = row.take() else {
             *row = value.map(|value| (value, timestamp));
-            return (None, timestamp);
+            return Ok((None, timestamp));
         };
         let old = want_old.then(|| aggregate.clone());
         let time = timestamp.max(time);
-        *row = (self.0)(aggregate, value).map(|aggregate| (aggregate, time));
-        (old, time)
+        *row = (self.0)(aggregate, value).into_result()?.map(|aggregate| (aggregate, time));
+        Ok((old, time))
     }
 }
 
@@ -118,29 +131,33 @@ where
         let want_old = wanted && self.send_old;
         let mut value = Some(value);
         let mut apply = |row: &mut Option<(A, Timestamp)>| {
-            let value = value.take()?;
-            let (old, time) = self.aggregate.apply(key, value, update.timestamp, row, want_old);
+            let Some(value) = value.take() else { return Ok(None) };
+            let (old, time) = change_row(G::CAN_FAIL, row, |row| {
+                self.aggregate.apply(key, value, update.timestamp, row, want_old)
+            })?;
             let new = if wanted { row.as_ref().map(|(new, _)| new.clone()) } else { None };
-            Some((Change::latest(old, new), time))
+            Ok(Some((Change::latest(old, new), time)))
         };
-        let mut store = self.store.borrow_mut();
-        let change = match store.update(key, start, update, &mut apply) {
-            Ok(Some(change)) => change,
+        let updated = self.store.borrow_mut().try_update(key, start, update, &mut apply);
+        let change = match updated.map_err(|error| context.state_error(&self.name, error))? {
+            Some(change) => change,
             // The store forgets sooner than the windows close, as only windows of one's own can make it: Kafka Streams
             // starts from nothing, logs and sends on what comes of it.
-            Ok(None) => {
+            None => {
                 let mut row = None;
                 let change = apply(&mut row);
-                let (value, time) = row.map_or((None, update.timestamp), |(value, time)| (Some(value), time));
-                match store.put(key, start, value, time, update) {
-                    Ok(true) => {}
-                    Ok(false) => context.drop_record(&self.name, DropReason::Late),
-                    Err(error) => return Err(context.state_error(&self.name, error)),
+                if change.is_ok() {
+                    let (value, time) =
+                        row.map_or((None, update.timestamp), |(value, time)| (Some(value), time));
+                    let put = self.store.borrow_mut().put(key, start, value, time, update);
+                    if !put.map_err(|error| context.state_error(&self.name, error))? {
+                        context.drop_record(&self.name, DropReason::Late);
+                    }
                 }
                 change
             }
-            Err(error) => return Err(context.state_error(&self.name, error)),
         };
+        let change = change.map_err(|error| context.user_error(&self.name, error))?;
         Ok(change.filter(|_| wanted))
     }
 }

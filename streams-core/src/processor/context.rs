@@ -3,14 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::error::StateError;
-use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp};
+use streams_state::format::record_context::ProcessorRecordContext;
+use streams_state::types::{Headers, NO_TIMESTAMP, RecordContext, SourceBytes, TaskId, Timestamp};
 
 use super::{DropReason, Drops, GlobalStore, OutTopic, Outbox, ProcessorMetadata, Punctuations};
 use crate::config::{METADATA_MAX_AGE_MS, TimestampPolicy};
-use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
-use crate::handler::{ErrorContext, ErrorStage, ExceptionHandler, LogAndFail, Response};
-use crate::record::size_upper_bound;
+use crate::error::BoxError;
+use crate::handler::{ExceptionHandler, LogAndFail};
 
 /// Says how many partitions a topic has, `None` if there is no such topic; asked for topics that a task writes. An error if
 /// the cluster does not answer.
@@ -64,10 +63,6 @@ pub struct TaskContext {
     pub production_handler: Arc<dyn ExceptionHandler>,
     /// `deserialization.exception.handler`.
     pub deserialization_handler: Arc<dyn ExceptionHandler>,
-    /// Key bytes of the source record, kept only if a handler may want them.
-    pub raw_key: Option<Vec<u8>>,
-    /// Value bytes of the source record, kept only if a handler may want them.
-    pub raw_value: Option<Vec<u8>>,
 }
 
 impl TaskContext {
@@ -95,8 +90,6 @@ impl TaskContext {
             processing_handler: Arc::new(LogAndFail),
             production_handler: Arc::new(LogAndFail),
             deserialization_handler: Arc::new(LogAndFail),
-            raw_key: None,
-            raw_value: None,
         }
     }
 
@@ -153,6 +146,34 @@ impl TaskContext {
         }
     }
 
+    /// Where the record in work came from, as a buffer keeps it.
+    pub(crate) fn origin(&self, timestamp: Timestamp, headers: Headers) -> ProcessorRecordContext {
+        ProcessorRecordContext {
+            topic: self.source_topic().into(),
+            partition: if self.record.offset < 0 { -1 } else { self.task.partition },
+            offset: self.record.offset,
+            timestamp,
+            headers,
+        }
+    }
+
+    /// Makes a record that came out of a buffer the one in work; returns the one that was.
+    pub(crate) fn enter(
+        &mut self,
+        origin: &ProcessorRecordContext,
+        source_bytes: SourceBytes,
+    ) -> RecordContext {
+        let source = self.topics.iter().position(|topic| *topic == origin.topic);
+        let record = RecordContext {
+            source: source.map_or(u32::MAX, |source| source as u32),
+            offset: origin.offset,
+            timestamp: origin.timestamp,
+            headers: origin.headers.clone(),
+            source_bytes,
+        };
+        std::mem::replace(&mut self.record, record)
+    }
+
     /// Counts a dropped record, and warns of it now and then.
     pub fn drop_record(&mut self, node: &str, reason: DropReason) {
         if let Some(records) = self.drops.count(node, reason, self.wall_time) {
@@ -162,135 +183,6 @@ impl TaskContext {
             );
         }
         tracing::trace!(task = %self.task, node, %reason, offset = self.record.offset, "record dropped");
-    }
-
-    /// An error at `node` for the record in work.
-    pub fn error(&self, node: &str, cause: TaskErrorCause) -> Box<TaskError> {
-        let record = match self.source_topic() {
-            "" => String::new(),
-            topic => format!("{topic}-{}@{}", self.source_partition(), self.record.offset),
-        };
-        Box::new(TaskError { task: self.task.to_string(), node: node.to_owned(), record, cause })
-    }
-
-    /// A store of `node` failed.
-    pub fn state_error(&self, node: &str, error: StateError) -> Box<TaskError> {
-        self.error(node, TaskErrorCause::State(error))
-    }
-
-    /// The topology asks for something that is not there.
-    pub fn wiring_error(&self, message: &str) -> Box<TaskError> {
-        self.error("", TaskErrorCause::Wiring(message.to_owned()))
-    }
-
-    /// User code at `node` failed: asks the handler. `Ok` means that the record is dropped and work goes on.
-    pub fn processing_failed(&mut self, node: &str, error: BoxError) -> NodeResult {
-        let handler = self.processing_handler.clone();
-        match self.ask(&*handler, ErrorStage::Processing, node, &error) {
-            true => Ok(()),
-            false => Err(self.error(node, TaskErrorCause::Processing(error))),
-        }
-    }
-
-    /// A table could not be read for `node`. If user code on the way to the row failed, asks the handler; `Ok` means that
-    /// the record is dropped and work goes on.
-    pub fn read_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
-        match cause {
-            TaskErrorCause::Processing(error) => self.processing_failed(node, error),
-            TaskErrorCause::Deserialization { .. }
-            | TaskErrorCause::Timestamp(_)
-            | TaskErrorCause::Serialization { .. }
-            | TaskErrorCause::TooLarge { .. }
-            | TaskErrorCause::State(_)
-            | TaskErrorCause::Unanswered { .. }
-            | TaskErrorCause::Wiring(_) => Err(self.error(node, cause)),
-        }
-    }
-
-    /// A result of `node` could not be serialized, or is too large to be sent: asks the handler. `Ok` means that it is dropped.
-    pub fn production_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
-        let handler = self.production_handler.clone();
-        match self.ask(&*handler, ErrorStage::Production, node, &cause) {
-            true => Ok(()),
-            false => Err(self.error(node, cause)),
-        }
-    }
-
-    /// A source record could not be read at `node`: asks the handler. `Ok` means that it is dropped.
-    pub fn deserialization_failed(&mut self, node: &str, cause: TaskErrorCause) -> NodeResult {
-        let handler = self.deserialization_handler.clone();
-        match self.ask(&*handler, ErrorStage::Deserialization, node, &cause) {
-            true => Ok(()),
-            false => Err(self.error(node, cause)),
-        }
-    }
-
-    /// Whether to go on without the record. Sends the dead letter if that was the answer.
-    fn ask(
-        &mut self,
-        handler: &dyn ExceptionHandler,
-        stage: ErrorStage,
-        node: &str,
-        error: &dyn std::fmt::Display,
-    ) -> bool {
-        let response = handler.handle(
-            &ErrorContext {
-                stage,
-                task: self.task,
-                node,
-                topic: self.source_topic(),
-                partition: if self.record.offset < 0 { -1 } else { self.source_partition() },
-                offset: self.record.offset,
-                timestamp: self.record.timestamp,
-                headers: &self.record.headers,
-                key: self.raw_key.as_deref(),
-                value: self.raw_value.as_deref(),
-            },
-            error,
-        );
-        match response {
-            Response::Fail => false,
-            Response::Continue => {
-                self.drop_record(node, DropReason::handled(stage));
-                true
-            }
-            Response::DeadLetter(topic) => {
-                let sent = self.dead_letter(&topic, stage, node, error);
-                if sent {
-                    self.drop_record(node, DropReason::handled(stage));
-                }
-                sent
-            }
-        }
-    }
-
-    /// The source record, as it came, with Kafka Streams' error headers (KIP-1034). `false`: it is larger than the
-    /// producer takes.
-    fn dead_letter(
-        &mut self,
-        topic: &str,
-        stage: ErrorStage,
-        node: &str,
-        error: &dyn std::fmt::Display,
-    ) -> bool {
-        let mut headers = self.record.headers.clone();
-        let mut add = |key: &str, text: String| headers.add(key, Some(text.into_bytes()));
-        add("__streams.errors.exception", format!("{stage:?}Error"));
-        add("__streams.errors.message", error.to_string());
-        add("__streams.errors.stacktrace", format!("node {node}: {error}"));
-        add("__streams.errors.topic", self.source_topic().to_owned());
-        add("__streams.errors.partition", self.source_partition().to_string());
-        add("__streams.errors.offset", self.record.offset.to_string());
-        let (key, value) = (self.raw_key.as_deref(), self.raw_value.as_deref());
-        let bytes = size_upper_bound(key, value, &headers);
-        if self.outbox.record_max_bytes.is_some_and(|max| bytes > max) {
-            tracing::error!(task = %self.task, node, topic, bytes, "the dead letter is too large as well");
-            return false;
-        }
-        let handle = self.outbox.topic(topic);
-        let timestamp = Some(self.record.timestamp).filter(|timestamp| *timestamp >= 0);
-        self.outbox.push(handle, None, key, value, timestamp, headers);
-        true
     }
 }
 

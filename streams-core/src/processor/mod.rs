@@ -2,6 +2,7 @@
 
 mod context;
 mod drops;
+mod failures;
 mod global_store;
 mod metadata;
 mod outbox;

@@ -64,16 +64,28 @@ pub struct ProcessorContext<'a, K, V> {
 pub struct Downstream;
 
 impl<K: 'static, V: 'static> ProcessorContext<'_, K, V> {
-    /// Sends a record to all children. When it returns, they have processed it.
+    /// Sends a record to all children. When it returns, they have processed it. A record with a negative timestamp is
+    /// refused: the processor has failed.
     pub fn forward(&mut self, record: Record<K, V>) -> Result<(), Downstream> {
-        let result = self.outputs.forward(self.processing.task, record);
+        let checked = self.check(&record);
+        let result = checked.and_then(|()| self.outputs.forward(self.processing.task, record));
         self.remember(result)
     }
 
-    /// Sends a record to the child node of this name.
+    /// Sends a record to the child node of this name. Else as [`forward`](Self::forward).
     pub fn forward_to(&mut self, child: &str, record: Record<K, V>) -> Result<(), Downstream> {
-        let result = self.outputs.forward_to(self.processing.task, child, record);
+        let checked = self.check(&record);
+        let result = checked.and_then(|()| self.outputs.forward_to(self.processing.task, child, record));
         self.remember(result)
+    }
+
+    /// Kafka takes no negative timestamps. The node fills in its name.
+    fn check(&self, record: &Record<K, V>) -> NodeResult {
+        if record.timestamp >= 0 {
+            return Ok(());
+        }
+        let message = format!("a record was forwarded with the negative timestamp {}", record.timestamp);
+        Err(self.processing.task.user_error("", message.into()))
     }
 
     fn remember(&mut self, result: NodeResult) -> Result<(), Downstream> {

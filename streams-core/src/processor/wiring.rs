@@ -8,6 +8,7 @@ use std::sync::Arc;
 use streams_state::store::StateStore;
 use streams_state::types::Timestamp;
 
+use super::failures::Handled;
 use super::wrapper::{Around, Wrapped};
 use super::{BoxPush, GlobalStore, Punctuation, Push, SharedStore, TaskContext};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
@@ -54,6 +55,11 @@ impl ErasedPush {
         }
     }
 
+    /// A node around which the handler is asked about errors that are not decided.
+    pub(crate) fn handled<K: 'static, V: 'static>(node: impl Push<K, V> + 'static) -> Self {
+        Self::new::<K, V>(Box::new(Handled(node)))
+    }
+
     /// Two handles of the same node, for a node with several parents.
     pub fn shared(self) -> (Self, Self) {
         let Self { push, share, wrap } = self;
@@ -72,6 +78,7 @@ fn other_records(node: &str, key: &str, value: &str) -> Box<TaskError> {
         node: node.to_owned(),
         record: String::new(),
         cause: TaskErrorCause::Wiring(cause),
+        undecided: false,
     })
 }
 

@@ -51,7 +51,8 @@ pub enum StreamsError {
     /// State on disk cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// User code panicked.
+    /// A thread panicked outside of a task: a listener, or a defect of this library. A panic of user code in a task is a
+    /// [`TaskErrorCause::Panic`](crate::error::TaskErrorCause::Panic).
     #[error("stream thread `{thread}` panicked: {message}")]
     Panic {
         /// The thread.

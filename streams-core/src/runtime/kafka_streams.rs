@@ -21,6 +21,7 @@ use super::{State, StreamsError, ThreadState};
 use crate::client::ClientSupplier;
 use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
+use crate::error::panic_text;
 use crate::topology::Topology;
 
 /// Deadline of the clients' own close inside a thread.
@@ -389,12 +390,6 @@ fn run_global(index: usize, shared: &Arc<Shared>, instance: &Arc<Instance>) -> R
         thread.step(clock.now_ms())?;
     }
     thread.close(THREAD_CLOSE_TIMEOUT)
-}
-
-/// The text of a panic.
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// Ends with the last stream thread: it holds the shared part weakly, and only during a round.

@@ -280,7 +280,10 @@ impl StreamThread {
                 let recovery = Recovery::of(&error, phase, self.shared.config.exactly_once());
                 (recovery, StreamsError::client(format!("{}, {phase:?}", self.name), error))
             }
-            Trouble::Task(error) => (Recovery::Fatal, StreamsError::Task(error)),
+            Trouble::Task(error) => {
+                self.send_dead_letters(&error);
+                (Recovery::Fatal, StreamsError::Task(error))
+            }
             Trouble::Streams(error) => (Recovery::Fatal, error),
         };
         if recovery != Recovery::Retry {
@@ -299,6 +302,16 @@ impl StreamThread {
             Recovery::Fatal => return Err(error),
         };
         healed.or_else(|again| self.retry_rewind(again))
+    }
+
+    /// What a handler had sent when it failed the task: a transaction would take it back.
+    fn send_dead_letters(&mut self, error: &TaskError) {
+        let failed = self.tasks.iter_mut().find(|owned| owned.task.id().to_string() == error.task);
+        let Some(owned) = failed.filter(|_| !self.shared.config.exactly_once()) else { return };
+        let sent = self.producer.send_all(owned.task.outbox(), &mut owned.outputs);
+        if let Err(error) = sent.and_then(|()| self.producer.flush(COMMIT_TIMEOUT)) {
+            tracing::warn!(thread = %self.name, "dead letters were not sent: {error}");
+        }
     }
 
     /// The rewind itself met trouble: the next step tries again, a bounded number of times.

@@ -178,16 +178,17 @@ impl RecordQueue {
                 value: first.value(bytes),
                 headers: first.headers.clone(),
             };
+            let mut source_bytes = std::mem::take(&mut context.record.source_bytes);
+            if self.keep_raw {
+                source_bytes.set(raw.key, raw.value);
+            }
             context.record = RecordContext {
                 source: self.slot,
                 offset: raw.offset,
                 timestamp: raw.timestamp,
                 headers: raw.headers.clone(),
+                source_bytes,
             };
-            if self.keep_raw {
-                keep(&mut context.raw_key, raw.key);
-                keep(&mut context.raw_value, raw.value);
-            }
             match self.source.load(context, &raw, self.partition_time)? {
                 Some(timestamp) if timestamp >= 0 => self.head = Head::Record(timestamp),
                 negative => self.skip(context, negative.is_some()),
@@ -226,12 +227,12 @@ impl RecordQueue {
         };
         let offset = first.offset;
         let headers = std::mem::take(&mut first.headers);
-        context.record = RecordContext { source: self.slot, offset, timestamp, headers };
+        let mut source_bytes = std::mem::take(&mut context.record.source_bytes);
         if self.keep_raw {
             let bytes = self.arena.front();
-            keep(&mut context.raw_key, first.key(bytes));
-            keep(&mut context.raw_value, first.value(bytes));
+            source_bytes.set(first.key(bytes), first.value(bytes));
         }
+        context.record = RecordContext { source: self.slot, offset, timestamp, headers, source_bytes };
         self.partition_time = self.partition_time.max(timestamp);
         context.stream_time = context.stream_time.max(timestamp);
         self.source.process(context)?;
@@ -256,17 +257,5 @@ impl RecordQueue {
     fn drop_first(&mut self) {
         self.waiting.pop_front();
         self.arena.release();
-    }
-}
-
-/// Keeps a copy of `bytes` in a buffer that is used again.
-fn keep(buffer: &mut Option<Vec<u8>>, bytes: Option<&[u8]>) {
-    match (bytes, buffer.as_mut()) {
-        (None, _) => *buffer = None,
-        (Some(bytes), Some(buffer)) => {
-            buffer.clear();
-            buffer.extend_from_slice(bytes);
-        }
-        (Some(bytes), None) => *buffer = Some(bytes.to_vec()),
     }
 }

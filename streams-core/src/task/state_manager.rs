@@ -346,5 +346,6 @@ pub(super) fn store_error(task: TaskId, error: StateError) -> Box<TaskError> {
         node: String::new(),
         record: String::new(),
         cause: TaskErrorCause::State(error),
+        undecided: false,
     })
 }

@@ -8,6 +8,7 @@
 //!        -> (caller: send outbox, commit offsets) -> post_commit }* -> close
 //! ```
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use streams_state::error::StateError;
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::client::CommittedOffset;
 use crate::config::TimestampPolicy;
-use crate::error::NodeResult;
+use crate::error::{NodeResult, TaskErrorCause, panic_text};
 use crate::processor::{DropCounts, Outbox, PunctuationType, TaskContext};
 use crate::record::RawRecord;
 
@@ -131,12 +132,14 @@ impl StreamTask {
     pub fn init(&mut self, now: Timestamp) -> NodeResult {
         self.context.wall_time = now;
         self.leave_record(NO_TIMESTAMP);
-        for slot in &self.init_order {
-            if let Some(node) = self.lifecycle.get(*slot) {
-                self.context.node_slot = *slot;
-                node.borrow_mut().init(&mut self.context)?;
-            }
-        }
+        self.guarded(|task| {
+            task.init_order.iter().filter_map(|slot| Some((*slot, task.lifecycle.get(*slot)?))).try_for_each(
+                |(slot, node)| {
+                    task.context.node_slot = slot;
+                    node.borrow_mut().init(&mut task.context)
+                },
+            )
+        })?;
         self.drain_changelogs()
     }
 
@@ -187,16 +190,19 @@ impl StreamTask {
     /// The task cannot go on: it must be dropped, and what it did since the last commit must be undone.
     pub fn process(&mut self, max: usize) -> NodeResult<usize> {
         let mut count = 0;
-        while count < max {
-            let Some(turn) = self.group.process_next(&mut self.context)? else {
-                break;
-            };
-            count += 1;
-            let must_ask = turn.drained && self.max_task_idle.is_some();
-            if must_ask || self.context.commit_requested {
-                break;
+        self.guarded(|task| {
+            while count < max {
+                let Some(turn) = task.group.process_next(&mut task.context)? else {
+                    break;
+                };
+                count += 1;
+                let must_ask = turn.drained && task.max_task_idle.is_some();
+                if must_ask || task.context.commit_requested {
+                    break;
+                }
             }
-        }
+            Ok(())
+        })?;
         self.drain_changelogs()?;
         Ok(count)
     }
@@ -266,7 +272,7 @@ impl StreamTask {
     /// Steps 2 and 3 of a commit: forwards what caches hold back, store by store in registration order, then puts all
     /// changelog records into the outbox.
     pub fn prepare_commit(&mut self) -> NodeResult {
-        self.state.flush_caches(&mut self.context)?;
+        self.guarded(|task| task.state.flush_caches(&mut task.context))?;
         self.state.prepare_commit().map_err(|error| store_error(self.context.task, error))?;
         self.drain_changelogs()
     }
@@ -350,8 +356,8 @@ impl StreamTask {
         while let Some(due) = self.context.punctuations.next_due(kind, now) {
             any = true;
             self.leave_record(now);
-            if let Some(node) = self.lifecycle.get(due.node) {
-                node.borrow_mut().punctuate(&mut self.context, due.punctuation, now)?;
+            if let Some(node) = self.lifecycle.get(due.node).cloned() {
+                self.guarded(|task| node.borrow_mut().punctuate(&mut task.context, due.punctuation, now))?;
             }
             self.context.punctuations.done(kind, due, now);
         }
@@ -362,11 +368,16 @@ impl StreamTask {
         Ok(any)
     }
 
+    /// Calls nodes. A panic of user code is an error that names the task and the record in work; the task is dropped after it,
+    /// as after any error, so that nobody sees what the panic left half done.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self) -> NodeResult) -> NodeResult {
+        catch_unwind(AssertUnwindSafe(|| work(self)))
+            .unwrap_or_else(|panic| Err(self.context.error("", TaskErrorCause::Panic(panic_text(&*panic)))))
+    }
+
     /// No record is in work now.
     fn leave_record(&mut self, timestamp: Timestamp) {
         self.context.record = RecordContext::none(timestamp);
-        self.context.raw_key = None;
-        self.context.raw_value = None;
     }
 
     fn drain_changelogs(&mut self) -> NodeResult {

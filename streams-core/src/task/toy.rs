@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::engine::InMemoryProvider;
-use streams_state::serdes::Auto;
+use streams_state::serdes::{Auto, Part};
 use streams_state::store::{KeyValueOptions, KeyValueStore};
 use streams_state::types::{Headers, TaskId, Timestamp};
 
@@ -52,7 +52,7 @@ impl SourceNode for Source {
         let (key, value) = (text(raw.key), text(raw.value));
         if value == "bad" {
             let source = streams_state::serdes::SerdeError::new("bad");
-            let cause = TaskErrorCause::Deserialization { part: "value", source };
+            let cause = TaskErrorCause::Deserialization { part: Part::Value, source };
             context.deserialization_failed(&self.name, cause)?;
             return Ok(None);
         }

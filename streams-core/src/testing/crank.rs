@@ -259,7 +259,7 @@ impl Crank {
         if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
     }
 
-    /// One input: counted, refused after an error; what a failed one produced is dropped.
+    /// One input: counted, refused after an error; what a failed one produced is dropped, but for dead letters.
     fn turn(&mut self, work: impl FnOnce(&mut Self) -> NodeResult) -> NodeResult {
         if let Some(failed) = &self.failed {
             return Err(wiring(format!("the driver cannot go on: {failed}")));
@@ -268,6 +268,8 @@ impl Crank {
         self.items += 1;
         if let Err(error) = &result {
             self.failed = Some(error.to_string());
+            // Dead letters only: a failure dropped the rest.
+            self.route()?;
         }
         result
     }
@@ -387,5 +389,6 @@ fn wiring(message: String) -> Box<TaskError> {
         node: String::new(),
         record: String::new(),
         cause: TaskErrorCause::Wiring(message),
+        undecided: false,
     })
 }

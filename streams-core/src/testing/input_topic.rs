@@ -73,9 +73,9 @@ impl<K: 'static, V: 'static> TestInputTopic<K, V> {
     /// A node failed, or no source reads the topic. The driver cannot go on then.
     pub fn try_pipe(&self, record: Record<K, V>) -> NodeResult {
         let Record { key, value, timestamp, mut headers } = record;
-        let key = self.bytes("key", |out| self.keys.serialize_with_headers(&key, &mut headers, out))?;
+        let key = self.bytes(Part::Key, |out| self.keys.serialize_with_headers(&key, &mut headers, out))?;
         let value =
-            self.bytes("value", |out| self.values.serialize_with_headers(&value, &mut headers, out))?;
+            self.bytes(Part::Value, |out| self.values.serialize_with_headers(&value, &mut headers, out))?;
         self.pipe_bytes(key, value, timestamp, headers)
     }
 
@@ -113,13 +113,14 @@ impl<K: 'static, V: 'static> TestInputTopic<K, V> {
 
     fn bytes(
         &self,
-        part: &'static str,
+        part: Part,
         write: impl FnOnce(&mut Vec<u8>) -> Result<bool, streams_state::serdes::SerdeError>,
     ) -> NodeResult<Option<Vec<u8>>> {
         let mut out = Vec::new();
         let present = write(&mut out).map_err(|source| {
             let cause = TaskErrorCause::Serialization { topic: self.name.clone(), part, source };
-            Box::new(TaskError { task: "test".to_owned(), node: String::new(), record: String::new(), cause })
+            let (task, node, record) = ("test".to_owned(), String::new(), String::new());
+            Box::new(TaskError { task, node, record, cause, undecided: false })
         })?;
         Ok(present.then_some(out))
     }

@@ -6,6 +6,7 @@
 mod aggregates;
 mod faults;
 mod foreign_keys;
+mod handlers;
 mod join_stores;
 mod join_windows;
 mod processor_context;

@@ -51,7 +51,7 @@ fn a_processor_forwards_to_all_children_or_to_one_by_name() {
 #[test]
 fn errors_of_user_code_go_to_the_processing_handler() {
     let builder = StreamsBuilder::new();
-    builder.stream(&IN).process(|| Route, &[]).named("checked").try_filter(|_, value| match value {
+    builder.stream(&IN).process(|| Route, &[]).named("checked").filter(|_, value| match value {
         9 => Err("nine"),
         _ => Ok(true),
     });
@@ -129,4 +129,35 @@ fn two_processors_that_bring_clones_of_a_store_share_it() {
     let driver = driver(&builder);
     driver.input(&IN).pipe("a", 10);
     assert_eq!(driver.store(&SUMS).get(&text("a")), Some(20));
+}
+
+/// Kafka takes no negative timestamps: it was the client that failed, and ended the thread.
+#[test]
+fn a_record_forwarded_with_a_negative_timestamp_is_a_failure_of_its_processor() {
+    struct Before;
+    impl Processor<String, i64, String, i64> for Before {
+        fn process(
+            &mut self,
+            context: &mut ProcessorContext<'_, String, i64>,
+            record: Record<String, i64>,
+        ) -> Result<(), BoxError> {
+            let timestamp = record.timestamp - record.value;
+            Ok(context.forward(record.with_timestamp(timestamp))?)
+        }
+    }
+    let builder = StreamsBuilder::new();
+    builder.stream(&IN).process(|| Before, &[]).to(&OUT);
+    let failed = driver(&builder).input(&IN).try_pipe(Record::new(text("a"), 5, 0)).unwrap_err();
+    assert_eq!(
+        failed.to_string(),
+        "task 0_0, node `KSTREAM-PROCESSOR-0000000001`, record in-0@0: processing failed: a record was forwarded with the \
+         negative timestamp -5"
+    );
+    let config =
+        DriverConfig { processing_exception_handler: Arc::new(LogAndContinue), ..DriverConfig::default() };
+    let driver = TopologyTestDriver::with_config(builder.build().unwrap(), config).unwrap();
+    for value in [5, 0] {
+        driver.input(&IN).pipe_at("a", value, 0);
+    }
+    assert_eq!((driver.dropped(), driver.output(&OUT).len()), (1, 1));
 }

@@ -61,6 +61,15 @@ pub enum Part {
     Value,
 }
 
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key => "key",
+            Self::Value => "value",
+        })
+    }
+}
+
 /// Turns a `T` into the bytes of a Kafka key or value, and back.
 ///
 /// `None` on the wire side is Kafka's null. A `T` that can be null (`Option<U>`, `()`) maps to it; all others

@@ -26,6 +26,7 @@ use hashbrown::HashMap;
 
 use self::dirty_keys::DirtyKeys;
 use super::changelog_buffer::ChangelogBuffer;
+use super::kept_sources::KeptSources;
 use super::key_bytes::KeyBytes;
 use super::ordered_rows::{OrderedRows, ROW};
 use super::progress::Progress;
@@ -35,7 +36,7 @@ use crate::error::StateError;
 use crate::format::buffer_value::{BufferValue, VERSION, VERSION_HEADER};
 use crate::format::record_context::ProcessorRecordContext;
 use crate::serdes::{SerdeError, SerdeRef};
-use crate::types::{Change, Headers, NO_TIMESTAMP, Timestamp};
+use crate::types::{Change, Headers, NO_TIMESTAMP, SourceBytes, Timestamp};
 
 /// First byte of the engine's index rows: key -> buffer time.
 const INDEX: u8 = 1;
@@ -69,6 +70,8 @@ pub struct BufferedChange<K, V> {
     pub time: Timestamp,
     /// Context of the last update.
     pub context: ProcessorRecordContext,
+    /// Bytes of its source record, where they were [kept](ChangeBuffer::keep_source).
+    pub source_bytes: SourceBytes,
 }
 
 /// A buffer of changes by key, in the order of time.
@@ -84,6 +87,7 @@ pub struct ChangeBuffer<K, V> {
     dirty: DirtyKeys,
     log: ChangelogBuffer,
     progress: Progress,
+    sources: KeptSources,
     key_bytes: Vec<u8>,
     row_key: Vec<u8>,
     old_bytes: Vec<u8>,
@@ -99,8 +103,10 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
         let progress = Progress::new(options.name.clone(), engine.offset()?);
+        let memory_max = options.spill.unwrap_or(u64::MAX);
         let mut buffer = Self {
-            rows: OrderedRows::open(engine, options.spill.unwrap_or(u64::MAX))?,
+            rows: OrderedRows::open(engine, memory_max)?,
+            sources: KeptSources::new(memory_max),
             options,
             keys,
             values,
@@ -158,6 +164,11 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         self.changed()
     }
 
+    /// The change that was just put came of this source record: in memory only, for error handlers.
+    pub fn keep_source(&mut self, source: &SourceBytes) {
+        self.sources.put(&self.key_bytes, source);
+    }
+
     /// Hands over and forgets the oldest changes while `predicate` wants it, which is given the number of rows,
     /// their bytes and the smallest buffer time.
     ///
@@ -186,8 +197,10 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
             bytes.map(|bytes| self.values.deserialize(Some(bytes))).transpose().map_err(error)
         };
         let change = Change::latest(read(value.old)?, read(value.new)?);
-        let key = self.keys.deserialize(Some(row_key.get(9..).unwrap_or_default())).map_err(error)?;
-        Ok(Some(BufferedChange { key, change, time, context: value.context }))
+        let key_bytes = row_key.get(9..).unwrap_or_default();
+        let key = self.keys.deserialize(Some(key_bytes)).map_err(error)?;
+        let source_bytes = self.sources.get(key_bytes);
+        Ok(Some(BufferedChange { key, change, time, context: value.context, source_bytes }))
     }
 
     /// Forgets the oldest change.
@@ -202,6 +215,7 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         self.records -= 1;
         let key = self.row_key.get(9..).unwrap_or_default();
         self.index.remove(key);
+        self.sources.take(key);
         if self.options.logging {
             self.dirty.add(key);
         } else {

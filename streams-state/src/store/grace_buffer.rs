@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use super::changelog_buffer::ChangelogBuffer;
+use super::kept_sources::KeptSources;
 use super::ordered_rows::{OrderedRows, ROW};
 use super::progress::Progress;
 use super::{ChangelogEntry, StateStore, Unflushed};
@@ -23,7 +24,7 @@ use crate::error::StateError;
 use crate::format::buffer_value::BufferValue;
 use crate::format::record_context::ProcessorRecordContext;
 use crate::serdes::{SerdeError, SerdeRef};
-use crate::types::{NO_TIMESTAMP, Timestamp};
+use crate::types::{NO_TIMESTAMP, SourceBytes, Timestamp};
 
 /// The engine's row with stream time, last number, and number of records.
 const STATE: &[u8] = &[0];
@@ -53,6 +54,8 @@ pub struct BufferedRecord<K, V> {
     pub value: V,
     /// Where it came from, with its timestamp and headers.
     pub context: ProcessorRecordContext,
+    /// Bytes of its source record, where they were [kept](GraceBuffer::keep_source).
+    pub source_bytes: SourceBytes,
 }
 
 /// Records in the order of their timestamps.
@@ -66,6 +69,7 @@ pub struct GraceBuffer<K, V> {
     records: u64,
     log: ChangelogBuffer,
     progress: Progress,
+    sources: KeptSources,
     row_key: Vec<u8>,
     value_bytes: Vec<u8>,
 }
@@ -81,6 +85,7 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
         let progress = Progress::new(options.name.clone(), engine.offset()?);
         let mut buffer = Self {
             rows: OrderedRows::open(engine, options.memory_max_bytes)?,
+            sources: KeptSources::new(options.memory_max_bytes),
             options,
             keys,
             values,
@@ -141,6 +146,11 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
         Ok(true)
     }
 
+    /// The record that was just put came of this source record: in memory only, for error handlers.
+    pub fn keep_source(&mut self, source: &SourceBytes) {
+        self.sources.put(&self.row_key, source);
+    }
+
     /// Takes the next record whose grace is over, in the order of timestamp, key and arrival.
     pub fn pop_due(&mut self) -> Result<Option<BufferedRecord<K, V>>, StateError> {
         let due = self.due_time();
@@ -161,10 +171,11 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
             self.log.push_bytes(key, None, NO_TIMESTAMP);
         }
         self.rows.remove(&self.row_key);
+        let source_bytes = self.sources.take(&self.row_key);
         self.records = self.records.saturating_sub(1);
         self.progress.updated();
         self.settle()?;
-        Ok(Some(BufferedRecord { key, value, context }))
+        Ok(Some(BufferedRecord { key, value, context, source_bytes }))
     }
 
     /// Records up to this time have waited long enough.
@@ -278,6 +289,7 @@ impl<K: 'static, V: 'static> StateStore for GraceBuffer<K, V> {
 
     fn wipe(&mut self) -> Result<(), StateError> {
         self.rows.wipe()?;
+        self.sources.clear();
         self.log.clear();
         (self.stream_time, self.number, self.records) = (NO_TIMESTAMP, 0, 0);
         self.progress.wiped();

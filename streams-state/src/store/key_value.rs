@@ -85,6 +85,8 @@ pub struct KeyValueStore<K, V> {
     evict_above: u64,
     cache: RecordCache<V>,
     send_old_values: bool,
+    /// Updates in place are taken back if they cannot be written.
+    undoes: bool,
     log: ChangelogBuffer,
     ordered: OrderedKeys,
     /// Set in a store that keeps only so many rows.
@@ -116,6 +118,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             evict_above,
             cache: RecordCache::new(),
             send_old_values: false,
+            undoes: false,
             log: ChangelogBuffer::default(),
             ordered: OrderedKeys::default(),
             lru: None,
@@ -138,6 +141,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.
     pub fn send_old_values(&mut self) {
         self.send_old_values = true;
+    }
+
+    /// Updates in place whose value cannot be written are taken back, at the price of a copy of each value. Without it a
+    /// store cannot be committed any more after such an update. Behind a cache they are found too late to be taken back.
+    pub fn undo_failed_updates(&mut self) {
+        self.undoes = true;
     }
 
     /// Whether updates are held back.
@@ -179,8 +188,11 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let wants_flushed = self.wants_flushed(id);
         let row = value.map(|value| (value, timestamp));
         let before = std::mem::replace(&mut self.tier.slot_mut(id).row, row);
-        let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
-        self.changed(id, flushed, context)
+        if self.options.caching {
+            let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
+            return self.hold(id, flushed, context);
+        }
+        self.write_or_undo(id, Some(before), context)
     }
 
     /// Deletes `key` and returns the value it had. The changelog gets a tombstone even if there was none.
@@ -188,7 +200,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let id = self.locate_or_insert(key)?;
         let before = self.tier.slot_mut(id).row.take().map(|(value, _)| value);
         let flushed = if self.wants_flushed(id) { before.clone() } else { None };
-        self.changed(id, flushed, context)?;
+        match self.options.caching {
+            true => self.hold(id, flushed, context)?,
+            false => self.write_out(id, context)?,
+        }
         Ok(before)
     }
 
@@ -240,9 +255,13 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             Some((value, _)) if wants_flushed => Some(value.clone()),
             Some(_) | None => None,
         };
+        let undo = (self.undoes && !self.options.caching).then(|| slot.row.clone());
         let result = change(&mut slot.row);
         if result.is_ok() {
-            self.changed(id, flushed, context)?;
+            match self.options.caching {
+                true => self.hold(id, flushed, context)?,
+                false => self.write_or_undo(id, undo, context)?,
+            }
         }
         Ok(result)
     }
@@ -257,7 +276,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             if self.tier.slot(held.slot).row.is_none() && held.flushed.is_none() {
                 continue;
             }
-            self.write_out(held.slot, &held.context)?;
+            let written = self.write_out(held.slot, &held.context);
+            written.map_err(|error| self.progress.broken(error))?;
             let slot = self.tier.slot(held.slot);
             let key = self
                 .keys
@@ -281,12 +301,28 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         self.options.caching && self.tier.slot(id).cached == NONE
     }
 
-    /// The row of `id` has changed: holds the update back or writes it out.
+    /// The row of `id` has changed: writes it out. If that fails the row is `before` again, or, if that is not known, nothing of
+    /// this store is committed any more.
     #[inline]
-    fn changed(&mut self, id: u32, flushed: Option<V>, context: &RecordContext) -> Result<(), StateError> {
-        if !self.options.caching {
-            return self.write_out(id, context);
-        }
+    fn write_or_undo(
+        &mut self,
+        id: u32,
+        before: Option<Option<(V, Timestamp)>>,
+        context: &RecordContext,
+    ) -> Result<(), StateError> {
+        let written = self.write_out(id, context);
+        written.map_err(|error| match before {
+            Some(before) => {
+                self.tier.slot_mut(id).row = before;
+                error
+            }
+            None => self.progress.broken(error),
+        })
+    }
+
+    /// The row of `id` has changed: holds the update back.
+    #[inline]
+    fn hold(&mut self, id: u32, flushed: Option<V>, context: &RecordContext) -> Result<(), StateError> {
         let slot = self.tier.slot_mut(id);
         if slot.row.as_ref().is_some_and(|(value, _)| self.values.is_null(value)) {
             slot.row = None;
@@ -323,7 +359,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
                     self.logged_headers.add(&mut self.log, present, &context.headers);
                     Some(len.ok_or(()))
                 }
-                Err(source) => return Err(self.progress.break_off(source)),
+                Err(source) => return Err(self.progress.serde_error(source)),
             }
         } else if row.as_ref().is_none_or(|(value, _)| values.is_null(value)) {
             Some(Err(()))

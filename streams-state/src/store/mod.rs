@@ -4,6 +4,7 @@ mod change_buffer;
 mod changelog_buffer;
 mod grace_buffer;
 mod header_aware;
+mod kept_sources;
 mod key_bytes;
 mod key_value;
 mod ordered_rows;

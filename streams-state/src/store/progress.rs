@@ -101,12 +101,11 @@ impl Progress {
         }
     }
 
-    /// A change was made that cannot be logged: from now on nothing of this store may be committed.
+    /// A change was made that cannot be logged, because of `error`: from now on nothing of this store may be committed.
     #[cold]
-    pub(super) fn break_off(&mut self, source: impl Into<SerdeError>) -> StateError {
-        let source = source.into();
-        self.broken = Some(format!("an earlier change could not be written: {source}"));
-        self.serde_error(source)
+    pub(super) fn broken(&mut self, error: StateError) -> StateError {
+        self.broken = Some(format!("an earlier change could not be written: {error}"));
+        error
     }
 
     /// An error if the changelog must not be handed over.

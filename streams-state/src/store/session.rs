@@ -385,7 +385,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         }
         self.stream_time = self.stream_time.max(window.end);
         self.refused += u64::from(window.end < self.kept_from());
-        let len = self.log(held.slot, window, new.as_ref(), &held.context)?;
+        let logged = self.log(held.slot, window, new.as_ref(), &held.context);
+        let len = logged.map_err(|error| self.progress.broken(error))?;
         if let Some((sessions, _)) = &mut self.tier.slot_mut(held.slot).row {
             if touches {
                 sessions.touch(segment);
@@ -408,8 +409,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         value: Option<&V>,
         context: &RecordContext,
     ) -> Result<usize, StateError> {
-        self.progress.updated();
         if !self.options.logging {
+            self.progress.updated();
             return Ok(0);
         }
         self.log_key.clear();
@@ -419,10 +420,11 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let write = |out: &mut Vec<u8>| value.map_or(Ok(false), |value| values.serialize(value, out));
         match self.log.push(&self.log_key, (timestamp, timestamp), write) {
             Ok(len) => {
+                self.progress.updated();
                 self.logged_headers.add(&mut self.log, value.filter(|_| len.is_some()), &context.headers);
                 Ok(len.unwrap_or(0))
             }
-            Err(source) => Err(self.progress.break_off(source)),
+            Err(source) => Err(self.progress.serde_error(source)),
         }
     }
 }

@@ -240,7 +240,8 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         };
         let present = match written {
             Ok(present) => present,
-            Err(source) => return Err(self.progress.break_off(source)),
+            // Nothing was changed yet.
+            Err(source) => return Err(self.progress.serde_error(source)),
         };
         if self.options.logging {
             let bytes = &self.value_bytes;
@@ -249,7 +250,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
                 Ok(present)
             };
             if let Err(source) = self.log.push(&self.key_bytes, (time, time), copy) {
-                return Err(self.progress.break_off(source));
+                return Err(self.progress.serde_error(source));
             }
         }
         self.progress.updated();

@@ -145,6 +145,8 @@ pub struct WindowStore<K, V> {
     cache: RecordCache<V>,
     places: HeldPlaces,
     send_old_values: bool,
+    /// Updates in place are taken back if they cannot be written.
+    undoes: bool,
     log: ChangelogBuffer,
     logged_headers: LoggedHeaders<V>,
     progress: Progress,
@@ -183,6 +185,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             cache: RecordCache::new(),
             places: HeldPlaces::default(),
             send_old_values: false,
+            undoes: false,
             log: ChangelogBuffer::default(),
             logged_headers,
             progress,
@@ -197,6 +200,11 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     pub(super) fn logging_headers(mut self, headers: LoggedHeaders<V>) -> Self {
         self.logged_headers = headers;
         self
+    }
+
+    /// As [`KeyValueStore::undo_failed_updates`](crate::store::KeyValueStore::undo_failed_updates).
+    pub fn undo_failed_updates(&mut self) {
+        self.undoes = true;
     }
 
     /// How the store was made.
@@ -281,9 +289,13 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             Some((value, _)) if wants_flushed => Some(value.clone()),
             Some(_) | None => None,
         };
+        let undo = (self.undoes && !self.options.caching).then(|| row.value.clone());
         let result = change(&mut row.value);
         if result.is_ok() {
-            self.changed(place, flushed, context)?;
+            match self.options.caching {
+                true => self.hold(place, flushed, context)?,
+                false => self.write_or_undo(place, undo, context)?,
+            }
             self.updated(start);
         }
         Ok(Some(result))
@@ -316,8 +328,12 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let wants_flushed = self.wants_flushed(place);
         let row = self.segments[place.segment].row_mut(place.slot, place.row);
         let before = std::mem::replace(&mut row.value, value);
-        let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
-        self.changed(place, flushed, context)?;
+        if self.options.caching {
+            let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
+            self.hold(place, flushed, context)?;
+        } else {
+            self.write_or_undo(place, Some(before), context)?;
+        }
         self.updated(start);
         Ok(true)
     }
@@ -349,7 +365,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let slot = self.slot_or_partial(segment, hash);
         let row = self.segments[segment].find_or_insert(slot, start, self.sequence);
         self.segments[segment].row_mut(slot, row).value = value;
-        self.write_out(Place { segment, slot, row }, context)?;
+        self.write_or_undo(Place { segment, slot, row }, Some(None), context)?;
         self.advance(start);
         Ok(true)
     }

@@ -8,7 +8,7 @@ use streams_state::format::buffer_value::BufferValue;
 use streams_state::format::record_context::ProcessorRecordContext;
 use streams_state::serdes::Auto;
 use streams_state::store::{BufferedChange, ChangeBuffer, ChangeBufferOptions};
-use streams_state::types::{Change, Headers, Timestamp};
+use streams_state::types::{Change, Headers, SourceBytes, Timestamp};
 
 use crate::Step;
 use crate::engines::Opener;
@@ -104,7 +104,8 @@ impl Buffer {
     fn pop(&mut self) -> Option<BufferedChange<String, String>> {
         let ((time, key), row) = self.rows.pop_first()?;
         self.touch(&key);
-        Some(BufferedChange { key, change: Change::latest(row.old, row.new), time, context: row.context })
+        let (change, source_bytes) = (Change::latest(row.old, row.new), SourceBytes::NONE);
+        Some(BufferedChange { key, change, time, context: row.context, source_bytes })
     }
 
     fn evict_while(

@@ -8,7 +8,7 @@ use streams_state::format::buffer_value::BufferValue;
 use streams_state::format::record_context::ProcessorRecordContext;
 use streams_state::serdes::Auto;
 use streams_state::store::{BufferedRecord, GraceBuffer, GraceBufferOptions};
-use streams_state::types::{Headers, Timestamp};
+use streams_state::types::{Headers, SourceBytes, Timestamp};
 
 use crate::Step;
 use crate::engines::Opener;
@@ -114,7 +114,7 @@ fn pop(run: &mut Run, grace: i64, most: u8) {
         let first = model.rows.first_key_value().filter(|(_, (_, _, context))| context.timestamp <= due);
         let expected = first.map(|(row, (key, value, context))| {
             let (key, value, context) = (key.clone(), value.clone(), context.clone());
-            (row.clone(), BufferedRecord { key, value, context })
+            (row.clone(), BufferedRecord { key, value, context, source_bytes: SourceBytes::NONE })
         });
         let expected = expected.map(|(row, record)| {
             model.rows.remove(&row);

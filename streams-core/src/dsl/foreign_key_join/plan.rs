@@ -21,6 +21,7 @@ use super::super::stream_output::table_source;
 use super::super::table::KTable;
 use super::super::upstream::{Upstream, sink, source};
 use super::TableJoined;
+use crate::error::BoxError;
 use crate::operators::{
     AskAgain, ForeignTableJoin, NullCheck, Nullable, Response, ResponseJoin, ResponseSerde, Subscription,
     SubscriptionJoin, SubscriptionReceive, SubscriptionSend, SubscriptionSerde,
@@ -87,8 +88,8 @@ where
     KO: 'static,
     VO: Clone + 'static,
     VR: Clone + 'static,
-    F: Fn(&K, &V) -> Option<KO> + Send + Sync + 'static,
-    J: Fn(&V, Option<&VO>) -> Option<VR> + Send + Sync + 'static,
+    F: Fn(&K, &V) -> Result<Option<KO>, BoxError> + Send + Sync + 'static,
+    J: Fn(&V, Option<&VO>) -> Result<Option<VR>, BoxError> + Send + Sync + 'static,
 {
     /// Adds the join to the graph.
     pub(super) fn add(mut self) -> KTable<K, VR> {
@@ -191,7 +192,7 @@ where
         let (foreign_keys, values, left) = (self.other.keys.clone(), self.values.clone(), self.left_join);
         let foreign_key = self.foreign_key.clone();
         Arc::new(move |_, children, plan: &Plan| {
-            Ok(ErasedPush::new::<K, Change<V>>(Box::new(SubscriptionSend {
+            Ok(ErasedPush::handled::<K, Change<V>>(SubscriptionSend {
                 name: plan.name.clone(),
                 foreign_key: foreign_key.clone(),
                 foreign_keys: foreign_keys.clone(),
@@ -201,7 +202,7 @@ where
                 left,
                 bytes: Vec::new(),
                 outputs: plan.outputs(children)?,
-            })))
+            }))
         })
     }
 
@@ -209,7 +210,7 @@ where
         let (keys, foreign_keys) = (self.left.keys.clone(), self.other.keys.clone());
         let store = store.clone();
         Arc::new(move |builder, children, plan: &Plan| {
-            Ok(ErasedPush::new::<Option<KO>, Subscription<K>>(Box::new(SubscriptionReceive {
+            Ok(ErasedPush::handled::<Option<KO>, Subscription<K>>(SubscriptionReceive {
                 name: plan.name.clone(),
                 keys: keys.clone(),
                 foreign_keys: foreign_keys.clone(),
@@ -217,18 +218,18 @@ where
                 combined: Vec::new(),
                 bytes: Vec::new(),
                 outputs: plan.outputs(children)?,
-            })))
+            }))
         })
     }
 
     fn subscription_join(&self) -> MakeProcessor {
         let getter = self.other.getter.clone();
         Arc::new(move |builder, children, plan: &Plan| {
-            Ok(ErasedPush::new::<Option<KO>, Subscription<K>>(Box::new(SubscriptionJoin {
+            Ok(ErasedPush::handled::<Option<KO>, Subscription<K>>(SubscriptionJoin {
                 name: plan.name.clone(),
                 foreign: getter(builder, &plan.name)?,
                 outputs: plan.outputs::<K, Response<VO>>(children)?,
-            })))
+            }))
         })
     }
 
@@ -236,7 +237,7 @@ where
         let (keys, foreign_keys) = (self.left.keys.clone(), self.other.keys.clone());
         let store = store.clone();
         Arc::new(move |builder, children, plan: &Plan| {
-            Ok(ErasedPush::new::<KO, Change<VO>>(Box::new(ForeignTableJoin {
+            Ok(ErasedPush::handled::<KO, Change<VO>>(ForeignTableJoin {
                 name: plan.name.clone(),
                 keys: keys.clone(),
                 foreign_keys: foreign_keys.clone(),
@@ -245,7 +246,7 @@ where
                 store: builder.store(&plan.name, &store)?,
                 subscribers: Vec::new(),
                 outputs: plan.outputs(children)?,
-            })))
+            }))
         })
     }
 
@@ -265,7 +266,7 @@ where
                 }),
                 None => None,
             };
-            Ok(ErasedPush::new::<K, Response<VO>>(Box::new(ResponseJoin {
+            Ok(ErasedPush::handled::<K, Response<VO>>(ResponseJoin {
                 name: plan.name.clone(),
                 left: getter(builder, &plan.name)?,
                 values: values.clone(),
@@ -274,7 +275,7 @@ where
                 bytes: Vec::new(),
                 outputs: plan.outputs(children)?,
                 response: PhantomData,
-            })))
+            }))
         })
     }
 }

@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use streams_state::format::murmur3::{Hash128, hash128};
 use streams_state::format::subscription_wrapper::Instruction;
-use streams_state::serdes::{SerdeError, SerdeRef};
+use streams_state::serdes::SerdeRef;
 use streams_state::types::Timestamp;
 
 use super::{Response, Subscription};
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
 use crate::operators::{BoxGetter, NullCheck, RowRef};
 use crate::processor::{BoxPush, DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
@@ -56,15 +56,15 @@ enum Answer<KO, VR> {
         hash: Option<Hash128>,
         timestamp: Timestamp,
     },
-    Broken(SerdeError),
+    Broken(BoxError),
 }
 
 impl<K, V, KO, VO, VR, F, J> ResponseJoin<K, V, KO, VO, VR, F, J>
 where
     V: 'static,
     KO: 'static,
-    F: Fn(&K, &V) -> Option<KO>,
-    J: Fn(&V, Option<&VO>) -> Option<VR>,
+    F: Fn(&K, &V) -> Result<Option<KO>, BoxError>,
+    J: Fn(&V, Option<&VO>) -> Result<Option<VR>, BoxError>,
 {
     /// What to do with an answer to the left row `key`, which is `row` now.
     fn answer(
@@ -87,14 +87,16 @@ where
             bytes.clear();
             let hash = match values.serialize(value, bytes) {
                 Ok(present) => present.then(|| hash128(bytes)),
-                Err(error) => return answer = Answer::Broken(error),
+                Err(error) => return answer = Answer::Broken(error.into()),
             };
             if response.hash == hash {
-                answer = Answer::Result(join(value, response.foreign_value.as_deref()));
+                answer = join(value, response.foreign_value.as_deref())
+                    .map_or_else(Answer::Broken, Answer::Result);
             } else if let Some(says_none) = says_none {
                 answer = match says_none.foreign_key(key, value) {
-                    Some(foreign_key) => Answer::Unsure { foreign_key, hash, timestamp },
-                    None => Answer::Result(None),
+                    Ok(Some(foreign_key)) => Answer::Unsure { foreign_key, hash, timestamp },
+                    Ok(None) => Answer::Result(None),
+                    Err(error) => Answer::Broken(error),
                 };
             }
         });
@@ -106,11 +108,12 @@ where
 }
 
 impl<K, KO: 'static, F> AskAgain<K, KO, F> {
-    fn foreign_key<V>(&self, key: &K, value: &V) -> Option<KO>
+    fn foreign_key<V>(&self, key: &K, value: &V) -> Result<Option<KO>, BoxError>
     where
-        F: Fn(&K, &V) -> Option<KO>,
+        F: Fn(&K, &V) -> Result<Option<KO>, BoxError>,
     {
-        (self.foreign_key)(key, value).filter(|foreign_key| !self.foreign_null.is_null(foreign_key))
+        let foreign_key = (self.foreign_key)(key, value)?;
+        Ok(foreign_key.filter(|foreign_key| !self.foreign_null.is_null(foreign_key)))
     }
 }
 
@@ -120,8 +123,8 @@ where
     V: 'static,
     KO: 'static,
     VR: 'static,
-    F: Fn(&K, &V) -> Option<KO>,
-    J: Fn(&V, Option<&VO>) -> Option<VR>,
+    F: Fn(&K, &V) -> Result<Option<KO>, BoxError>,
+    J: Fn(&V, Option<&VO>) -> Result<Option<VR>, BoxError>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, Response<VO>>) -> NodeResult {
         let Some(answer) = self.answer(context, &record.key, &record.value)? else { return Ok(()) };
@@ -142,7 +145,7 @@ where
                 context.drop_record(&self.name, DropReason::StaleAnswer);
                 Ok(())
             }
-            (Answer::Broken(error), _) => context.processing_failed(&self.name, error.into()),
+            (Answer::Broken(error), _) => context.processing_failed(&self.name, error),
         }
     }
 }

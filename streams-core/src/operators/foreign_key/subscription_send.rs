@@ -12,7 +12,7 @@ use streams_state::serdes::{SerdeError, SerdeRef};
 use streams_state::types::Change;
 
 use super::Subscription;
-use crate::error::NodeResult;
+use crate::error::{BoxError, NodeResult};
 use crate::operators::NullCheck;
 use crate::processor::{DropReason, Outputs, Push, TaskContext};
 use crate::record::Record;
@@ -62,11 +62,11 @@ impl<K, V, KO, F> SubscriptionSend<K, V, KO, F>
 where
     V: 'static,
     KO: 'static,
-    F: Fn(&K, &V) -> Option<KO>,
+    F: Fn(&K, &V) -> Result<Option<KO>, BoxError>,
 {
-    fn foreign_key(&self, key: &K, value: Option<&V>) -> Option<KO> {
-        let foreign_key = value.and_then(|value| (self.foreign_key)(key, value));
-        foreign_key.filter(|foreign_key| !self.foreign_null.is_null(foreign_key))
+    fn foreign_key(&self, key: &K, value: Option<&V>) -> Result<Option<KO>, BoxError> {
+        let foreign_key = value.map_or(Ok(None), |value| (self.foreign_key)(key, value))?;
+        Ok(foreign_key.filter(|foreign_key| !self.foreign_null.is_null(foreign_key)))
     }
 
     /// Whether the bytes of the two keys differ: that is what decides about the place of the subscription.
@@ -93,7 +93,7 @@ where
     K: Clone + 'static,
     V: 'static,
     KO: 'static,
-    F: Fn(&K, &V) -> Option<KO>,
+    F: Fn(&K, &V) -> Result<Option<KO>, BoxError>,
 {
     fn push(&mut self, context: &mut TaskContext, record: Record<K, Change<V>>) -> NodeResult {
         let Record { key, value: change, timestamp, headers } = record;
@@ -104,8 +104,9 @@ where
         if change.old.is_none() && change.new.is_none() {
             return Ok(());
         }
-        let old = self.foreign_key(&key, change.old.as_ref());
-        let new = self.foreign_key(&key, change.new.as_ref());
+        let failed = |error| context.user_error(&self.name, error);
+        let old = self.foreign_key(&key, change.old.as_ref()).map_err(failed)?;
+        let new = self.foreign_key(&key, change.new.as_ref()).map_err(failed)?;
         if !self.left && change.new.is_some() && new.is_none() {
             context.drop_record(&self.name, DropReason::NullForeignKey);
         }

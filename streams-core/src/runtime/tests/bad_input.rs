@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::world::{LINES, World, lines, word_count};
-use crate::config::StreamsConfig;
+use crate::config::{ProcessingGuarantee, StreamsConfig};
 use crate::dsl::StreamsBuilder;
 use crate::handler::{DeadLetterQueue, LogAndContinue};
 use crate::processor::DropReason;
@@ -127,6 +127,46 @@ fn or_its_source_goes_to_the_dead_letter_topic_unless_that_is_too_large_as_well(
     assert!(error.contains("lines-0@3"), "{error}");
 }
 
+/// The dead letter of a failure is part of the transaction that the failure takes back. Without one it stays, and nothing
+/// else does.
+#[test]
+fn a_failure_sends_its_dead_letter_only_without_transactions() {
+    for (guarantee, letters) in
+        [(ProcessingGuarantee::ExactlyOnceV2, 0), (ProcessingGuarantee::AtLeastOnce, 1)]
+    {
+        let world = poisoned();
+        world.kafka.create_topic("dead", 1).unwrap();
+        let mut config = world.config("i1");
+        config.processing_guarantee = guarantee;
+        config.deserialization_exception_handler = Arc::new(DeadLetterQueue::new("dead").and_fail());
+        let mut one = world.instance_of(copy_numbers(), config).unwrap();
+        assert!(turns(&world, &mut one).unwrap_err().to_string().contains("lines-0@1"));
+        let dead = world.kafka.read_all("dead", true).unwrap();
+        assert_eq!((dead.len(), numbers(&world)), (letters, vec![]), "{guarantee:?}");
+    }
+}
+
+/// At a commit the record at the head of the queue is not yet processed: its bytes went to the dead-letter topic.
+#[test]
+fn what_a_cache_held_back_until_the_commit_fails_with_its_own_record() {
+    let world = World::new(1);
+    world.kafka.create_topic("dead", 1).unwrap();
+    let lines: Topic<String, String> = Topic::new("lines");
+    for (key, value) in [("a", "one"), ("bad", "two"), ("c", "three")] {
+        world.kafka.produce("lines", Some(0), Some(key.as_bytes()), Some(value.as_bytes()), 0).unwrap();
+    }
+    let builder = StreamsBuilder::new();
+    let fail = |key: &String, _| if key == "bad" { Err("bad key") } else { Ok(()) };
+    builder.stream(&lines).group_by_key().count().to_stream().for_each(fail);
+    let mut config = world.config("i1");
+    config.processing_exception_handler = Arc::new(DeadLetterQueue::new("dead"));
+    let mut one = world.instance_of(builder.build().unwrap(), config).unwrap();
+    turns(&world, &mut one).unwrap();
+    let dead = world.kafka.read_all("dead", true).unwrap();
+    let dead: Vec<_> = dead.iter().map(|record| (record.key.as_deref(), record.value.as_deref())).collect();
+    assert_eq!(dead, [(Some(&b"bad"[..]), Some(&b"two"[..]))]);
+}
+
 fn refusal(world: &World, topology: Topology) -> String {
     match world.instance_of(topology, world.config("i1")) {
         Ok(_) => panic!("it started"),
@@ -185,5 +225,22 @@ fn user_code_that_fails_stops_the_thread_and_nothing_of_it_is_committed() {
     let mut one = world.instance_of(builder.build().unwrap(), world.config("i1")).unwrap();
     let error = turns(&world, &mut one).unwrap_err().to_string();
     assert!(error.contains("lines-0@5") && error.contains("no such word"), "{error}");
+    assert_eq!(numbers(&world), [0_i64; 0]);
+}
+
+/// It ended the thread with the panic's text alone.
+#[test]
+fn a_panic_of_user_code_names_task_and_record_and_nothing_of_it_is_committed() {
+    let world = World::new(1);
+    lines(1, 5).iter().for_each(|line| world.line(line));
+    world.line("boom");
+    let builder = StreamsBuilder::new();
+    let length = |line: String| if line == "boom" { panic!("no such word") } else { line.len() as i64 };
+    builder.stream(&LINES).map_values(length).to(&OUT);
+    let mut config = world.config("i1");
+    config.processing_exception_handler = Arc::new(LogAndContinue);
+    let mut one = world.instance_of(builder.build().unwrap(), config).unwrap();
+    let error = turns(&world, &mut one).unwrap_err().to_string();
+    assert_eq!(error, "task 0_0, record lines-0@5: user code panicked: no such word");
     assert_eq!(numbers(&world), [0_i64; 0]);
 }

@@ -87,6 +87,7 @@ impl<K: 'static, V: 'static> StateStore for ChangeBuffer<K, V> {
     fn wipe(&mut self) -> Result<(), StateError> {
         self.rows.wipe()?;
         self.index.clear();
+        self.sources.clear();
         self.dirty.clear();
         self.log.clear();
         (self.records, self.bytes) = (0, 0);

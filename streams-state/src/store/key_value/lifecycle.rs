@@ -21,7 +21,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         while let Some(held) = self.cache.pop() {
             self.tier.slot_mut(held.slot).cached = NONE;
             // A key that came and went leaves a tombstone: only a store that forwards spares it, as in Kafka Streams.
-            self.write_out(held.slot, &held.context)?;
+            let written = self.write_out(held.slot, &held.context);
+            written.map_err(|error| self.progress.broken(error))?;
         }
         Ok(())
     }

@@ -108,10 +108,27 @@ fn hands_over_nothing_after_a_change_that_it_could_not_write() {
     let mut store: KeyValueStore<String, i64> =
         KeyValueStore::new(options(false, true), engine, Arc::new(Auto), Arc::new(Superstitious)).unwrap();
     store.put(&"a".to_owned(), Some(1), 0, &at(0)).unwrap();
-    assert!(store.put(&"a".to_owned(), Some(13), 0, &at(0)).is_err());
+    assert!(store.update(&"a".to_owned(), &at(0), |row| *row = Some((13, 0))).is_err());
     let error = store.drain_changelog(&mut |_| Ok(())).unwrap_err();
-    assert_eq!(error.to_string(), "store `counts`: an earlier change could not be written: 13");
+    assert_eq!(
+        error.to_string(),
+        "store `counts`: an earlier change could not be written: store `counts`: 13"
+    );
     assert!(store.flush().is_err());
+}
+
+#[test]
+fn takes_a_value_back_that_it_cannot_write() {
+    let engine = Box::new(InMemoryEngine::new());
+    let mut store: KeyValueStore<String, i64> =
+        KeyValueStore::new(options(false, true), engine, Arc::new(Auto), Arc::new(Superstitious)).unwrap();
+    store.undo_failed_updates();
+    let key = "a".to_owned();
+    store.put(&key, Some(1), 0, &at(0)).unwrap();
+    assert!(store.put(&key, Some(13), 5, &at(5)).is_err());
+    assert!(store.update(&key, &at(5), |row| *row = Some((13, 5))).is_err());
+    assert_eq!(store.get(&key).unwrap(), Some((&1, 0)));
+    assert_eq!(drained(&mut store).len(), 1);
 }
 
 #[test]

@@ -282,7 +282,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                 context,
             ) {
                 Ok(len) => Some(len),
-                Err(source) => return Err(self.progress.break_off(source)),
+                Err(source) => return Err(self.progress.serde_error(source)),
             }
         } else if row.value.as_ref().is_none_or(|(value, _)| self.values.is_null(value)) {
             Some(None)
@@ -305,15 +305,17 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         value: Option<&(V, Timestamp)>,
         context: &RecordContext,
     ) -> Result<(), StateError> {
-        self.progress.updated();
         if !self.options.logging {
+            self.progress.updated();
             return Ok(());
         }
         self.log_key.clear();
         WindowKey { key: &self.key_bytes, start, sequence: sequence as i32 }.encode(&mut self.log_key);
         let values = (&self.values, &self.logged_headers);
         let logged = log_row(&mut self.log, &self.log_key, value, values, self.options.timestamped, context);
-        logged.map(drop).map_err(|source| self.progress.break_off(source))
+        logged.map_err(|source| self.progress.serde_error(source))?;
+        self.progress.updated();
+        Ok(())
     }
 
     /// Serializes `key` into `key_bytes`. Returns its hash.

@@ -53,17 +53,33 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         self.options.caching && self.segments[place.segment].row(place.slot, place.row).cached == NONE
     }
 
-    /// The row at `place` has changed: holds the update back or writes it out.
+    /// The row at `place` has changed: writes it out. If that fails the row is `before` again, or, if that is not known, nothing
+    /// of this store is committed any more.
     #[inline]
-    pub(super) fn changed(
+    pub(super) fn write_or_undo(
+        &mut self,
+        place: Place,
+        before: Option<Option<(V, Timestamp)>>,
+        context: &RecordContext,
+    ) -> Result<(), StateError> {
+        let written = self.write_out(place, context);
+        written.map_err(|error| match before {
+            Some(before) => {
+                self.segments[place.segment].row_mut(place.slot, place.row).value = before;
+                error
+            }
+            None => self.progress.broken(error),
+        })
+    }
+
+    /// The row at `place` has changed: holds the update back.
+    #[inline]
+    pub(super) fn hold(
         &mut self,
         place: Place,
         flushed: Option<V>,
         context: &RecordContext,
     ) -> Result<(), StateError> {
-        if !self.options.caching {
-            return self.write_out(place, context);
-        }
         let segment = &mut self.segments[place.segment];
         let key_len = segment.slot(place.slot).key.as_slice().len();
         let (id, row) = (segment.id, segment.row_mut(place.slot, place.row));
@@ -103,7 +119,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     ) -> Result<(), StateError> {
         self.refused += u64::from(self.refuses(start));
         self.stream_time = self.stream_time.max(start);
-        self.write_out(place, context)
+        let written = self.write_out(place, context);
+        written.map_err(|error| self.progress.broken(error))
     }
 
     /// Moves all held-back updates to the changelog.
