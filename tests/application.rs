@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use kstreams::client::embedded::EmbeddedKafka;
 use kstreams::prelude::*;
 use kstreams::runtime::clock::SystemClock;
+use kstreams::runtime::{CloseOptions, GroupMembershipOperation};
 
 const LINES: Topic<(), String> = Topic::new("lines");
 const COUNTS: Topic<String, i64> = Topic::new("counts");
@@ -110,6 +111,70 @@ fn two_instances_share_the_work_and_take_over() {
     assert_eq!(two.metrics().tasks, 8);
     two.close(PATIENCE).unwrap();
     assert_eq!(counts(&kafka).values().sum::<i64>(), 600);
+}
+
+#[test]
+fn threads_come_and_go_while_it_runs() {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    let mut streams =
+        KafkaStreams::new(word_count(), config(&folder, "one", 1), Arc::new(kafka.clone())).unwrap();
+    assert_eq!(streams.add_stream_thread().unwrap(), None, "not before the start");
+    streams.start().unwrap();
+    let shares = |streams: &KafkaStreams| -> Vec<(String, usize)> {
+        let threads = streams.metadata_for_local_threads().into_iter();
+        threads.map(|thread| (thread.thread_name, thread.active_tasks.len())).collect()
+    };
+    let thread = |number: usize, tasks: usize| (format!("app-StreamThread-{number}"), tasks);
+    await_that("all tasks", || shares(&streams) == [thread(1, 8)]);
+    assert_eq!(streams.add_stream_thread().unwrap().as_deref(), Some("app-StreamThread-2"));
+    await_that("half of them", || shares(&streams) == [thread(1, 4), thread(2, 4)]);
+    let tasks = streams.metadata_for_local_threads().into_iter().flat_map(|thread| thread.active_tasks);
+    let read: usize = tasks.map(|task| task.topic_partitions.len()).sum();
+    assert_eq!(read, 8, "four lines, four repartitions");
+    feed(&kafka, 100);
+    await_that("100 lines", || counts(&kafka).get("a") == Some(&100));
+    assert_eq!(streams.remove_stream_thread(PATIENCE).unwrap().as_deref(), Some("app-StreamThread-2"));
+    await_that("all tasks again", || shares(&streams) == [thread(1, 8)]);
+    await_that("running", || streams.state() == State::Running);
+    feed(&kafka, 100);
+    await_that("200 lines", || counts(&kafka).get("a") == Some(&200));
+    assert_eq!(streams.remove_stream_thread(PATIENCE).unwrap().as_deref(), Some("app-StreamThread-1"));
+    assert_eq!(streams.remove_stream_thread(PATIENCE).unwrap(), None);
+    assert!(streams.state().is_running_or_rebalancing(), "an instance without threads waits for some");
+    assert_eq!(streams.add_stream_thread().unwrap().as_deref(), Some("app-StreamThread-1"));
+    feed(&kafka, 100);
+    await_that("300 lines", || counts(&kafka).get("a") == Some(&300));
+    assert_eq!(counts(&kafka).values().sum::<i64>(), 600, "nothing twice");
+    streams.close(PATIENCE).unwrap();
+    assert!(streams.metadata_for_local_threads().is_empty());
+}
+
+#[test]
+fn local_state_is_deleted_only_while_it_does_not_run() {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    feed(&kafka, 10);
+    let application =
+        || KafkaStreams::new(word_count(), config(&folder, "one", 1), Arc::new(kafka.clone())).unwrap();
+    let task = folder.path().join("one/app/1_0");
+    std::fs::create_dir_all(task.join("rows")).unwrap();
+    std::fs::create_dir_all(folder.path().join("one/app/global")).unwrap();
+    let mut streams = application();
+    streams.clean_up().unwrap();
+    assert!(!task.exists() && !folder.path().join("one/app/global").exists());
+    streams.start().unwrap();
+    let error = streams.clean_up().unwrap_err().to_string();
+    assert!(error.contains("close the application first"), "{error}");
+    assert!(application().clean_up().is_err(), "another handle of the same directory");
+    await_that("10 lines", || counts(&kafka).get("a") == Some(&10));
+    let restart =
+        CloseOptions::timeout(PATIENCE).group_membership_operation(GroupMembershipOperation::RemainInGroup);
+    streams.close_with(restart).unwrap();
+    streams.clean_up().unwrap();
+    let mut streams = application();
+    streams.start().unwrap();
+    feed(&kafka, 10);
+    await_that("20 lines", || counts(&kafka).get("a") == Some(&20));
+    streams.close(PATIENCE).unwrap();
 }
 
 /// Fails on the first records that it sees, then works.

@@ -140,6 +140,17 @@ impl StateDirectory {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Deletes the state of all tasks and of the global stores. The process id stays. Nobody must use them.
+    pub fn wipe(&self) -> Result<(), StateError> {
+        self.tasks()?.into_iter().try_for_each(|task| self.remove_task(task))?;
+        remove_all(&self.global_dir())
+    }
+
+    /// The directory of the global stores. It need not exist.
+    pub fn global_dir(&self) -> PathBuf {
+        self.path.join("global")
+    }
+
     /// Names of the directories below this one.
     fn entries(&self) -> Result<Vec<String>, StateError> {
         let names = || -> io::Result<Vec<String>> {

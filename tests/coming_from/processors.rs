@@ -8,12 +8,14 @@ use kstreams::dsl::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
 use kstreams::error::BoxError;
 use kstreams::prelude::*;
 use kstreams::processor::{WrappedCall, WrappedProcessor};
+use kstreams::testing::MockProcessorContext;
 use kstreams::types::ValueAndHeaders;
 
-use super::{OUT, PAYMENTS, RATES, REFUNDS, TOTALS};
+use super::{CUSTOMERS, OUT, PAYMENTS, RATES, REFUNDS, TEXTS, TOTALS};
 
 const HISTORY: Store<String, i64> = Store::new("history");
 const RATE_ROWS: Store<String, i64> = Store::new("rate-rows");
+const WINDOWS: Store<String, i64> = Store::new("windows");
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Adds up the payments of each customer, and has two schedules.
@@ -42,11 +44,12 @@ impl Processor<String, i64, String, i64> for Sum {
         let history = context.versioned_store(&HISTORY)?;
         history.borrow_mut().put(&record.key, Some(sum), record.timestamp)?;
         let _rate = context.global_store(&RATE_ROWS)?.get(&record.key)?;
+        assert!(context.global_window_store(&WINDOWS)?.fetch(&record.key, 0)?.is_none());
         if let Some((topic, partition, offset)) = context.record_metadata() {
             assert_eq!((topic, partition, offset), ("payments", 0, 0));
         }
         let _ = (context.current_stream_time(), context.current_system_time());
-        let _ = (context.task_id(), context.application_id().len());
+        let _ = (context.task_id(), context.application_id().len(), context.state_dir());
         context.commit();
         context.forward_to("all", record.clone())?;
         Ok(context.forward(record.with_value(sum))?)
@@ -96,12 +99,30 @@ impl Processor<String, i64, (), ()> for Fill {
     }
 }
 
+/// Copies a topic into windows.
+struct FillWindows;
+
+impl Processor<String, i64, (), ()> for FillWindows {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, (), ()>,
+        record: Record<String, i64>,
+    ) -> Result<(), BoxError> {
+        let store = context.window_store(&WINDOWS)?;
+        let (time, at) = (record.timestamp, context.record_context());
+        store.borrow_mut().put(&record.key, time, Some(record.value), time, at)?;
+        Ok(())
+    }
+}
+
 #[test]
 fn processors_in_the_dsl() {
     let builder = StreamsBuilder::new();
     builder.add_state_store(Stores::key_value(&TOTALS).in_memory().caching(true));
     builder.add_state_store(Stores::versioned(&HISTORY, HOUR).logging(true));
     builder.add_global_store(Stores::key_value(&RATE_ROWS), &RATES, Consumed::new(), || Fill(RATE_ROWS));
+    let windows = Stores::window(&WINDOWS, WindowRetention::new(HOUR, HOUR));
+    builder.add_global_store(windows, &Topic::<String, i64>::new("windows"), Consumed::new(), || FillWindows);
     let sums = builder.stream(&PAYMENTS).named("sum").process(Sum::default, &["totals", "history"]);
     sums.clone().named("all").filter(|_, _| true).to(&OUT);
     sums.process_values(|| Double, &[]).to(&OUT);
@@ -129,6 +150,7 @@ fn forms_of_stores() {
         Stores::timestamped_window(&TOTALS, WindowRetention::new(HOUR, HOUR)),
         Stores::session(&TOTALS, HOUR),
         Stores::versioned(&TOTALS, HOUR),
+        Stores::versioned_by_segments(&TOTALS, HOUR, HOUR),
         Stores::timestamped_key_value_with_headers(&WITH_HEADERS),
         Stores::key_value(&TOTALS).changelog_config("cleanup.policy", "compact,delete"),
     ];
@@ -216,4 +238,66 @@ impl Processor<String, i64, String, i64> for Pass {
     ) -> Result<(), BoxError> {
         Ok(context.forward(record)?)
     }
+}
+
+/// What a processor makes of a line: two types, for two children.
+#[derive(Clone)]
+enum Parsed {
+    Order(i64),
+    Fault(String),
+}
+
+impl Parsed {
+    fn order(self) -> Option<i64> {
+        match self {
+            Self::Order(cents) => Some(cents),
+            Self::Fault(_) => None,
+        }
+    }
+
+    fn fault(self) -> Option<String> {
+        match self {
+            Self::Order(_) => None,
+            Self::Fault(line) => Some(line),
+        }
+    }
+}
+
+struct Parse;
+
+impl Processor<String, String, String, Parsed> for Parse {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, Parsed>,
+        record: Record<String, String>,
+    ) -> Result<(), BoxError> {
+        let parsed = record.value.parse().map_or_else(|_| Parsed::Fault(record.value.clone()), Parsed::Order);
+        Ok(context.forward(record.with_value(parsed))?)
+    }
+}
+
+#[test]
+fn a_processor_with_two_output_types() {
+    let builder = StreamsBuilder::new();
+    let parsed = builder.stream(&CUSTOMERS).process(|| Parse, &[]);
+    parsed.clone().flat_map_values(|parsed: Parsed| parsed.order()).to(&OUT);
+    parsed.flat_map_values(|parsed: Parsed| parsed.fault()).to(&TEXTS);
+    let driver = TopologyTestDriver::new(builder.build().unwrap()).unwrap();
+    driver.input(&CUSTOMERS).pipe("a", "7");
+    driver.input(&CUSTOMERS).pipe("a", "seven");
+    assert_eq!(driver.output(&OUT).read_all(), [("a".to_owned(), 7)]);
+    assert_eq!(driver.output(&TEXTS).read_all(), [("a".to_owned(), "seven".to_owned())]);
+}
+
+#[test]
+fn a_processor_alone() {
+    let mut context = MockProcessorContext::new().children(&["all"]);
+    context.add_store(Stores::key_value(&TOTALS)).unwrap();
+    context.add_store(Stores::versioned(&HISTORY, HOUR)).unwrap();
+    let mut sum = Sum::default();
+    sum.init(&mut context.context()).unwrap();
+    // The global stores of the topology are not there.
+    let failed = context.process(&mut sum, Record::new("ada".to_owned(), 1, 0));
+    assert!(failed.unwrap_err().to_string().contains("no global store"));
+    assert!(context.forwarded().is_empty());
 }

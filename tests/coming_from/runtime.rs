@@ -8,6 +8,7 @@ use kstreams::error::TaskErrorCause;
 use kstreams::handler::{DeadLetter, ErrorContext, ExceptionHandler, Response};
 use kstreams::prelude::*;
 use kstreams::runtime::clock::SystemClock;
+use kstreams::runtime::{CloseOptions, GroupMembershipOperation};
 use kstreams::serdes::{
     ByteArraySerde, IntegerSerde, LongSerde, Part, SerdeError, SessionWindowed, StringSerde, TimeWindowed,
 };
@@ -100,7 +101,19 @@ fn an_application_starts_and_stops() {
     let error = streams.start().unwrap_err().to_string();
     assert!(error.contains("payments"), "{error}");
     let _ = (streams.metrics(), streams.error());
+    assert!(streams.metadata_for_local_threads().is_empty());
+    let _ = operated(&mut streams);
     let _ = streams.close(Duration::from_secs(30));
+}
+
+fn operated(streams: &mut KafkaStreams) -> Result<(), StreamsError> {
+    streams.clean_up()?;
+    assert!(streams.add_stream_thread()?.is_none());
+    assert!(streams.remove_stream_thread(Duration::from_secs(30))?.is_none());
+    streams.close_with(
+        CloseOptions::timeout(Duration::from_secs(30))
+            .group_membership_operation(GroupMembershipOperation::RemainInGroup),
+    )
 }
 
 struct Quiet;

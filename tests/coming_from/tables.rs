@@ -5,7 +5,7 @@ use kstreams::error::BoxError;
 use kstreams::prelude::*;
 use kstreams::processor::ProcessingContext;
 
-use super::{CITIES, CUSTOMERS, ORDERS, OUT, Order, TEXTS};
+use super::{CITIES, CUSTOMERS, ORDERS, OUT, Order, TEXTS, TOTALS};
 
 /// The name and how often it changed is left to a store; here: the name in capitals.
 struct Capitals;
@@ -32,6 +32,11 @@ fn tables() {
     customers.clone().map_values_with(|name| name.len() as i64, &LENGTHS).to_stream().to(&OUT);
     customers.clone().map_values_opt(|key, name| (key != name).then(|| name.clone())).to_stream().to(&TEXTS);
     customers.clone().transform_values(|| Capitals, &[]).to_stream().to(&TEXTS);
+    customers
+        .clone()
+        .transform_values_with_stores(|| Capitals, vec![Stores::key_value(&TOTALS)], None)
+        .to_stream()
+        .to(&TEXTS);
     customers.clone().to_stream_keyed(|key, _| key.to_uppercase()).to(&TEXTS);
     assert_eq!(customers.queryable_store_name(), None);
     orders.clone().group_by(|_, order| (order.customer.clone(), order.cents)).count().to_stream().to(&OUT);

@@ -162,6 +162,10 @@ pub trait Consumer {
 
     /// Leaves the group, with static membership too, and closes, within `timeout`.
     fn close(&mut self, timeout: Duration) -> Result<(), ClientError>;
+
+    /// Closes within `timeout` and stays a member until its session times out: a static member that comes back before finds
+    /// its partitions as they were.
+    fn close_and_remain(&mut self, timeout: Duration) -> Result<(), ClientError>;
 }
 
 /// A producer's own handle of a topic.

@@ -13,14 +13,16 @@ use super::materialize::materialize;
 use super::materialized::Materialized;
 use super::names;
 use super::options::{Consumed, TopologyConfig};
-use super::stores::{GraphStore, StoreBuilder, shared_key_value_factory};
+use super::store_forms::lru_factory;
+use super::stores::{StoreBuilder, shared_key_value_factory};
 use super::stream::KStream;
 use super::stream_output::table_source;
+use super::supplied::Supplied;
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, source};
 use super::{lower, optimize};
 use crate::operators::{GlobalGetter, Nullable, Timestamps};
-use crate::processor::TaskBuilder;
+use crate::processor::{StoreInstance, TaskBuilder};
 use crate::topic::Topic;
 use crate::topology::{StoreFactory, Topology, TopologyError};
 
@@ -281,7 +283,15 @@ impl StreamsBuilder {
         VS: Serde<V> + Default,
     {
         let keys = materialized.keys.clone().unwrap_or_else(|| topic.key_serde());
-        let shared = shared_key_value_factory(keys, materialized.rows(Some(topic.value_serde())), true);
+        let rows = materialized.rows(Some(topic.value_serde()));
+        let shared = match materialized.options.supplied {
+            Some(Supplied::Lru(max_rows)) => {
+                lru_factory(keys, rows, max_rows, true, StoreInstance::shareable)
+            }
+            Some(Supplied::Window(_) | Supplied::Session(_) | Supplied::Headers) | None => {
+                shared_key_value_factory(keys, rows, true)
+            }
+        };
         let materialized = materialized.logging(false).caching(false);
         let AddedTable { up, store, keys, .. } = self.add_table(topic, consumed, materialized, Some(shared));
         let name = store.clone();
@@ -360,12 +370,7 @@ impl StreamsBuilder {
     /// builder.add_state_store(Stores::key_value(&SEEN));
     /// ```
     pub fn add_state_store(&self, store: StoreBuilder) {
-        let StoreBuilder(store) = store;
-        let mut graph = self.graph.borrow_mut();
-        let name: Arc<str> = store.spec.name.clone();
-        graph.check_name(&name);
-        let kind: GraphKind = GraphKind::StateStore(GraphStore { ..store });
-        graph.add(&[Graph::ROOT], GraphNode::new(name, kind, Fork::default()));
+        self.graph.borrow_mut().add_state_store(store.0);
     }
 
     /// The topology, without optimizations.

@@ -7,7 +7,7 @@ mod plan;
 
 use std::sync::Arc;
 
-use streams_state::serdes::Auto;
+use streams_state::serdes::{Auto, Serde, SerdeRef};
 
 use self::plan::ForeignKeyJoin;
 use super::Data;
@@ -80,6 +80,52 @@ impl<K, KO> TableJoined<K, KO> {
         self
     }
 
+    /// These serdes for the values of the left and the other table on their way through the internal topics, for types that the
+    /// default serdes cannot write, where none travels with the table.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{Materialized, StreamsBuilder, TableJoined}, testing::TopologyTestDriver, topic::Topic};
+    /// # use streams_core::serdes::{Auto, Serde, SerdeError};
+    /// /// No serde of serde's.
+    /// #[derive(Clone)]
+    /// struct Cents(i64);
+    /// struct AsNumber;
+    ///
+    /// impl Serde<Cents> for AsNumber {
+    ///     fn serialize(&self, cents: &Cents, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+    ///         Auto.serialize(&cents.0, out)
+    ///     }
+    ///     fn deserialize(&self, bytes: Option<&[u8]>) -> Result<Cents, SerdeError> {
+    ///         Auto.deserialize(bytes).map(Cents)
+    ///     }
+    /// }
+    ///
+    /// const ORDERS: Topic<String, i64> = Topic::new("orders");
+    /// const NAMES: Topic<i64, String> = Topic::new("names");
+    /// const OUT: Topic<String, Option<String>> = Topic::new("out");
+    /// let builder = StreamsBuilder::new();
+    /// let (orders, names) = (builder.table(&ORDERS).map_values(|cents| Cents(*cents)), builder.table(&NAMES));
+    /// let joined = TableJoined::new().serdes(AsNumber, Auto);
+    /// orders
+    ///     .join_foreign_key_with(&names, |_, cents| cents.0, |_, name| name.clone(), joined, Materialized::unnamed())
+    ///     .to_stream()
+    ///     .to(&OUT);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&NAMES).pipe(7, "seven");
+    /// driver.input(&ORDERS).pipe("a", 7);
+    /// assert_eq!(driver.output(&OUT).read_all(), [("a".to_owned(), Some("seven".to_owned()))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn serdes<V, VO>(
+        self,
+        values: impl Serde<V>,
+        other_values: impl Serde<VO>,
+    ) -> TableJoinedSerdes<K, KO, V, VO> {
+        let (values, other_values) = (Arc::new(values), Arc::new(other_values));
+        TableJoinedSerdes { joined: self, values, other_values, own_serdes: true }
+    }
+
     fn confirms_deletions(&self) -> bool {
         self.confirm_deletions
     }
@@ -110,10 +156,25 @@ impl<K, KO> TableJoined<K, KO> {
     }
 }
 
+/// A [`TableJoined`] and the serdes of the values of both tables: from [`TableJoined::serdes`], or the default ones.
+pub struct TableJoinedSerdes<K, KO, V, VO> {
+    joined: TableJoined<K, KO>,
+    values: SerdeRef<V>,
+    other_values: SerdeRef<VO>,
+    /// The user chose the serdes; else those that travel with the tables go before them.
+    own_serdes: bool,
+}
+
+impl<K, KO, V: Data, VO: Data> From<TableJoined<K, KO>> for TableJoinedSerdes<K, KO, V, VO> {
+    fn from(joined: TableJoined<K, KO>) -> Self {
+        Self { own_serdes: false, ..joined.serdes(Auto, Auto) }
+    }
+}
+
 impl<K, V> KTable<K, V>
 where
     K: Clone + 'static,
-    V: Data + Clone,
+    V: Clone + 'static,
 {
     /// Joins each row with the row of `other` that it points to: `foreign_key` takes the key of `other` from the value. Rows that
     /// point nowhere, or to a row that is not there, have no result.
@@ -155,6 +216,7 @@ where
         joiner: impl Fn(&V, &VO) -> VR + Send + Sync + 'static,
     ) -> KTable<K, VR>
     where
+        V: Data,
         KO: 'static,
         VO: Data + Clone,
         VR: Data + Clone,
@@ -171,6 +233,7 @@ where
         joiner: impl Fn(&V, &VO) -> VR + Send + Sync + 'static,
     ) -> KTable<K, VR>
     where
+        V: Data,
         KO: 'static,
         VO: Data + Clone,
         VR: Data + Clone,
@@ -186,12 +249,12 @@ where
         other: &KTable<KO, VO>,
         foreign_key: impl Fn(&K, &V) -> F + Send + Sync + 'static,
         joiner: impl Fn(&V, &VO) -> R + Send + Sync + 'static,
-        joined: TableJoined<K, KO>,
+        joined: impl Into<TableJoinedSerdes<K, KO, V, VO>>,
         materialized: impl Into<Materialized<K, VR>>,
     ) -> KTable<K, VR>
     where
         KO: 'static,
-        VO: Data + Clone,
+        VO: Clone + 'static,
         VR: Clone + 'static,
         F: OptionalOutcome<KO>,
         R: OptionalOutcome<VR>,
@@ -199,7 +262,7 @@ where
         let joiner = move |value: &V, other: Option<&VO>| {
             other.map_or(Ok(None), |other| joiner(value, other).into_option())
         };
-        self.joined_foreign_key(other, foreign_key, joiner, false, joined, materialized.into())
+        self.joined_foreign_key(other, foreign_key, joiner, false, joined.into(), materialized.into())
     }
 
     /// Joins each row with the row of `other` that it points to; the joiner is told if there is none.
@@ -232,6 +295,7 @@ where
         joiner: impl Fn(&V, Option<&VO>) -> VR + Send + Sync + 'static,
     ) -> KTable<K, VR>
     where
+        V: Data,
         KO: 'static,
         VO: Data + Clone,
         VR: Data + Clone,
@@ -248,6 +312,7 @@ where
         joiner: impl Fn(&V, Option<&VO>) -> VR + Send + Sync + 'static,
     ) -> KTable<K, VR>
     where
+        V: Data,
         KO: 'static,
         VO: Data + Clone,
         VR: Data + Clone,
@@ -264,18 +329,18 @@ where
         other: &KTable<KO, VO>,
         foreign_key: impl Fn(&K, &V) -> F + Send + Sync + 'static,
         joiner: impl Fn(&V, Option<&VO>) -> R + Send + Sync + 'static,
-        joined: TableJoined<K, KO>,
+        joined: impl Into<TableJoinedSerdes<K, KO, V, VO>>,
         materialized: impl Into<Materialized<K, VR>>,
     ) -> KTable<K, VR>
     where
         KO: 'static,
-        VO: Data + Clone,
+        VO: Clone + 'static,
         VR: Clone + 'static,
         F: OptionalOutcome<KO>,
         R: OptionalOutcome<VR>,
     {
         let joiner = move |value: &V, other: Option<&VO>| joiner(value, other).into_option();
-        self.joined_foreign_key(other, foreign_key, joiner, true, joined, materialized.into())
+        self.joined_foreign_key(other, foreign_key, joiner, true, joined.into(), materialized.into())
     }
 
     fn joined_foreign_key<KO, VO, VR, F>(
@@ -284,18 +349,20 @@ where
         foreign_key: impl Fn(&K, &V) -> F + Send + Sync + 'static,
         joiner: impl Fn(&V, Option<&VO>) -> Result<Option<VR>, BoxError> + Send + Sync + 'static,
         left_join: bool,
-        joined: TableJoined<K, KO>,
+        joined: TableJoinedSerdes<K, KO, V, VO>,
         materialized: Materialized<K, VR>,
     ) -> KTable<K, VR>
     where
         KO: 'static,
-        VO: Data + Clone,
+        VO: Clone + 'static,
         VR: Clone + 'static,
         F: OptionalOutcome<KO>,
     {
+        let TableJoinedSerdes { joined, values, other_values, own_serdes } = joined;
+        let (inherited, inherited_other) = (|_: &SerdeRef<V>| !own_serdes, |_: &SerdeRef<VO>| !own_serdes);
         ForeignKeyJoin {
-            values: self.values.clone().unwrap_or_else(|| Arc::new(Auto)),
-            other_values: other.values.clone().unwrap_or_else(|| Arc::new(Auto)),
+            values: self.values.clone().filter(inherited).unwrap_or(values),
+            other_values: other.values.clone().filter(inherited_other).unwrap_or(other_values),
             other: other.clone(),
             left: self,
             foreign_key: Arc::new(move |key: &K, value: &V| foreign_key(key, value).into_option()),

@@ -64,6 +64,13 @@ impl Graph {
     /// The node that everything hangs on.
     pub(crate) const ROOT: GraphId = GraphId(0);
 
+    /// Adds a store that processors name.
+    pub(crate) fn add_state_store(&mut self, store: GraphStore) {
+        let name = store.spec.name.clone();
+        self.check_name(&name);
+        self.add(&[Self::ROOT], GraphNode::new(name, GraphKind::StateStore(store), Fork::default()));
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             nodes: vec![GraphNode::new("root".into(), GraphKind::Root, Fork::default())],

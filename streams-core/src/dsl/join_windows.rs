@@ -67,6 +67,9 @@ impl JoinWindows {
 
     /// The right record must be at least `difference` newer than the left one: Kafka Streams' `before` with a negative duration.
     ///
+    /// Each side's store keeps its records for the size of the window and the grace, counted from its own newest record, as in
+    /// Kafka Streams. A window far from its record needs so much more grace, or left records are gone before their time comes.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use streams_core::dsl::JoinWindows;

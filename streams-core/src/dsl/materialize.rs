@@ -70,7 +70,7 @@ pub(crate) fn materialize_as(
     spec.format = match options.supplied {
         None => StoreFormat::Dsl,
         Some(Supplied::Headers) => StoreFormat::Headers,
-        Some(Supplied::Lru | Supplied::Window(_) | Supplied::Session(_)) => StoreFormat::Own,
+        Some(Supplied::Lru(_) | Supplied::Window(_) | Supplied::Session(_)) => StoreFormat::Own,
     };
     spec.in_memory = options.in_memory == Some(true);
     spec.logging = options.logging;

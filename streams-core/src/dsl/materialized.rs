@@ -96,6 +96,11 @@ impl<K, V> Materialized<K, V> {
         inherited.filter(|_| !self.own_values).unwrap_or_else(|| self.values.clone())
     }
 
+    /// Whether the serde of the values is the user's.
+    pub(crate) fn has_own_values(&self) -> bool {
+        self.own_values
+    }
+
     /// Kept under a generated name, with the serdes of the operator.
     pub fn unnamed() -> Self
     where

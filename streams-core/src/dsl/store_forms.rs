@@ -70,7 +70,7 @@ impl Stores {
     pub fn window<K, V, KS, VS>(store: &Store<K, V, KS, VS>, rows: WindowRetention) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -85,7 +85,7 @@ impl Stores {
     ) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -112,7 +112,7 @@ impl Stores {
     ) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -120,7 +120,7 @@ impl Stores {
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
             let options = rows.options(&open, true);
             let store = WindowStore::header_aware(options, open.engine, keys.clone(), values.clone())?;
-            Ok(StoreInstance::new(store))
+            Ok(StoreInstance::shareable(store))
         });
         window_builder(store.name(), true, rows, factory)
     }
@@ -182,7 +182,7 @@ impl Stores {
     pub fn session<K, V, KS, VS>(store: &Store<K, V, KS, VS>, retention: Duration) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -190,7 +190,7 @@ impl Stores {
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
             let options = session_options(&open, retention);
             let store = SessionStore::new(options, open.engine, keys.clone(), values.clone())?;
-            Ok(StoreInstance::new(store))
+            Ok(StoreInstance::shareable(store))
         });
         builder(store.name(), StoreKind::Session { retention }, factory)
     }
@@ -212,7 +212,7 @@ impl Stores {
     ) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
@@ -221,7 +221,7 @@ impl Stores {
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
             let options = session_options(&open, retention);
             let store = SessionStore::header_aware(options, open.engine, keys.clone(), values.clone())?;
-            Ok(StoreInstance::new(store))
+            Ok(StoreInstance::shareable(store))
         });
         builder(store.name(), StoreKind::Session { retention }, factory)
     }
@@ -277,11 +277,12 @@ impl Stores {
     pub fn lru_map<K, V, KS, VS>(store: &Store<K, V, KS, VS>, max_rows: usize) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let factory = lru_factory(store.key_serde(), store.value_serde(), max_rows, false);
+        let factory =
+            lru_factory(store.key_serde(), store.value_serde(), max_rows, false, StoreInstance::shareable);
         builder(store.name(), StoreKind::KeyValue, factory).in_memory()
     }
 
@@ -361,7 +362,7 @@ fn window_builder(
     builder
 }
 
-fn window_factory<K: 'static, V: Clone + 'static>(
+fn window_factory<K: 'static, V: Clone + Send + 'static>(
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
     rows: WindowRetention,
@@ -370,7 +371,7 @@ fn window_factory<K: 'static, V: Clone + 'static>(
     Arc::new(move |open: OpenStore| {
         let options = rows.options(&open, timestamped);
         let store = WindowStore::new(options, open.engine, keys.clone(), values.clone())?;
-        Ok(StoreInstance::new(store))
+        Ok(StoreInstance::shareable(store))
     })
 }
 
@@ -380,11 +381,12 @@ pub(super) fn lru_factory<K: 'static, V: Clone + 'static>(
     values: SerdeRef<V>,
     max_rows: usize,
     timestamped: bool,
+    instance: fn(KeyValueStore<K, V>) -> StoreInstance,
 ) -> StoreFactory {
     Arc::new(move |open: OpenStore| {
         let options = key_value_options(&open, timestamped);
         let store = KeyValueStore::least_recently_used(options, max_rows, keys.clone(), values.clone())?;
-        Ok(StoreInstance::new(store))
+        Ok(instance(store))
     })
 }
 

@@ -165,11 +165,11 @@ impl Stores {
     /// assert_eq!(firsts, ["pear", "apple", "apple"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn custom<S: StateStore + 'static>(
+    pub fn custom<S: StateStore + Send + 'static>(
         name: &str,
         make: impl Fn(OpenStore) -> Result<S, StateError> + Send + Sync + 'static,
     ) -> StoreBuilder {
-        let factory: StoreFactory = Arc::new(move |open| Ok(StoreInstance::new(make(open)?)));
+        let factory: StoreFactory = Arc::new(move |open| Ok(StoreInstance::shareable(make(open)?)));
         StoreBuilder(GraphStore {
             spec: store_spec(name.into(), StoreKind::KeyValue, factory),
             identity: Arc::new(()),

@@ -6,7 +6,6 @@ use streams_state::serdes::SerdeRef;
 use streams_state::store::GraceBuffer;
 
 use super::Data;
-use super::global_table::GlobalKTable;
 use super::grace_buffer::{check_grace, grace_buffer};
 use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan};
 use super::names;
@@ -16,18 +15,17 @@ use super::stream::{KStream, sure};
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, repartition_node};
 use crate::error::BoxError;
-use crate::operators::{GraceJoin, NullCheck, OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
-use crate::outcome::Outcome;
+use crate::operators::{GraceJoin, NullCheck, OwnKey, SelectTableKey, StreamTableJoin};
 use crate::processor::ErasedPush;
 
 /// The parts of a join's node.
-struct JoinParts<KT, V, VT, S, J> {
-    table_keys: SerdeRef<KT>,
-    values: SerdeRef<V>,
-    getter: MakeGetter<KT, VT>,
-    select: S,
-    join: J,
-    left: bool,
+pub(super) struct JoinParts<KT, V, VT, S, J> {
+    pub(super) table_keys: SerdeRef<KT>,
+    pub(super) values: SerdeRef<V>,
+    pub(super) getter: MakeGetter<KT, VT>,
+    pub(super) select: S,
+    pub(super) join: J,
+    pub(super) left: bool,
 }
 
 impl<KT, V, VT, S, J> JoinParts<KT, V, VT, S, J>
@@ -39,7 +37,7 @@ where
     J: Send + Sync + 'static,
 {
     /// The factory of the join's node in a stream keyed by `K`.
-    fn make<K, VO>(self) -> MakeProcessor
+    pub(super) fn make<K, VO>(self) -> MakeProcessor
     where
         K: 'static,
         VO: 'static,
@@ -276,167 +274,17 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         let up = Upstream::new(&up.graph, id, name, sources, fork);
         KStream { up, keys: Some(joined.keys), values: None }
     }
-
-    /// Joins each record with the row that a global table has under the key that `selector` takes from the record; a record
-    /// without a row goes no further, uncounted.
-    ///
-    /// Key, time: those of the record. Value: what `joiner` says. Repartition: no. State: the table's. Null: records with a null
-    /// selected key or value are dropped, counted.
-    ///
-    /// ```
-    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
-    /// const ORDERS: Topic<String, (String, i64)> = Topic::new("orders");
-    /// const RATES: Topic<String, i64> = Topic::new("rates");
-    /// const OUT: Topic<String, i64> = Topic::new("out");
-    /// let builder = StreamsBuilder::new();
-    /// let rates = builder.global_table(&RATES);
-    /// let orders = builder.stream(&ORDERS);
-    /// orders.join_global(&rates, |_, (currency, _)| currency.clone(), |(_, cents), rate| cents * rate).to(&OUT);
-    ///
-    /// let driver = TopologyTestDriver::new(builder.build()?)?;
-    /// driver.input(&RATES).pipe("EUR", 2);
-    /// driver.input(&ORDERS).pipe("o1", ("EUR".to_owned(), 21));
-    /// assert_eq!(driver.output(&OUT).read_all(), [("o1".to_owned(), 42)]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn join_global<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
-        self,
-        table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
-        joiner: impl Fn(V, &VG) -> VO + Send + Sync + 'static,
-    ) -> KStream<K, VO>
-    where
-        V: Data,
-    {
-        self.join_global_with_key(table, selector, move |_, value, row| joiner(value, row))
-    }
-
-    /// As [`join_global`](Self::join_global), with the stream's key to look at.
-    pub fn join_global_with_key<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
-        self,
-        table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
-        joiner: impl Fn(&K, V, &VG) -> VO + Send + Sync + 'static,
-    ) -> KStream<K, VO>
-    where
-        V: Data,
-    {
-        self.try_join_global_with_key(table, selector, move |key, value, row| sure(joiner(key, value, row)))
-    }
-
-    /// As [`join_global_with_key`](Self::join_global_with_key), with a joiner that may fail.
-    pub fn try_join_global_with_key<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>, E>(
-        self,
-        table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
-        joiner: impl Fn(&K, V, &VG) -> Result<VO, E> + Send + Sync + 'static,
-    ) -> KStream<K, VO>
-    where
-        V: Data,
-        E: Into<BoxError>,
-    {
-        self.joined_global(table, selector, inner(joiner), false)
-    }
-
-    /// As [`join_global`](Self::join_global), but the joiner is told if there is no row, and records without a selected key
-    /// give a result too.
-    ///
-    /// ```
-    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
-    /// const RATES: Topic<String, i64> = Topic::new("rates");
-    /// const ORDERS: Topic<String, (String, i64)> = Topic::new("orders");
-    /// const OUT: Topic<String, i64> = Topic::new("out");
-    /// let builder = StreamsBuilder::new();
-    /// let rates = builder.global_table(&RATES);
-    /// builder
-    ///     .stream(&ORDERS)
-    ///     .left_join_global(&rates, |_, (currency, _)| currency.clone(), |(_, cents), rate| cents * rate.unwrap_or(&1))
-    ///     .to(&OUT);
-    ///
-    /// let driver = TopologyTestDriver::new(builder.build()?)?;
-    /// driver.input(&ORDERS).pipe("o1", ("EUR".to_owned(), 21));
-    /// assert_eq!(driver.output(&OUT).read_all(), [("o1".to_owned(), 21)]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn left_join_global<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
-        self,
-        table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
-        joiner: impl Fn(V, Option<&VG>) -> VO + Send + Sync + 'static,
-    ) -> KStream<K, VO>
-    where
-        V: Data,
-    {
-        self.left_join_global_with_key(table, selector, move |_, value, row| joiner(value, row))
-    }
-
-    /// As [`left_join_global`](Self::left_join_global), with the stream's key to look at.
-    pub fn left_join_global_with_key<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
-        self,
-        table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
-        joiner: impl Fn(&K, V, Option<&VG>) -> VO + Send + Sync + 'static,
-    ) -> KStream<K, VO>
-    where
-        V: Data,
-    {
-        self.try_left_join_global_with_key(table, selector, move |key, value, row| {
-            sure(joiner(key, value, row))
-        })
-    }
-
-    /// As [`left_join_global_with_key`](Self::left_join_global_with_key), with a joiner that may fail.
-    pub fn try_left_join_global_with_key<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>, E>(
-        self,
-        table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
-        joiner: impl Fn(&K, V, Option<&VG>) -> Result<VO, E> + Send + Sync + 'static,
-    ) -> KStream<K, VO>
-    where
-        V: Data,
-        E: Into<BoxError>,
-    {
-        self.joined_global(table, selector, left(joiner), true)
-    }
-
-    fn joined_global<KG: 'static, VG: 'static, VO: 'static, R: Outcome<KG>>(
-        self,
-        table: &GlobalKTable<KG, VG>,
-        selector: impl Fn(&K, &V) -> R + Send + Sync + 'static,
-        join: impl Fn(&K, V, Option<&VG>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static,
-        left: bool,
-    ) -> KStream<K, VO>
-    where
-        V: Data,
-    {
-        self.up.check_same_builder(&table.up, "join with a global table");
-        let parts = JoinParts {
-            table_keys: table.keys.clone(),
-            values: self.values.clone().unwrap_or_else(|| Arc::new(streams_state::serdes::Auto)),
-            getter: table.getter.clone(),
-            select: SelectedKey(selector),
-            join,
-            left,
-        };
-        // Kafka Streams calls both kinds of this join a left join.
-        let name = self.up.graph().name_or(&self.up.pending, names::LEFT_JOIN);
-        let fork = Fork::default();
-        let mut node = GraphNode::processor(name.clone(), parts.make::<K, VO>(), fork.clone());
-        node.keeps_null_keys = left;
-        let id = self.up.graph().add(&[self.up.node], node);
-        KStream { up: self.up.moved_to(id, name, fork, false), keys: self.keys, values: None }
-    }
 }
 
 /// An inner join's joiner, which is only asked when there is a row.
-fn inner<K, V, VT, VO, E: Into<BoxError>>(
+pub(super) fn inner<K, V, VT, VO, E: Into<BoxError>>(
     joiner: impl Fn(&K, V, &VT) -> Result<VO, E> + Send + Sync + 'static,
 ) -> impl Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static {
     move |key, value, row| row.map(|row| joiner(key, value, row)).transpose().map_err(Into::into)
 }
 
 /// A left join's joiner.
-fn left<K, V, VT, VO, E: Into<BoxError>>(
+pub(super) fn left<K, V, VT, VO, E: Into<BoxError>>(
     joiner: impl Fn(&K, V, Option<&VT>) -> Result<VO, E> + Send + Sync + 'static,
 ) -> impl Fn(&K, V, Option<&VT>) -> Result<Option<VO>, BoxError> + Send + Sync + 'static {
     move |key, value, row| joiner(key, value, row).map(Some).map_err(Into::into)

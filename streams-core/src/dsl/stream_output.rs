@@ -338,7 +338,26 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         V: Data + Clone,
     {
         let (keys, values) = self.serdes();
-        self.into_table(materialized.into(), keys, values.clone(), Some(values))
+        let materialized = materialized.into();
+        let values = materialized.rows(Some(values));
+        self.into_table(materialized, keys, values.clone(), Some(values))
+    }
+
+    /// As [`to_table_with`](Self::to_table_with), with serdes for keys and values where `materialized` has none: for types that
+    /// the default serdes cannot write. They serve the store, and the repartition topic if there is one.
+    pub fn to_table_with_serdes(
+        self,
+        keys: impl Serde<K>,
+        values: impl Serde<V>,
+        materialized: impl Into<Materialized<K, V>>,
+    ) -> KTable<K, V>
+    where
+        K: Clone,
+        V: Clone,
+    {
+        let (keys, materialized): (SerdeRef<K>, _) = (Arc::new(keys), materialized.into());
+        let values = materialized.rows(Some(Arc::new(values)));
+        self.into_table(materialized, keys, values.clone(), Some(values))
     }
 
     /// The table of this stream. `values` is the serde of the stream's values.
@@ -414,9 +433,31 @@ impl<K: 'static, T: 'static> KStream<K, Option<T>> {
         K: Data + Clone,
         T: Data + Clone,
     {
-        let materialized = materialized.into();
         let keys = self.keys.clone().unwrap_or_else(|| Arc::new(Auto));
-        let values = self.values.clone().unwrap_or_else(|| Arc::new(Nullable(materialized.rows(None))));
+        self.nullable_into_table(keys, materialized.into())
+    }
+
+    /// As [`to_table_opt_with`](Self::to_table_opt_with), with a serde for keys where `materialized` has none: for types that the
+    /// default serdes cannot write. That of the values is `materialized`'s.
+    pub fn to_table_opt_with_serde(
+        self,
+        keys: impl Serde<K>,
+        materialized: impl Into<Materialized<K, T>>,
+    ) -> KTable<K, T>
+    where
+        K: Clone,
+        T: Clone,
+    {
+        self.nullable_into_table(Arc::new(keys), materialized.into())
+    }
+
+    fn nullable_into_table(self, keys: SerdeRef<K>, materialized: Materialized<K, T>) -> KTable<K, T>
+    where
+        K: Clone,
+        T: Clone,
+    {
+        let own: SerdeRef<Option<T>> = Arc::new(Nullable(materialized.rows(None)));
+        let values = self.values.clone().filter(|_| !materialized.has_own_values()).unwrap_or(own);
         self.into_table(materialized, keys, values, None)
     }
 }

@@ -9,12 +9,13 @@ use super::materialized::{Materialized, StoreOptions};
 use super::store_forms::lru_factory;
 use super::window_retention::WindowRetention;
 use super::windows::millis;
+use crate::processor::StoreInstance;
 
 /// The form of store that a user gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Supplied {
     /// In memory, with a bound of rows.
-    Lru,
+    Lru(usize),
     Window(WindowRetention),
     /// Retention in ms.
     Session(Timestamp),
@@ -46,8 +47,9 @@ impl<K: 'static, V: Clone + 'static> Materialized<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lru_map(mut self, max_rows: usize) -> Self {
-        self.options.supplied = Some(Supplied::Lru);
-        self.form = Some(Box::new(move |keys, values| lru_factory(keys, values, max_rows, true)));
+        self.options.supplied = Some(Supplied::Lru(max_rows));
+        self.form =
+            Some(Box::new(move |keys, values| lru_factory(keys, values, max_rows, true, StoreInstance::new)));
         self.in_memory()
     }
 }
@@ -102,7 +104,7 @@ impl StoreOptions {
                 graph.faults.extend(rows.fault_of_table(self.name_or_none()));
                 rows.for_window_size(size)
             }
-            Some(Supplied::Lru | Supplied::Session(_) | Supplied::Headers) => {
+            Some(Supplied::Lru(_) | Supplied::Session(_) | Supplied::Headers) => {
                 self.misfit(graph, "a table of time windows", "`window_store`");
                 WindowRetention::of_millis(retention, size)
             }
@@ -115,7 +117,7 @@ impl StoreOptions {
         match self.supplied {
             None => retention,
             Some(Supplied::Session(retention)) => retention,
-            Some(Supplied::Lru | Supplied::Window(_) | Supplied::Headers) => {
+            Some(Supplied::Lru(_) | Supplied::Window(_) | Supplied::Headers) => {
                 self.misfit(graph, "a table of sessions", "`session_store`");
                 retention
             }
@@ -125,7 +127,7 @@ impl StoreOptions {
     /// Writes down a form that does not fit a table without windows.
     pub(crate) fn check_unwindowed(&self, graph: &mut Graph) {
         match self.supplied {
-            None | Some(Supplied::Headers | Supplied::Lru) => {}
+            None | Some(Supplied::Headers | Supplied::Lru(_)) => {}
             Some(Supplied::Window(_) | Supplied::Session(_)) => {
                 self.misfit(graph, "a table without windows", "`lru_map` or `versioned`");
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::graph::{MakeProcessor, Plan};
 use super::materialized::Materialized;
 use super::names;
+use super::stores::StoreBuilder;
 use super::table::{KTable, MakeGetter};
 use super::table_derived::{Derivation, derived_store};
 use crate::operators::{
@@ -78,6 +79,25 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         V2: Clone + 'static,
     {
         self.transformed(supplier, stores, None)
+    }
+
+    /// As [`transform_values`](Self::transform_values), for a transformer that brings its stores: Kafka Streams'
+    /// `ValueTransformerWithKeySupplier.stores()`. Two that bring clones of one builder share the store. With `materialized` the
+    /// table has a store of its own, as in [`transform_values_with`](Self::transform_values_with).
+    pub fn transform_values_with_stores<T, V2>(
+        self,
+        supplier: impl ProcessorSupplier<T>,
+        stores: Vec<StoreBuilder>,
+        materialized: Option<Materialized<K, V2>>,
+    ) -> KTable<K, V2>
+    where
+        T: ValueTransformerWithKey<K, V, V2> + 'static,
+        V2: Clone + 'static,
+    {
+        let names: Vec<String> = stores.iter().map(|store| store.name().to_owned()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        stores.into_iter().for_each(|store| self.up.graph().add_state_store(store.0));
+        self.transformed(supplier, &names, materialized)
     }
 
     /// As [`transform_values`](Self::transform_values), with a store of its own if `materialized` names one: then the

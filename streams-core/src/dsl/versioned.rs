@@ -11,6 +11,7 @@ use super::materialized::{History, Materialized, StoreOptions};
 use super::stores::{GraphStore, StoreBuilder, Stores, store_spec};
 use super::windows::millis;
 use crate::operators::versioned_instance;
+use crate::processor::StoreInstance;
 use crate::topic::Store;
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
 
@@ -58,7 +59,8 @@ impl<K: 'static, V: Clone + 'static> Materialized<K, V> {
 
     fn with_history(mut self, history: History) -> Self {
         self.options.history = Some(history);
-        self.form = Some(Box::new(move |keys, values| versioned_factory(keys, values, history)));
+        self.form =
+            Some(Box::new(move |keys, values| versioned_factory(keys, values, history, versioned_instance)));
         self
     }
 }
@@ -84,11 +86,7 @@ impl StoreOptions {
                 "versioned store `{name}`: another form of store was given, too; leave it out"
             ));
         }
-        if history.segment_interval < 1 {
-            graph
-                .faults
-                .push(format!("versioned store `{name}`: the segment interval is 0; give 1 ms or more"));
-        }
+        graph.faults.extend(history.fault(name));
     }
 }
 
@@ -106,19 +104,51 @@ impl Stores {
     pub fn versioned<K, V, KS, VS>(store: &Store<K, V, KS, VS>, history: Duration) -> StoreBuilder
     where
         K: 'static,
-        V: Clone + 'static,
+        V: Clone + Send + 'static,
         KS: Serde<K> + Default,
         VS: Serde<V> + Default,
     {
-        let retention = millis(history);
-        let segment_interval = VersionedOptions::default_segment_interval(retention);
-        let history = History { retention, segment_interval };
-        let factory = versioned_factory(store.key_serde(), store.value_serde(), history);
-        StoreBuilder(GraphStore {
-            spec: store_spec(store.name().into(), StoreKind::Versioned { history: retention }, factory),
-            identity: Arc::new(()),
-            default_place: false,
-        })
+        let segment_interval = VersionedOptions::default_segment_interval(millis(history));
+        versioned_builder(store, History { retention: millis(history), segment_interval })
+    }
+
+    /// As [`versioned`](Self::versioned); old versions expire by segments of `segment_interval`, at least 1 ms.
+    pub fn versioned_by_segments<K, V, KS, VS>(
+        store: &Store<K, V, KS, VS>,
+        history: Duration,
+        segment_interval: Duration,
+    ) -> StoreBuilder
+    where
+        K: 'static,
+        V: Clone + Send + 'static,
+        KS: Serde<K> + Default,
+        VS: Serde<V> + Default,
+    {
+        let segment_interval = millis(segment_interval);
+        versioned_builder(store, History { retention: millis(history), segment_interval })
+    }
+}
+
+fn versioned_builder<K, V, KS, VS>(store: &Store<K, V, KS, VS>, history: History) -> StoreBuilder
+where
+    K: 'static,
+    V: Clone + Send + 'static,
+    KS: Serde<K> + Default,
+    VS: Serde<V> + Default,
+{
+    let (keys, values) = (store.key_serde(), store.value_serde());
+    let factory = versioned_factory(keys, values, history, StoreInstance::shareable);
+    let mut spec =
+        store_spec(store.name().into(), StoreKind::Versioned { history: history.retention }, factory);
+    spec.fault = history.fault(store.name());
+    StoreBuilder(GraphStore { spec, identity: Arc::new(()), default_place: false })
+}
+
+impl History {
+    /// What is wrong with it, for the store `name`.
+    fn fault(&self, name: &str) -> Option<String> {
+        let fault = || format!("versioned store `{name}`: the segment interval is 0; give 1 ms or more");
+        (self.segment_interval < 1).then(fault)
     }
 }
 
@@ -127,6 +157,7 @@ pub(crate) fn versioned_factory<K: 'static, V: Clone + 'static>(
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
     history: History,
+    instance: fn(VersionedStore<K, V>) -> StoreInstance,
 ) -> StoreFactory {
     Arc::new(move |open: OpenStore| {
         let options = VersionedOptions {
@@ -137,6 +168,6 @@ pub(crate) fn versioned_factory<K: 'static, V: Clone + 'static>(
             tier_max_bytes: open.tier_max_bytes,
         };
         let store = VersionedStore::new(options, open.engine, keys.clone(), values.clone())?;
-        Ok(versioned_instance(store))
+        Ok(instance(store))
     })
 }

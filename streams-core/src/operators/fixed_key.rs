@@ -26,6 +26,12 @@ impl<K, V> FixedKeyRecord<K, V> {
         &self.key
     }
 
+    /// The record that a test gives to a processor.
+    pub(crate) fn of(record: Record<K, V>) -> Self {
+        let Record { key, value, timestamp, headers } = record;
+        Self { key, value, timestamp, headers }
+    }
+
     /// The same record with another value.
     pub fn with_value<V2>(self, value: V2) -> FixedKeyRecord<K, V2> {
         FixedKeyRecord { key: self.key, value, timestamp: self.timestamp, headers: self.headers }
@@ -86,6 +92,13 @@ impl<K: 'static, V: 'static> FixedKeyContext<'_, K, V> {
     }
 }
 
+impl<'a, K, V> FixedKeyContext<'a, K, V> {
+    /// What a processor of values may do of all that `context` may.
+    pub(crate) fn of(context: ProcessorContext<'a, K, V>) -> Self {
+        Self(context)
+    }
+}
+
 impl<'a, K, V> Deref for FixedKeyContext<'a, K, V> {
     type Target = ProcessingContext<'a>;
 
@@ -118,11 +131,7 @@ where
         context: &mut ProcessorContext<'_, K, VOut>,
         record: Record<K, VIn>,
     ) -> Result<(), BoxError> {
-        let Record { key, value, timestamp, headers } = record;
-        self.0.process(
-            &mut FixedKeyContext(context.reborrow()),
-            FixedKeyRecord { key, value, timestamp, headers },
-        )
+        self.0.process(&mut FixedKeyContext(context.reborrow()), FixedKeyRecord::of(record))
     }
 
     fn punctuate(

@@ -74,13 +74,13 @@ impl<L: Clone + 'static, R: Clone + 'static> JoinOf<L, R> for RightSide {
 pub(crate) struct JoinTime {
     /// Largest timestamp.
     stream_time: Cell<Timestamp>,
-    /// Timestamp of the oldest record that waits, or of a younger one; `MAX` if it is not known.
+    /// Timestamp of the oldest record that waits, or of a younger one; `MAX` if there is none, `MIN` before the first look.
     oldest: Cell<Timestamp>,
 }
 
 impl Default for JoinTime {
     fn default() -> Self {
-        Self { stream_time: Cell::new(NO_TIMESTAMP), oldest: Cell::new(Timestamp::MAX) }
+        Self { stream_time: Cell::new(NO_TIMESTAMP), oldest: Cell::new(Timestamp::MIN) }
     }
 }
 
@@ -154,7 +154,8 @@ where
         }
         match &self.waiting {
             Some(waiting) if to >= stream_time => {
-                self.time.oldest.set(self.time.oldest.get().min(record.timestamp));
+                let known = Some(self.time.oldest.get()).filter(|oldest| *oldest != Timestamp::MIN);
+                self.time.oldest.set(known.unwrap_or(Timestamp::MAX).min(record.timestamp));
                 let Record { key, value, timestamp, .. } = record;
                 let put = waiting.borrow_mut().put(&key, timestamp, &S::kept(value), &update);
                 put.map_err(|error| context.state_error(&self.name, error))
@@ -231,10 +232,8 @@ where
     /// Gives results for the waiting records whose windows have closed.
     fn emit_waiting(&mut self, context: &mut TaskContext, update: &RecordContext) -> NodeResult {
         let Some(waiting) = self.waiting.clone() else { return Ok(()) };
-        // An unknown oldest time wraps, and lets the store be looked into.
-        let earliest_close =
-            self.time.oldest.get().wrapping_add(self.windows.after_ms).wrapping_add(self.windows.grace_ms);
-        if earliest_close >= self.time.stream_time.get() {
+        let window_and_grace = self.windows.after_ms.saturating_add(self.windows.grace_ms);
+        if self.time.oldest.get().saturating_add(window_and_grace) >= self.time.stream_time.get() {
             return Ok(());
         }
         let closed = self.take_closed(&waiting, update);

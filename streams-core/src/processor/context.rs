@@ -1,5 +1,6 @@
 //! What every node of a task shares while a record passes: time, record context, outbox, counters.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub struct TaskContext {
     pub task: TaskId,
     /// `application.id`: the prefix of internal topics.
     pub application_id: Arc<str>,
+    /// The task's directory below `state.dir`; empty in tests that have none.
+    pub state_dir: PathBuf,
     /// Source topics of the task, by [`RecordContext::source`].
     pub topics: Vec<Arc<str>>,
     /// Where the record in work came from.
@@ -71,6 +74,7 @@ impl TaskContext {
         Self {
             task,
             application_id,
+            state_dir: PathBuf::new(),
             topics: Vec::new(),
             record: RecordContext::none(NO_TIMESTAMP),
             stream_time: NO_TIMESTAMP,

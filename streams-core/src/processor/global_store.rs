@@ -1,6 +1,6 @@
 //! A global store: one copy for all threads of an instance.
 //!
-//! The store lives behind a lock. Stream threads read it there ([`GlobalStoreRef`]). The thread that feeds it has an
+//! The store lives behind a lock. Stream threads read it there ([`GlobalStoreRef`](super::GlobalStoreRef) and its kin). The thread that feeds it has an
 //! empty stand-in in its own cell, as every task has its stores; for a batch the two change places ([`Lend`]). So
 //! nodes and processors that write a global store are written like all others, and other stores pay nothing for it.
 //! Nobody sees the stand-in: the lock is held as long as it lies there, and a reader that finds it after a panic is
@@ -8,13 +8,11 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use streams_state::error::StateError;
-use streams_state::store::{KeyValueStore, StateStore};
-use streams_state::types::Timestamp;
+use streams_state::store::StateStore;
 
 use super::StoreInstance;
 
@@ -126,54 +124,5 @@ impl<S> SharedStore<S> {
             });
         }
         read(&mut slot.store)
-    }
-}
-
-/// A global key-value store, to read: from [`ProcessingContext::global_store`](super::ProcessingContext::global_store).
-/// It may change between two reads.
-pub struct GlobalStoreRef<K, V>(pub(super) SharedStore<KeyValueStore<K, V>>);
-
-impl<K, V> Clone for GlobalStoreRef<K, V> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<K: 'static, V: Clone + 'static> GlobalStoreRef<K, V> {
-    /// The value of `key`.
-    ///
-    /// # Errors
-    /// The key cannot be serialized, or the engine failed.
-    pub fn get(&self, key: &K) -> Result<Option<V>, StateError> {
-        Ok(self.get_with_timestamp(key)?.map(|(value, _)| value))
-    }
-
-    /// The value of `key` and its timestamp, which means nothing in a plain store.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn get_with_timestamp(&self, key: &K) -> Result<Option<(V, Timestamp)>, StateError> {
-        self.0.read(|store| Ok(store.get(key)?.map(|(value, timestamp)| (value.clone(), timestamp))))
-    }
-
-    /// Visits all rows in byte order of their keys. The store is locked meanwhile: be quick.
-    ///
-    /// # Errors
-    /// A row does not parse, or the engine failed.
-    pub fn for_each(&self, visit: &mut dyn FnMut(K, &V, Timestamp)) -> Result<(), StateError> {
-        self.0.read(|store| store.for_each(visit))
-    }
-
-    /// Visits the rows from `from` to `to`, both included, in byte order of their keys, until `visit` breaks.
-    ///
-    /// # Errors
-    /// As [`for_each`](Self::for_each).
-    pub fn range(
-        &self,
-        from: Option<&K>,
-        to: Option<&K>,
-        visit: &mut dyn FnMut(K, &V, Timestamp) -> ControlFlow<()>,
-    ) -> Result<(), StateError> {
-        self.0.read(|store| store.range(from, to, visit))
     }
 }

@@ -3,6 +3,7 @@
 mod context;
 mod drops;
 mod failures;
+mod global_reads;
 mod global_store;
 mod metadata;
 mod outbox;
@@ -16,8 +17,11 @@ mod wrapper;
 
 pub use context::{PartitionCounts, TaskContext};
 pub use drops::{DropCounts, DropReason, Drops};
+pub use global_reads::{
+    GlobalSessionStoreRef, GlobalStoreRef, GlobalStoreView, GlobalVersionedStoreRef, GlobalWindowStoreRef,
+};
 pub(crate) use global_store::SharedStore;
-pub use global_store::{GlobalStore, GlobalStoreRef, Lend};
+pub use global_store::{GlobalStore, Lend};
 pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};

@@ -1,6 +1,7 @@
 //! What every processor may ask for, whatever it forwards: its stores, schedules, metadata of the record in work, commits.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,10 @@ use std::time::Duration;
 use streams_state::store::{KeyValueStore, SessionStore, VersionedStore, WindowStore};
 use streams_state::types::{RecordContext, TaskId, Timestamp};
 
-use super::{GlobalStoreRef, Punctuation, PunctuationType, TaskBuilder, TaskContext};
+use super::{
+    GlobalSessionStoreRef, GlobalStoreRef, GlobalStoreView, GlobalVersionedStoreRef, GlobalWindowStoreRef,
+    Punctuation, PunctuationType, SharedStore, TaskBuilder, TaskContext,
+};
 use crate::error::{BoxError, NodeResult};
 use crate::topic::Store;
 
@@ -188,14 +192,68 @@ impl ProcessingContext<'_> {
         K2: 'static,
         V2: 'static,
     {
-        let name = store.name();
+        self.global(store.name()).map(GlobalStoreRef)
+    }
+
+    /// The global window store `store`, to read; no connection is needed.
+    ///
+    /// # Errors
+    /// There is no such global store, or it is no window store of these types.
+    pub fn global_window_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<GlobalWindowStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.global(store.name()).map(GlobalWindowStoreRef)
+    }
+
+    /// The global session store `store`, to read; no connection is needed.
+    ///
+    /// # Errors
+    /// There is no such global store, or it is no session store of these types.
+    pub fn global_session_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<GlobalSessionStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.global(store.name()).map(GlobalSessionStoreRef)
+    }
+
+    /// The global versioned store `store`, to read; no connection is needed.
+    ///
+    /// # Errors
+    /// There is no such global store, or it is no versioned store of these types.
+    pub fn global_versioned_store<K2, V2, KS, VS>(
+        &self,
+        store: &Store<K2, V2, KS, VS>,
+    ) -> Result<GlobalVersionedStoreRef<K2, V2>, BoxError>
+    where
+        K2: 'static,
+        V2: 'static,
+    {
+        self.global(store.name()).map(GlobalVersionedStoreRef)
+    }
+
+    /// The global store of this name as the type `S` it was made with, to read; no connection is needed.
+    ///
+    /// # Errors
+    /// There is no such global store, or it has another type.
+    pub fn global_store_as<S: 'static>(&self, name: &str) -> Result<GlobalStoreView<S>, BoxError> {
+        self.global(name).map(GlobalStoreView)
+    }
+
+    fn global<S: 'static>(&self, name: &str) -> Result<SharedStore<S>, BoxError> {
         let Some(global) = self.task.globals.iter().find(|global| &**global.name() == name) else {
             return Err(format!("there is no global store `{name}`; add it with `add_global_store`").into());
         };
-        let typed = global.typed().map(GlobalStoreRef);
-        typed.ok_or_else(|| {
-            format!("global store `{name}` has other types; use the same `Store` constant").into()
-        })
+        let other = || format!("global store `{name}` has another type than {}", std::any::type_name::<S>());
+        global.typed().ok_or_else(|| other().into())
     }
 
     /// Where the record in work came from: topic (none in a punctuation), partition and offset.
@@ -226,6 +284,12 @@ impl ProcessingContext<'_> {
     /// `application.id`.
     pub fn application_id(&self) -> &str {
         &self.task.application_id
+    }
+
+    /// The task's directory below `state.dir`, for files of the processor's own. It need not exist, and goes when the task's state
+    /// does; nothing there is committed or restored. Kafka Streams' `stateDir()`.
+    pub fn state_dir(&self) -> &Path {
+        &self.task.state_dir
     }
 
     /// Asks for a commit soon after this record.

@@ -67,7 +67,7 @@ impl GlobalThread {
         let mut task = GlobalTask::new(options)?;
         task.task_mut().set_timestamp_policy(shared.config.default_timestamp_extractor);
         task.turn(|task, _| task.init(now)).unwrap_or(Ok(()))?;
-        let directory = shared.directory.path().join("global");
+        let directory = shared.directory.global_dir();
         let mut thread = Self {
             name,
             consumer,

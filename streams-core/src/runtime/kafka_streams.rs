@@ -1,31 +1,24 @@
 //! `KafkaStreams`: an application in this process. Starts and stops stream threads, and shows how they do.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
 
-use super::clock::SystemClock;
-use super::global_thread::GlobalThread;
-use super::housekeeping::{Housekeeper, ROUND};
-use super::listener::{
-    StateListener, StateRestoreListener, StreamThreadExceptionResponse, UncaughtExceptionHandler,
-};
+use super::close_options::{CloseOptions, GroupMembershipOperation};
+use super::instance::{Instance, Member, Status, lock};
+use super::listener::{StateRestoreListener, StreamThreadExceptionResponse};
+use super::metadata::ThreadMetadata;
 use super::metrics::{InstanceMetrics, MetricsSnapshot};
 use super::shared::Shared;
-use super::stream_thread::StreamThread;
-use super::{State, StreamsError, ThreadState};
+use super::threads::{spawn, spawn_global, spawn_housekeeping, thread_name};
+use super::{State, StreamsError};
 use crate::client::ClientSupplier;
-use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
-use crate::error::panic_text;
 use crate::topology::Topology;
-
-/// Deadline of the clients' own close inside a thread.
-const THREAD_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An application in this process.
 ///
@@ -50,28 +43,10 @@ pub struct KafkaStreams {
     restore_listener: Option<Arc<dyn StateRestoreListener>>,
     instance: Arc<Instance>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// What the threads and the handle see of each other.
-struct Instance {
-    status: Mutex<Status>,
-    changed: Condvar,
-    stop: AtomicBool,
-    metrics: InstanceMetrics,
-    listener: Mutex<Option<StateListener>>,
-    handler: Mutex<Option<UncaughtExceptionHandler>>,
-}
-
-struct Status {
-    state: State,
-    threads: Vec<ThreadState>,
-    error: Option<StreamsError>,
-    /// The global stores hold what their topics had at the start; or there are none.
-    global_ready: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the threads work with; they hold it, so that the last of them unlocks the state directory.
+    shared: Weak<Shared>,
+    /// Holds it when all stream threads were removed.
+    kept: Option<Arc<Shared>>,
 }
 
 impl KafkaStreams {
@@ -97,6 +72,7 @@ impl KafkaStreams {
             }),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
+            membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
             metrics: InstanceMetrics::default(),
             listener: Mutex::new(None),
             handler: Mutex::new(None),
@@ -109,6 +85,8 @@ impl KafkaStreams {
             restore_listener: None,
             instance: Arc::new(instance),
             threads: Vec::new(),
+            shared: Weak::new(),
+            kept: None,
         })
     }
 
@@ -163,7 +141,8 @@ impl KafkaStreams {
         let count = if idle && global { 0 } else { self.config.num_stream_threads.max(1) };
         {
             let mut status = lock(&self.instance.status);
-            status.threads = vec![ThreadState::PartitionsRevoked; count + usize::from(global)];
+            let streams = (0..count).map(|index| Member::new(Some(index)));
+            status.threads = streams.chain(global.then(|| Member::new(None))).collect();
             status.global_ready = !global;
         }
         self.instance.become_state(State::Rebalancing);
@@ -171,9 +150,10 @@ impl KafkaStreams {
             self.threads.push(spawn_global(count, shared.clone(), self.instance.clone())?);
         }
         for index in 0..count {
-            self.threads.push(spawn(index, shared.clone(), self.instance.clone())?);
+            self.threads.push(spawn((index, index), shared.clone(), self.instance.clone())?);
         }
-        self.threads.push(spawn_housekeeping(Arc::downgrade(&shared), self.instance.clone())?);
+        self.shared = Arc::downgrade(&shared);
+        self.threads.push(spawn_housekeeping(self.shared.clone(), self.instance.clone())?);
         Ok(())
     }
 
@@ -212,6 +192,17 @@ impl KafkaStreams {
     /// The error that stopped the instance, if one did; or that the deadline passed: then threads go on to close in
     /// the background.
     pub fn close(&mut self, timeout: Duration) -> Result<(), StreamsError> {
+        self.close_with(CloseOptions::timeout(timeout))
+    }
+
+    /// As [`close`](Self::close), with options: an instance that will be back in a moment may remain in the group.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_with(&mut self, options: CloseOptions) -> Result<(), StreamsError> {
+        let CloseOptions { timeout, membership } = options;
+        *lock(&self.instance.membership) = membership;
+        self.kept = None;
         if self.state() == State::Created {
             self.instance.become_state(State::PendingShutdown);
             self.instance.become_state(State::NotRunning);
@@ -235,6 +226,111 @@ impl KafkaStreams {
     }
 }
 
+impl KafkaStreams {
+    /// Deletes the local state of the application, which restores from its changelogs at the next start. For an application that
+    /// does not run: before `start`, or after `close`.
+    ///
+    /// # Errors
+    /// The application runs, here or in another process that has the state directory; or it cannot be deleted.
+    pub fn clean_up(&self) -> Result<(), StreamsError> {
+        let state = self.state();
+        if !matches!(state, State::Created | State::NotRunning | State::Error) {
+            return Err(StreamsError::IllegalState(format!(
+                "clean_up was called in state {state}; close the application first"
+            )));
+        }
+        Ok(StateDirectory::open(&self.config.state_dir, &self.config.application_id)?.wipe()?)
+    }
+
+    /// The stream threads of this instance that live, and their tasks.
+    #[must_use]
+    pub fn metadata_for_local_threads(&self) -> Vec<ThreadMetadata> {
+        let status = lock(&self.instance.status);
+        let living = status.threads.iter().filter(|member| member.is_alive());
+        let metadata = |member: &Member| {
+            Some(ThreadMetadata {
+                thread_name: thread_name(&self.config.application_id, member.index?),
+                thread_state: member.state,
+                active_tasks: member.tasks.clone(),
+            })
+        };
+        living.filter_map(metadata).collect()
+    }
+
+    /// Starts one more stream thread, which gets its share of the tasks. Returns its name; `None` if the application does not
+    /// run.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn add_stream_thread(&mut self) -> Result<Option<String>, StreamsError> {
+        let Some(shared) = self.shared.upgrade() else { return Ok(None) };
+        let (slot, index) = {
+            let mut status = lock(&self.instance.status);
+            if !status.state.is_running_or_rebalancing() {
+                return Ok(None);
+            }
+            let taken = |index: &usize| {
+                status.threads.iter().any(|member| member.is_alive() && member.index == Some(*index))
+            };
+            let index = (0..).find(|index| !taken(index)).unwrap_or(status.threads.len());
+            status.threads.push(Member::new(Some(index)));
+            (status.threads.len() - 1, index)
+        };
+        shared.threads.fetch_add(1, Ordering::Relaxed);
+        self.instance.become_state(State::Rebalancing);
+        let spawned = spawn((slot, index), shared, self.instance.clone());
+        if spawned.is_err() {
+            lock(&self.instance.status).threads.truncate(slot);
+        }
+        self.threads.push(spawned?);
+        self.kept = None;
+        Ok(Some(thread_name(&self.config.application_id, index)))
+    }
+
+    /// Ends the stream thread that came last: it commits and leaves the group, and the others take its tasks. Waits up to
+    /// `timeout` for that. Returns its name; `None` if the application does not run, or has no stream thread.
+    ///
+    /// # Errors
+    /// The deadline passed: then the thread goes on to close in the background.
+    pub fn remove_stream_thread(&mut self, timeout: Duration) -> Result<Option<String>, StreamsError> {
+        let (slot, index) = {
+            let status = lock(&self.instance.status);
+            let mut members = status.threads.iter().enumerate().rev();
+            let living = members.find_map(|(slot, member)| {
+                let stays = member.is_alive() && !member.is_removed();
+                member.index.filter(|_| stays).map(|index| (slot, index, member.removed.clone()))
+            });
+            let Some((slot, index, removed)) = living else { return Ok(None) };
+            if !status.state.is_running_or_rebalancing() {
+                return Ok(None);
+            }
+            self.kept = self.shared.upgrade();
+            removed.store(true, Ordering::SeqCst);
+            (slot, index)
+        };
+        if let Some(shared) = &self.kept {
+            shared.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+        let name = thread_name(&self.config.application_id, index);
+        let status = lock(&self.instance.status);
+        let alive = |status: &mut Status| status.threads.get(slot).is_some_and(Member::is_alive);
+        let (mut status, waited) = self
+            .instance
+            .changed
+            .wait_timeout_while(status, timeout, alive)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() && alive(&mut status) {
+            return Err(StreamsError::IllegalState(format!(
+                "{name} did not end within {timeout:?}; it goes on to close in the background"
+            )));
+        }
+        if status.threads.iter().any(Member::is_alive) {
+            self.kept = None;
+        }
+        Ok(Some(name))
+    }
+}
+
 impl Drop for KafkaStreams {
     fn drop(&mut self) {
         self.instance.stop.store(true, Ordering::SeqCst);
@@ -249,201 +345,4 @@ fn default_engines(config: &StreamsConfig) -> Arc<dyn EngineProvider> {
     }
     let _ = config;
     Arc::new(streams_state::engine::InMemoryProvider)
-}
-
-impl Instance {
-    /// Moves to `next` if that is legal, and tells the listener.
-    fn become_state(&self, next: State) -> bool {
-        // Held from before the change, so that the listener hears changes of several threads in their order.
-        let listener = lock(&self.listener);
-        let old = {
-            let mut status = lock(&self.status);
-            if !status.state.may_become(next) {
-                return false;
-            }
-            std::mem::replace(&mut status.state, next)
-        };
-        tracing::info!("state {old} -> {next}");
-        self.changed.notify_all();
-        if let Some(listener) = &*listener {
-            listener(next, old);
-        }
-        true
-    }
-
-    /// A thread changed: the instance runs when all living threads do.
-    fn thread_became(&self, index: usize, state: ThreadState) {
-        let next = {
-            let mut status = lock(&self.status);
-            match status.threads.get_mut(index) {
-                Some(slot) if *slot != state => *slot = state,
-                Some(_) | None => return,
-            }
-            let mut living = status.threads.iter().filter(|state| **state != ThreadState::Dead).peekable();
-            match (living.peek().is_none(), status.state) {
-                (true, State::PendingShutdown) => State::NotRunning,
-                (true, State::PendingError) => State::Error,
-                (true, _) => State::PendingError,
-                (false, _) if living.all(|state| *state == ThreadState::Running) => State::Running,
-                (false, _) => State::Rebalancing,
-            }
-        };
-        self.become_state(next);
-        if next == State::PendingError {
-            self.become_state(State::Error);
-        }
-    }
-
-    /// What to do about a failed thread.
-    fn ask(&self, error: &StreamsError) -> StreamThreadExceptionResponse {
-        match &*lock(&self.handler) {
-            Some(handler) => handler(error),
-            None => StreamThreadExceptionResponse::ShutdownClient,
-        }
-    }
-
-    /// Waits up to `timeout` for the instance to stop. Returns whether it does.
-    fn await_stop(&self, timeout: Duration) -> bool {
-        let status = lock(&self.status);
-        let waited = self
-            .changed
-            .wait_timeout_while(status, timeout, |status| status.state.is_running_or_rebalancing())
-            .unwrap_or_else(PoisonError::into_inner);
-        !waited.1.timed_out()
-    }
-
-    /// Waits until the global stores are filled. `false`: the instance stops before.
-    fn await_global_stores(&self) -> bool {
-        let status = lock(&self.status);
-        let waiting = |status: &mut Status| !status.global_ready && status.state.is_running_or_rebalancing();
-        let status = self.changed.wait_while(status, waiting).unwrap_or_else(PoisonError::into_inner);
-        status.global_ready
-    }
-
-    fn global_stores_ready(&self) {
-        lock(&self.status).global_ready = true;
-        self.changed.notify_all();
-    }
-
-    fn stopping(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
-    }
-
-    /// A thread failed and the instance stops because of it.
-    fn fail(&self, error: StreamsError) {
-        lock(&self.status).error.get_or_insert(error);
-        self.become_state(State::PendingError);
-        self.stop.store(true, Ordering::SeqCst);
-    }
-}
-
-fn spawn(index: usize, shared: Arc<Shared>, instance: Arc<Instance>) -> Result<JoinHandle<()>, StreamsError> {
-    let name = format!("{}-StreamThread-{}", shared.config.application_id, index + 1);
-    std::thread::Builder::new()
-        .name(name)
-        .spawn(move || {
-            if instance.await_global_stores() {
-                run_until_stopped(index, &shared, &instance);
-            }
-            // The last user of the state directory unlocks it: before the state says that all is closed.
-            drop(shared);
-            instance.thread_became(index, ThreadState::Dead);
-        })
-        .map_err(|error| StreamsError::IllegalState(format!("cannot start a stream thread: {error}")))
-}
-
-/// The thread of the global stores. It is not replaced when it fails: the instance stops, as in Kafka Streams.
-fn spawn_global(
-    index: usize,
-    shared: Arc<Shared>,
-    instance: Arc<Instance>,
-) -> Result<JoinHandle<()>, StreamsError> {
-    let name = format!("{}-GlobalStreamThread", shared.config.application_id);
-    let work = move || {
-        let ran = catch_unwind(AssertUnwindSafe(|| run_global(index, &shared, &instance)));
-        let ended = ran.unwrap_or_else(|panic| {
-            let thread = format!("{}-GlobalStreamThread", shared.config.application_id);
-            Err(StreamsError::Panic { thread, message: panic_text(&*panic) })
-        });
-        if let Err(error) = ended {
-            tracing::error!("the thread of the global stores failed: {error}");
-            instance.ask(&error);
-            instance.fail(error);
-        }
-        drop(shared);
-        instance.thread_became(index, ThreadState::Dead);
-    };
-    std::thread::Builder::new()
-        .name(name)
-        .spawn(work)
-        .map_err(|error| StreamsError::IllegalState(format!("cannot start the global thread: {error}")))
-}
-
-fn run_global(index: usize, shared: &Arc<Shared>, instance: &Arc<Instance>) -> Result<(), StreamsError> {
-    let clock = SystemClock;
-    let mut thread = GlobalThread::new(shared.clone(), instance.metrics.thread(), clock.now_ms())?;
-    while !instance.stopping() {
-        if thread.is_ready() {
-            instance.global_stores_ready();
-            instance.thread_became(index, ThreadState::Running);
-        }
-        thread.step(clock.now_ms())?;
-    }
-    thread.close(THREAD_CLOSE_TIMEOUT)
-}
-
-/// Ends with the last stream thread: it holds the shared part weakly, and only during a round.
-fn spawn_housekeeping(shared: Weak<Shared>, instance: Arc<Instance>) -> Result<JoinHandle<()>, StreamsError> {
-    let work = move || {
-        let mut housekeeper = Housekeeper::new(SystemClock.now_ms());
-        while !instance.await_stop(ROUND) {
-            let Some(shared) = shared.upgrade() else { return };
-            housekeeper.round(&shared, SystemClock.now_ms());
-        }
-    };
-    std::thread::Builder::new()
-        .name("kstreams-housekeeping".to_owned())
-        .spawn(work)
-        .map_err(|error| StreamsError::IllegalState(format!("cannot start the housekeeping thread: {error}")))
-}
-
-/// Runs a thread, and a new one in its place where the handler says so.
-fn run_until_stopped(index: usize, shared: &Arc<Shared>, instance: &Arc<Instance>) {
-    loop {
-        let Err(error) = run_thread(index, shared, instance) else { return };
-        tracing::error!("stream thread {} failed: {error}", index + 1);
-        match instance.ask(&error) {
-            StreamThreadExceptionResponse::ReplaceThread if !instance.stopping() => {
-                instance.thread_became(index, ThreadState::PartitionsRevoked);
-            }
-            StreamThreadExceptionResponse::ReplaceThread | StreamThreadExceptionResponse::ShutdownClient => {
-                instance.fail(error);
-                return;
-            }
-        }
-    }
-}
-
-/// One life of a stream thread. A panic of user code is an error of this thread and commits nothing.
-fn run_thread(index: usize, shared: &Arc<Shared>, instance: &Arc<Instance>) -> Result<(), StreamsError> {
-    let clock = SystemClock;
-    let mut thread = StreamThread::new(index, shared.clone(), instance.metrics.thread(), clock.now_ms())?;
-    let turned = catch_unwind(AssertUnwindSafe(|| {
-        while !instance.stopping() {
-            thread.step(clock.now_ms())?;
-            instance.thread_became(index, thread.state());
-        }
-        Ok(())
-    }));
-    match turned {
-        Ok(Ok(())) => thread.close(THREAD_CLOSE_TIMEOUT),
-        Ok(Err(error)) => {
-            thread.abandon();
-            Err(error)
-        }
-        Err(panic) => {
-            thread.abandon();
-            Err(StreamsError::Panic { thread: thread.name.clone(), message: panic_text(&*panic) })
-        }
-    }
 }

@@ -7,7 +7,9 @@ mod state;
 // What can stop it.
 mod error;
 // What an application can watch.
+mod close_options;
 mod listener;
+mod metadata;
 mod metrics;
 // Before the first record.
 mod internal_topics;
@@ -31,14 +33,18 @@ mod global_thread;
 // In virtual time on the embedded log.
 #[cfg(test)]
 mod tests;
-// The handle.
+// The handle, and what it shares with the threads.
+mod instance;
 mod kafka_streams;
+mod threads;
 
+pub use close_options::{CloseOptions, GroupMembershipOperation};
 pub use error::StreamsError;
 pub use kafka_streams::KafkaStreams;
 pub use listener::{
     StateListener, StateRestoreListener, StreamThreadExceptionResponse, UncaughtExceptionHandler,
 };
+pub use metadata::{TaskMetadata, ThreadMetadata};
 pub use metrics::MetricsSnapshot;
 pub use recover::{Phase, Recovery};
 pub use state::{State, ThreadState};

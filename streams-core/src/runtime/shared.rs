@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     planned: Mutex<Arc<Planned>>,
     /// A thread wants to know soon which topics match the patterns.
     look: AtomicBool,
+    /// How many stream threads there are: they share the memory of record caches.
+    pub(crate) threads: AtomicUsize,
     pub(crate) supplier: Arc<dyn ClientSupplier>,
     pub(crate) directory: StateDirectory,
     pub(crate) process_id: String,
@@ -71,10 +73,10 @@ impl Shared {
         let plan = internal_topics::prepare(&mut *admin, &topology, &config, &at)?;
         let global_inputs = internal_topics::global_inputs(&mut *admin, &plan, &at)?;
         let budget = config.memory_max_bytes / 2 / (plan.tasks.len() as u64 + 1);
-        let global_stores =
-            open_global_stores(&topology, &directory.path().join("global"), &*engines, budget)?;
+        let global_stores = open_global_stores(&topology, &directory.global_dir(), &*engines, budget)?;
         let purgeable = Purgeable::default();
         Ok(Self {
+            threads: AtomicUsize::new(config.num_stream_threads),
             config,
             planned: Mutex::new(Arc::new(Planned { topology, plan: Arc::new(plan) })),
             look: AtomicBool::new(false),

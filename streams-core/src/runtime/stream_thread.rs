@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use streams_state::types::{Timestamp, TopicPartition};
 
+use super::close_options::GroupMembershipOperation;
 use super::commit::{COMMIT_TIMEOUT, FLUSH_IDLE};
 use super::metrics::ThreadMetrics;
 use super::poll::Intake;
@@ -269,7 +270,8 @@ impl StreamThread {
     /// them.
     fn cache_is_full(&self) -> bool {
         let config = &self.shared.config;
-        let share = config.statestore_cache_max_bytes / config.num_stream_threads.max(1) as u64;
+        let threads = self.shared.threads.load(std::sync::atomic::Ordering::Relaxed);
+        let share = config.statestore_cache_max_bytes / threads.max(1) as u64;
         self.tasks.iter().map(|owned| owned.task.state().cached_bytes()).sum::<u64>() > share
     }
 
@@ -393,8 +395,12 @@ impl StreamThread {
         self.subscribe()
     }
 
-    /// Commits, flushes and leaves the group.
-    pub(crate) fn close(&mut self, timeout: Duration) -> Result<(), StreamsError> {
+    /// Commits, flushes, and leaves the group or remains in it.
+    pub(crate) fn close(
+        &mut self,
+        timeout: Duration,
+        membership: GroupMembershipOperation,
+    ) -> Result<(), StreamsError> {
         let committed = self.commit();
         let tasks = match committed {
             Ok(_) => {
@@ -408,7 +414,7 @@ impl StreamThread {
         };
         let closed = self.close_tasks(tasks);
         self.producer.close(timeout);
-        let left = self.consumer.close(timeout);
+        let left = membership.close(&mut *self.consumer, timeout);
         self.publish();
         match committed.map(|_| ()).and(closed) {
             Ok(()) => left.map_err(|error| StreamsError::client(format!("{}, close", self.name), error)),

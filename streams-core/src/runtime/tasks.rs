@@ -2,6 +2,7 @@
 
 use streams_state::types::{TaskId, TopicPartition};
 
+use super::metadata::TaskMetadata;
 use crate::client::Slot;
 use crate::task::StreamTask;
 
@@ -42,6 +43,8 @@ pub(crate) struct Tasks {
     list: Vec<OwnedTask>,
     /// Slot -> task and queue in it.
     slots: Vec<(usize, u32)>,
+    /// The tasks that were shown to the outside, and whether they restored.
+    shown: Vec<(TaskId, bool)>,
 }
 
 impl Tasks {
@@ -51,6 +54,21 @@ impl Tasks {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut OwnedTask> {
         self.list.iter_mut()
+    }
+
+    /// The tasks, if they are others than at the last call, or others restore.
+    pub(crate) fn changed(&mut self) -> Option<Vec<TaskMetadata>> {
+        let now = || self.iter().map(|owned| (owned.task.id(), !owned.is_running()));
+        if now().eq(self.shown.iter().copied()) {
+            return None;
+        }
+        self.shown = now().collect();
+        let metadata = |owned: &OwnedTask| TaskMetadata {
+            task_id: owned.task.id(),
+            topic_partitions: owned.task.partitions().to_vec(),
+            restoring: !owned.is_running(),
+        };
+        Some(self.iter().map(metadata).collect())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -48,6 +48,7 @@ impl StreamTask {
     pub fn new(options: TaskOptions<'_>) -> NodeResult<Self> {
         let mut context =
             TaskContext::new(options.task, options.application_id.clone(), options.partition_counts.clone());
+        context.state_dir.clone_from(&options.directory);
         context.deserialization_handler = options.deserialization_handler.clone();
         context.processing_handler = options.processing_handler.clone();
         context.production_handler = options.production_handler.clone();

@@ -9,9 +9,10 @@ use streams_state::serdes::Serde;
 use streams_state::types::{Headers, Timestamp};
 
 use super::crank::Crank;
+use super::store::Place;
 use super::{DriverConfig, ProducedRecord, TestInputTopic, TestOutputTopic, TestStore, TestVersionedStore};
 use crate::error::NodeResult;
-use crate::processor::DropCounts;
+use crate::processor::{DropCounts, GlobalStoreView};
 use crate::runtime::StreamsError;
 use crate::topic::{Store, Topic};
 use crate::topology::Topology;
@@ -142,12 +143,7 @@ impl TopologyTestDriver {
         K: 'static,
         V: Clone + 'static,
     {
-        let crank = self.crank.borrow();
-        if let Some(global) = crank.global_store(store.name()) {
-            return TestStore::global(global);
-        }
-        let stores = crank.stores();
-        stores.iter().find(|(name, _)| &**name == store.name()).and_then(|(_, store)| TestStore::new(store))
+        Place::find(&self.crank.borrow(), store.name()).map(TestStore)
     }
 
     /// A versioned store of the topology.
@@ -180,16 +176,22 @@ impl TopologyTestDriver {
         K: Clone + 'static,
         V: Clone + 'static,
     {
-        let stores = self.crank.borrow().stores();
-        let (_, instance) = stores.iter().find(|(name, _)| &**name == store.name())?;
-        TestVersionedStore::new(instance)
+        Place::find(&self.crank.borrow(), store.name()).map(TestVersionedStore)
     }
 
-    /// The store of this name as the type `S` that it was made with, whatever kind it is of; `None` if it has another type.
+    /// The store of this name as the type `S` that it was made with, whatever kind it is of; `None` if it has another type, or
+    /// is global.
     pub fn find_store_as<S: 'static>(&self, name: &str) -> Option<Rc<RefCell<S>>> {
-        let stores = self.crank.borrow().stores();
-        let (_, instance) = stores.iter().find(|(store, _)| &**store == name)?;
-        instance.typed.clone().downcast().ok()
+        match Place::find(&self.crank.borrow(), name)? {
+            Place::Task(store) => Some(store),
+            Place::Global(_) => None,
+        }
+    }
+
+    /// The global store of this name as the type `S` that it was made with, whatever kind it is of; `None` if it has another
+    /// type, or is not global.
+    pub fn find_global_store_as<S: 'static>(&self, name: &str) -> Option<GlobalStoreView<S>> {
+        self.crank.borrow().global_store(name)?.typed().map(GlobalStoreView)
     }
 
     /// Names of all stores that nodes use, global ones included.

@@ -11,6 +11,7 @@ mod crank;
 mod driver;
 // Typed ends.
 mod input_topic;
+mod mock_context;
 mod output_topic;
 mod store;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use config::DriverConfig;
 pub use crank::ProducedRecord;
 pub use driver::TopologyTestDriver;
 pub use input_topic::TestInputTopic;
+pub use mock_context::MockProcessorContext;
 pub use output_topic::TestOutputTopic;
 pub use store::TestStore;
 pub use versioned_store::{TestVersion, TestVersionedStore};

@@ -7,38 +7,40 @@ use streams_state::error::StateError;
 use streams_state::store::KeyValueStore;
 use streams_state::types::{RecordContext, Timestamp};
 
-use crate::processor::{GlobalStore, SharedStore, StoreInstance};
+use super::crank::Crank;
+use crate::processor::SharedStore;
 
-/// A store of the topology. From [`TopologyTestDriver::store`](super::TopologyTestDriver::store).
-pub struct TestStore<K, V> {
-    place: Place<K, V>,
-}
-
-/// Where the store is.
-enum Place<K, V> {
+/// Where a store of type `S` is.
+pub(super) enum Place<S> {
     /// In a task.
-    Task(Rc<RefCell<KeyValueStore<K, V>>>),
+    Task(Rc<RefCell<S>>),
     /// Shared by all tasks.
-    Global(SharedStore<KeyValueStore<K, V>>),
+    Global(SharedStore<S>),
 }
 
-impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
-    pub(super) fn new(instance: &StoreInstance) -> Option<Self> {
-        instance.typed.clone().downcast().ok().map(|store| Self { place: Place::Task(store) })
-    }
-
-    pub(super) fn global(store: &GlobalStore) -> Option<Self> {
-        store.typed().map(|store| Self { place: Place::Global(store) })
+impl<S: 'static> Place<S> {
+    /// The store `name`; `None` if there is none, or it has another type.
+    pub(super) fn find(crank: &Crank, name: &str) -> Option<Self> {
+        if let Some(global) = crank.global_store(name) {
+            return global.typed().map(Self::Global);
+        }
+        let (_, instance) = crank.stores().into_iter().find(|(store, _)| &**store == name)?;
+        instance.typed.downcast().ok().map(Self::Task)
     }
 
     #[track_caller]
-    fn with<R>(&self, work: impl FnOnce(&mut KeyValueStore<K, V>) -> Result<R, StateError>) -> R {
-        checked(match &self.place {
-            Place::Task(store) => work(&mut store.borrow_mut()),
-            Place::Global(store) => store.read(work),
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut S) -> Result<R, StateError>) -> R {
+        checked(match self {
+            Self::Task(store) => work(&mut store.borrow_mut()),
+            Self::Global(store) => store.read(work),
         })
     }
+}
 
+/// A store of the topology. From [`TopologyTestDriver::store`](super::TopologyTestDriver::store).
+pub struct TestStore<K, V>(pub(super) Place<KeyValueStore<K, V>>);
+
+impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
     /// The value of `key`.
     ///
     /// # Panics
@@ -54,7 +56,7 @@ impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
     /// As [`get`](Self::get).
     #[track_caller]
     pub fn get_with_timestamp(&self, key: &K) -> Option<(V, Timestamp)> {
-        self.with(|store| Ok(store.get(key)?.map(|(value, timestamp)| (value.clone(), timestamp))))
+        self.0.with(|store| Ok(store.get(key)?.map(|(value, timestamp)| (value.clone(), timestamp))))
     }
 
     /// All keys and values, in byte order of the keys.
@@ -73,7 +75,7 @@ impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
     #[track_caller]
     pub fn rows(&self) -> Vec<(K, V, Timestamp)> {
         let mut rows = Vec::new();
-        self.with(|store| {
+        self.0.with(|store| {
             store.for_each(&mut |key, value, timestamp| rows.push((key, value.clone(), timestamp)))
         });
         rows
@@ -85,12 +87,12 @@ impl<K: 'static, V: Clone + 'static> TestStore<K, V> {
     /// Key or value cannot be serialized, or the engine failed.
     #[track_caller]
     pub fn put(&self, key: &K, value: Option<V>, timestamp: Timestamp) {
-        self.with(|store| store.put(key, value, timestamp, &RecordContext::none(timestamp)));
+        self.0.with(|store| store.put(key, value, timestamp, &RecordContext::none(timestamp)));
     }
 }
 
 #[track_caller]
-pub(super) fn checked<T>(result: Result<T, StateError>) -> T {
+fn checked<T>(result: Result<T, StateError>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("{error}"),

@@ -1,13 +1,9 @@
 //! A versioned store, as a test sees it.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
 use streams_state::store::{VersionedPut, VersionedStore};
 use streams_state::types::Timestamp;
 
-use super::store::checked;
-use crate::processor::StoreInstance;
+use super::store::Place;
 
 /// One version of a row of a [`TestVersionedStore`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,22 +18,16 @@ pub struct TestVersion<V> {
 
 /// A versioned store of the topology. From
 /// [`TopologyTestDriver::versioned_store`](super::TopologyTestDriver::versioned_store).
-pub struct TestVersionedStore<K, V> {
-    store: Rc<RefCell<VersionedStore<K, V>>>,
-}
+pub struct TestVersionedStore<K, V>(pub(super) Place<VersionedStore<K, V>>);
 
 impl<K: Clone + 'static, V: Clone + 'static> TestVersionedStore<K, V> {
-    pub(super) fn new(instance: &StoreInstance) -> Option<Self> {
-        instance.typed.clone().downcast().ok().map(|store| Self { store })
-    }
-
     /// The latest value of `key`.
     ///
     /// # Panics
     /// The key cannot be serialized, or the engine failed.
     #[track_caller]
     pub fn get(&self, key: &K) -> Option<V> {
-        checked(self.store.borrow_mut().get(key)).map(|(value, _)| value.clone())
+        self.0.with(|store| Ok(store.get(key)?.map(|(value, _)| value.clone())))
     }
 
     /// The value of `key` at `time`.
@@ -46,7 +36,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TestVersionedStore<K, V> {
     /// As [`get`](Self::get).
     #[track_caller]
     pub fn get_as_of(&self, key: &K, time: Timestamp) -> Option<V> {
-        checked(self.store.borrow_mut().get_as_of(key, time)).map(|(value, _)| value.clone())
+        self.0.with(|store| Ok(store.get_as_of(key, time)?.map(|(value, _)| value.clone())))
     }
 
     /// All versions of `key` that are still kept, oldest first, without deletions.
@@ -59,7 +49,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TestVersionedStore<K, V> {
         let visit = &mut |value: &V, valid_from: Timestamp, valid_to: Option<Timestamp>| {
             versions.push(TestVersion { value: value.clone(), valid_from, valid_to });
         };
-        checked(self.store.borrow_mut().versions(key, Timestamp::MIN, Timestamp::MAX, visit));
+        self.0.with(|store| store.versions(key, Timestamp::MIN, Timestamp::MAX, visit));
         versions
     }
 
@@ -73,7 +63,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TestVersionedStore<K, V> {
         let visit = &mut |key: &K, value: &V, valid_from: Timestamp, valid_to: Option<Timestamp>| {
             all.push((key.clone(), TestVersion { value: value.clone(), valid_from, valid_to }));
         };
-        checked(self.store.borrow_mut().for_each_version(visit));
+        self.0.with(|store| store.for_each_version(visit));
         all
     }
 
@@ -83,6 +73,6 @@ impl<K: Clone + 'static, V: Clone + 'static> TestVersionedStore<K, V> {
     /// As [`get`](Self::get).
     #[track_caller]
     pub fn put(&self, key: &K, value: Option<V>, timestamp: Timestamp) -> VersionedPut {
-        checked(self.store.borrow_mut().put(key, value, timestamp))
+        self.0.with(|store| store.put(key, value, timestamp))
     }
 }

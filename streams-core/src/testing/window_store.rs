@@ -1,15 +1,12 @@
 //! Window and session stores, as a test sees them.
 
-use std::cell::RefCell;
 use std::ops::ControlFlow;
-use std::rc::Rc;
 
 use streams_state::store::{SessionStore, WindowStore};
 use streams_state::types::{Timestamp, Window};
 
 use super::TopologyTestDriver;
-use super::store::checked;
-use crate::processor::StoreInstance;
+use super::store::Place;
 use crate::topic::Store;
 
 impl TopologyTestDriver {
@@ -35,7 +32,7 @@ impl TopologyTestDriver {
         K: 'static,
         V: Clone + 'static,
     {
-        TestWindowStore::new(&self.instance(store.name())?)
+        Place::find(&self.crank.borrow(), store.name()).map(TestWindowStore)
     }
 
     /// A session store of the topology.
@@ -60,12 +57,7 @@ impl TopologyTestDriver {
         K: 'static,
         V: Clone + 'static,
     {
-        TestSessionStore::new(&self.instance(store.name())?)
-    }
-
-    fn instance(&self, name: &str) -> Option<StoreInstance> {
-        let stores = self.crank.borrow().stores();
-        stores.into_iter().find(|(store, _)| &**store == name).map(|(_, instance)| instance)
+        Place::find(&self.crank.borrow(), store.name()).map(TestSessionStore)
     }
 
     #[track_caller]
@@ -77,15 +69,9 @@ impl TopologyTestDriver {
 }
 
 /// A window store of the topology. From [`TopologyTestDriver::window_store`](super::TopologyTestDriver::window_store).
-pub struct TestWindowStore<K, V> {
-    store: Rc<RefCell<WindowStore<K, V>>>,
-}
+pub struct TestWindowStore<K, V>(Place<WindowStore<K, V>>);
 
 impl<K: 'static, V: Clone + 'static> TestWindowStore<K, V> {
-    pub(super) fn new(instance: &StoreInstance) -> Option<Self> {
-        instance.typed.clone().downcast().ok().map(|store| Self { store })
-    }
-
     /// The value of `key` in the window that starts at `start`.
     ///
     /// # Panics
@@ -101,8 +87,8 @@ impl<K: 'static, V: Clone + 'static> TestWindowStore<K, V> {
     /// As [`fetch`](Self::fetch).
     #[track_caller]
     pub fn fetch_with_timestamp(&self, key: &K, start: Timestamp) -> Option<(V, Timestamp)> {
-        let mut store = self.store.borrow_mut();
-        checked(store.fetch(key, start)).map(|(value, timestamp)| (value.clone(), timestamp))
+        let owned = |(value, timestamp): (&V, Timestamp)| (value.clone(), timestamp);
+        self.0.with(|store| Ok(store.fetch(key, start)?.map(owned)))
     }
 
     /// All rows of `key`, in the order of their windows: start, value, timestamp.
@@ -112,44 +98,42 @@ impl<K: 'static, V: Clone + 'static> TestWindowStore<K, V> {
     #[track_caller]
     pub fn fetch_range(&self, key: &K, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, V, Timestamp)> {
         let mut rows = Vec::new();
-        checked(self.store.borrow_mut().fetch_range(key, from, to, &mut |start, value, timestamp| {
-            rows.push((start, value.clone(), timestamp));
-            ControlFlow::Continue(())
-        }));
+        self.0.with(|store| {
+            store.fetch_range(key, from, to, &mut |start, value, timestamp| {
+                rows.push((start, value.clone(), timestamp));
+                ControlFlow::Continue(())
+            })
+        });
         rows
     }
 
-    /// All rows that have not expired, by start and then by bytes of the key: key, start, value, timestamp.
+    /// All rows that have not expired, in the order of [`WindowStore::all`]: key, start, value, timestamp.
     ///
     /// # Panics
     /// A row does not parse, or the engine failed.
     #[track_caller]
     pub fn rows(&self) -> Vec<(K, Timestamp, V, Timestamp)> {
         let mut rows = Vec::new();
-        checked(self.store.borrow_mut().all(&mut |key, start, value, timestamp| {
-            rows.push((key, start, value.clone(), timestamp));
-        }));
+        self.0.with(|store| {
+            store.all(&mut |key, start, value, timestamp| {
+                rows.push((key, start, value.clone(), timestamp));
+            })
+        });
         rows
     }
 }
 
 /// A session store of the topology. From [`TopologyTestDriver::session_store`](super::TopologyTestDriver::session_store).
-pub struct TestSessionStore<K, V> {
-    store: Rc<RefCell<SessionStore<K, V>>>,
-}
+pub struct TestSessionStore<K, V>(Place<SessionStore<K, V>>);
 
 impl<K: 'static, V: Clone + 'static> TestSessionStore<K, V> {
-    pub(super) fn new(instance: &StoreInstance) -> Option<Self> {
-        instance.typed.clone().downcast().ok().map(|store| Self { store })
-    }
-
     /// The value of one session of `key`.
     ///
     /// # Panics
     /// The key cannot be serialized, or the engine failed.
     #[track_caller]
     pub fn fetch_session(&self, key: &K, session: Window) -> Option<V> {
-        checked(self.store.borrow_mut().fetch_session(key, session)).cloned()
+        self.0.with(|store| Ok(store.fetch_session(key, session)?.cloned()))
     }
 
     /// All sessions of `key` and their values, in the order of their ends.
@@ -159,9 +143,11 @@ impl<K: 'static, V: Clone + 'static> TestSessionStore<K, V> {
     #[track_caller]
     pub fn fetch(&self, key: &K) -> Vec<(Window, V)> {
         let mut sessions = Vec::new();
-        checked(self.store.borrow_mut().fetch(key, &mut |window, value| {
-            sessions.push((window, value.clone()));
-        }));
+        self.0.with(|store| {
+            store.fetch(key, &mut |window, value| {
+                sessions.push((window, value.clone()));
+            })
+        });
         sessions
     }
 
@@ -172,9 +158,11 @@ impl<K: 'static, V: Clone + 'static> TestSessionStore<K, V> {
     #[track_caller]
     pub fn rows(&self) -> Vec<(K, Window, V)> {
         let mut rows = Vec::new();
-        checked(self.store.borrow_mut().for_each(&mut |key, window, value| {
-            rows.push((key, window, value.clone()));
-        }));
+        self.0.with(|store| {
+            store.for_each(&mut |key, window, value| {
+                rows.push((key, window, value.clone()));
+            })
+        });
         rows
     }
 }

@@ -6,9 +6,11 @@
 mod aggregates;
 mod faults;
 mod foreign_keys;
+mod global_stores;
 mod handlers;
 mod join_stores;
 mod join_windows;
+mod own_serdes;
 mod processor_context;
 mod processors;
 mod routes;

@@ -189,6 +189,34 @@ fn a_transformer_is_asked_again_for_old_values_only_without_a_store() {
 }
 
 #[test]
+fn a_transformer_may_bring_its_stores() {
+    for kept in [None, Some(Materialized::from(&STORE))] {
+        let builder = StreamsBuilder::new();
+        let calls = if kept.is_some() { 3 } else { 6 };
+        let brought = vec![Stores::key_value(&CALLS)];
+        let table = left(&builder).transform_values_with_stores(Count::default, brought, kept);
+        let grouped = table.group_by(|key, value| (key.clone(), *value));
+        grouped.reduce(|sum, value| sum + value, |sum, value| sum - value);
+        let driver = uncached(&builder);
+        for value in [Some(1), Some(2), None] {
+            driver.input(&LEFT).pipe("a", value);
+        }
+        assert_eq!(driver.store(&CALLS).get(&text("n")), Some(calls));
+    }
+    // Two that bring one store share it.
+    let builder = StreamsBuilder::new();
+    let store = Stores::key_value(&CALLS);
+    for table in [left(&builder), right(&builder)] {
+        let counted = table.transform_values_with_stores(Count::default, vec![store.clone()], None);
+        counted.to_stream().to(&OUT);
+    }
+    let driver = uncached(&builder);
+    driver.input(&LEFT).pipe("a", 1);
+    driver.input(&RIGHT).pipe("a", 1);
+    assert_eq!(driver.store(&CALLS).get(&text("n")), Some(2));
+}
+
+#[test]
 fn a_transformed_table_without_a_store_can_be_joined_with_its_stores_and_schedules() {
     // Kafka Streams refuses this at the start: its join cannot reach the transformer's store.
     let builder = StreamsBuilder::new();

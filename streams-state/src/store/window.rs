@@ -319,9 +319,10 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if self.options.retain_duplicates {
             return self.put_duplicate(key, start, value, context);
         }
-        if self.is_expired(start) {
+        if self.is_expired(start) || self.keeps_nothing(start) {
             self.encode_key(key)?;
             self.log_only(start, 0, value.as_ref(), context)?;
+            self.updated(start);
             return Ok(!self.refuses(start));
         }
         let place = self.locate_or_insert(key, start)?;
@@ -352,7 +353,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         // As in Java the number wraps around before it would be negative, and counts ignored puts, too.
         self.sequence = (self.sequence + 1) & 0x7fff_ffff;
         let is_null = value.as_ref().is_none_or(|(value, _)| self.values.is_null(value));
-        if is_null || self.is_expired(start) {
+        if is_null || self.is_expired(start) || self.keeps_nothing(start) {
             self.log_only(start, self.sequence, value.as_ref(), context)?;
             if is_null && self.options.persistent {
                 return Ok(true);

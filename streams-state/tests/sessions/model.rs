@@ -294,11 +294,18 @@ impl Run {
         assert!(self.store().approximate_num_entries() <= seen);
     }
 
-    /// The sessions of some keys are those of all keys without the others, in both directions.
+    /// The sessions of some keys are those of all keys without the others, in the order of Kafka Streams, in both directions.
     fn of_keys(&mut self, all: &[(Place, Value)]) {
         let (low, latest_start, earliest_end) = (key(1), self.base + 5, self.base - 5);
         let fits = |place: &Place| place.2 >= low && place.1 <= latest_start && place.0 >= earliest_end;
-        let expected: Vec<(Place, Value)> = all.iter().filter(|(place, _)| fits(place)).cloned().collect();
+        let mut expected: Vec<(Place, Value)> =
+            all.iter().filter(|(place, _)| fits(place)).cloned().collect();
+        let interval = self.options.segment_interval;
+        match self.options.in_memory_order {
+            true => expected.sort_by_key(|(place, _)| (place.0, place.2.clone(), Reverse(place.1))),
+            false => expected
+                .sort_by_key(|(place, _)| (place.0.div_euclid(interval), place.2.clone(), place.0, place.1)),
+        }
         let (mut forward, mut backward) = (Vec::new(), Vec::new());
         let visit = &mut |key, window: Window, value: &Value| {
             forward.push(((window.end, window.start, key), value.clone()));

@@ -21,6 +21,11 @@ impl Run {
         let mut rows: Vec<Seen> = rows
             .map(|((start, key, _), (value, timestamp))| (key.clone(), *start, value.clone(), *timestamp))
             .collect();
+        if self.options.persistent && !self.options.ordered_by_time {
+            // Within a segment, as Kafka Streams has the rows on disk. The sort is stable: duplicates stay in order.
+            let interval = self.options.segment_interval;
+            rows.sort_by_key(|(key, start, _, _)| (start / interval, key.clone(), *start));
+        }
         if backward {
             rows.reverse();
         }

@@ -12,6 +12,10 @@ fn millis(step: &Step, field: &str) -> Option<Duration> {
     step.number(field).map(|number| Duration::from_millis(number.unsigned_abs()))
 }
 
+fn negative(step: &Step, field: &str) -> bool {
+    step.number(field).is_some_and(|number| number < 0)
+}
+
 fn windows(step: &Step) -> JoinWindows {
     let difference = millis(step, "diff").unwrap_or_default();
     let mut windows = match millis(step, "grace") {
@@ -19,10 +23,11 @@ fn windows(step: &Step) -> JoinWindows {
         None => JoinWindows::of_time_difference_with_no_grace(difference),
     };
     if let Some(before) = millis(step, "before") {
-        windows = windows.before(before);
+        windows =
+            if negative(step, "before") { windows.starts_after(before) } else { windows.before(before) };
     }
     if let Some(after) = millis(step, "after") {
-        windows = windows.after(after);
+        windows = if negative(step, "after") { windows.ends_before(after) } else { windows.after(after) };
     }
     windows
 }

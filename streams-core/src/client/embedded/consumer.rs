@@ -348,6 +348,15 @@ impl Consumer for EmbeddedConsumer {
             Ok(())
         })
     }
+
+    fn close_and_remain(&mut self, _: Duration) -> Result<(), ClientError> {
+        self.replace_positions(&[]);
+        let Some(mut membership) = self.membership.take() else { return Ok(()) };
+        self.kafka.change(|log, now| {
+            membership.vanish(log, now);
+            Ok(())
+        })
+    }
 }
 
 impl Drop for EmbeddedConsumer {

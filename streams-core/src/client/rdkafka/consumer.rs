@@ -91,6 +91,27 @@ impl KafkaConsumer {
         }
     }
 
+    fn close_native(&mut self, deadline: Instant, timeout: Duration) -> Result<(), ClientError> {
+        let native = Arc::clone(self.handle.native());
+        if !native.consumer_closed() {
+            native.close_consumer(&self.events).map_err(|failure| self.handle.error("close", failure))?;
+        }
+        while !native.consumer_closed() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let message = format!("the group was not left within {timeout:?}");
+                return Err(ClientError::new(Fault::Unknown, "close", message));
+            }
+            if let Some(event) = self.events.poll(left.min(Duration::from_millis(100)))
+                && event.kind() == EventKind::Rebalance
+            {
+                let _ = native.assign(None);
+            }
+        }
+        self.handle.set_patience(deadline.saturating_duration_since(Instant::now()));
+        Ok(())
+    }
+
     /// Serves membership and errors. A rebalance step ends it.
     fn serve_events(&mut self, sink: &mut dyn RecordSink, polled: &mut Polled) {
         while let Some(mut event) = self.events.poll(Duration::ZERO) {
@@ -394,25 +415,14 @@ impl Consumer for KafkaConsumer {
 
     fn close(&mut self, timeout: Duration) -> Result<(), ClientError> {
         let deadline = Instant::now() + timeout;
-        let native = Arc::clone(self.handle.native());
         self.assignment.clear();
         self.leave_group(deadline);
-        if !native.consumer_closed() {
-            native.close_consumer(&self.events).map_err(|failure| self.handle.error("close", failure))?;
-        }
-        while !native.consumer_closed() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let message = format!("the group was not left within {timeout:?}");
-                return Err(ClientError::new(Fault::Unknown, "close", message));
-            }
-            if let Some(event) = self.events.poll(left.min(Duration::from_millis(100)))
-                && event.kind() == EventKind::Rebalance
-            {
-                let _ = native.assign(None);
-            }
-        }
-        self.handle.set_patience(deadline.saturating_duration_since(Instant::now()));
-        Ok(())
+        self.close_native(deadline, timeout)
+    }
+
+    /// librdkafka does not leave the group for a static member.
+    fn close_and_remain(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        self.assignment.clear();
+        self.close_native(Instant::now() + timeout, timeout)
     }
 }

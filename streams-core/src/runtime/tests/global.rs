@@ -1,10 +1,12 @@
 //! Global tables and stores: full before the first record, followed after, restored from their checkpoint.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::world::{Instance, LINES, World, engines};
 use crate::config::StreamsConfig;
-use crate::dsl::{Consumed, Stores, StreamsBuilder};
+use crate::dsl::{Consumed, Stores, StreamsBuilder, WindowRetention};
 use crate::error::BoxError;
 use crate::processor::{Processor, ProcessorContext};
 use crate::record::Record;
@@ -130,6 +132,64 @@ fn a_processor_feeds_a_global_store_at_the_start_too() {
     let mut one = start(&world, looked_up(), world.config("i1")).unwrap();
     world.run_until_drained(&mut [&mut one]);
     assert_eq!(results(&world), pairs(&[("a", "3"), ("b", "4")]));
+}
+
+/// Puts each rate into the window of its time, or (any other type) counts the windows that a key has.
+struct Windows;
+
+impl Processor<String, String, (), ()> for Windows {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, (), ()>,
+        Record { key, value, timestamp, .. }: Record<String, String>,
+    ) -> Result<(), BoxError> {
+        let store = context.window_store(&LARGEST)?;
+        store.borrow_mut().put(&key, timestamp, Some(value), timestamp, context.record_context())?;
+        Ok(())
+    }
+}
+
+impl Processor<(), String, String, String> for Windows {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, String>,
+        Record { value: key, timestamp, .. }: Record<(), String>,
+    ) -> Result<(), BoxError> {
+        let mut found = Vec::new();
+        context.global_window_store(&LARGEST)?.fetch_range(&key, 0, 100, &mut |_, value, _| {
+            found.push(value.clone());
+            ControlFlow::Continue(())
+        })?;
+        Ok(context.forward(Record::new(key, found.join(" "), timestamp))?)
+    }
+}
+
+#[test]
+fn a_global_window_store_serves_all_threads_and_is_there_again_after_a_restart() {
+    let windowed = || {
+        let rows = WindowRetention::new(Duration::from_secs(1), Duration::from_millis(5));
+        let builder = StreamsBuilder::new();
+        let store = Stores::window(&LARGEST, rows.retain_duplicates());
+        builder.add_global_store(store, &RATES, Consumed::new(), || Windows);
+        builder.stream(&LINES).process::<Windows, String, String>(|| Windows, &[]).to(&OUT);
+        builder.build().unwrap()
+    };
+    let world = world();
+    for (partition, key, value) in [(0, "a", "3"), (0, "a", "2"), (2, "b", "4")] {
+        rate(&world, partition, key, value);
+    }
+    ["a", "b"].iter().for_each(|line| world.line(line));
+    let mut config = world.config("i1");
+    config.num_stream_threads = 2;
+    let mut one = start(&world, windowed(), config).unwrap();
+    world.run_until_drained(&mut [&mut one]);
+    assert_eq!(results(&world), pairs(&[("a", "3 2"), ("b", "4")]));
+    one.kill();
+    rate(&world, 1, "b", "9");
+    world.line("b");
+    let mut two = start(&world, windowed(), world.config("i1")).unwrap();
+    world.run_until_drained(&mut [&mut two]);
+    assert_eq!(results(&world), pairs(&[("a", "3 2"), ("b", "4 9")]));
 }
 
 #[cfg(feature = "rocksdb")]

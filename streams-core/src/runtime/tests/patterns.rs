@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::world::{Instance, World};
 use crate::config::StreamsConfig;
 use crate::dsl::{Consumed, StreamsBuilder};
+use crate::runtime::GroupMembershipOperation;
 use crate::serdes::Auto;
 use crate::topic::{Store, Topic};
 use crate::topology::Topology;
@@ -132,7 +133,7 @@ fn several_members_learn_of_it_one_after_the_other() {
         assert_eq!(world.counts(), expected, "killed at turn {kill_at}");
         assert_eq!((one.threads[0].tasks.len(), two.threads[0].tasks.len()), (2, 2));
         let closed = Duration::from_secs(1);
-        one.threads[0].close(closed).unwrap();
+        one.threads[0].close(closed, GroupMembershipOperation::LeaveGroup).unwrap();
         turn(&world, &mut [&mut two], 100);
         assert_eq!(two.threads[0].tasks.len(), 4);
     }

@@ -1,6 +1,9 @@
 //! Tasks move between threads and instances without losing or repeating anything.
 
-use super::world::{World, expected, lines, word_count};
+use streams_state::types::TaskId;
+
+use super::world::{Instance, World, expected, lines, word_count};
+use crate::runtime::GroupMembershipOperation;
 
 #[test]
 fn threads_of_one_instance_share_the_tasks() {
@@ -36,6 +39,30 @@ fn a_second_instance_takes_its_share_and_gives_it_back() {
     feed(3);
     world.run_until_drained(&mut [&mut two]);
     assert_eq!(two.threads[0].tasks.len(), 8);
+    assert_eq!(world.counts(), expected(&input));
+}
+
+/// Quick restarts move no tasks: the group waits for a member that said that it would be back.
+#[test]
+fn an_instance_that_remains_in_the_group_finds_its_tasks_again() {
+    let world = World::new(4);
+    let mut input = lines(1, 60);
+    input.iter().for_each(|line| world.line(line));
+    let (mut one, mut two) = (world.instance("i1"), world.instance("i2"));
+    world.run_until_drained(&mut [&mut one, &mut two]);
+    let tasks = |instance: &Instance| -> Vec<TaskId> {
+        instance.threads[0].tasks.iter().map(|owned| owned.task.id()).collect()
+    };
+    let before = (tasks(&one), tasks(&two));
+    one.close_with(GroupMembershipOperation::RemainInGroup);
+    (0..50).for_each(|_| world.turn(&mut [&mut two]).unwrap());
+    assert_eq!(tasks(&two), before.1, "nobody takes over");
+    let mut one = world.instance("i1");
+    let more = lines(2, 60);
+    more.iter().for_each(|line| world.line(line));
+    input.extend(more);
+    world.run_until_drained(&mut [&mut one, &mut two]);
+    assert_eq!((tasks(&one), tasks(&two)), before);
     assert_eq!(world.counts(), expected(&input));
 }
 

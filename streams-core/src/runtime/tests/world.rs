@@ -17,7 +17,7 @@ use crate::runtime::metrics::ThreadMetrics;
 use crate::runtime::shared::Shared;
 use crate::runtime::stream_thread::StreamThread;
 use crate::runtime::topic_watch::TopicWatch;
-use crate::runtime::{StreamsError, ThreadState};
+use crate::runtime::{GroupMembershipOperation, StreamsError, ThreadState};
 use crate::topic::{Store, Topic};
 use crate::topology::Topology;
 
@@ -222,9 +222,13 @@ impl Instance {
         drop(self);
     }
 
-    pub(super) fn close(mut self) {
+    pub(super) fn close(self) {
+        self.close_with(GroupMembershipOperation::LeaveGroup);
+    }
+
+    pub(super) fn close_with(mut self, membership: GroupMembershipOperation) {
         for thread in &mut self.threads {
-            thread.close(std::time::Duration::from_secs(1)).unwrap();
+            thread.close(std::time::Duration::from_secs(1), membership).unwrap();
         }
         if let Some(global) = self.global.take() {
             global.close(std::time::Duration::from_secs(1)).unwrap();

@@ -9,6 +9,11 @@ use super::sessions::Session;
 use super::time_index::Place;
 use super::*;
 
+/// The order of Kafka Streams' store in memory.
+fn in_memory_order((end, start, key): &Place) -> (Timestamp, KeyBytes, Reverse<Timestamp>) {
+    (*end, key.clone(), Reverse(*start))
+}
+
 impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// Visits the sessions of `key` that end at `earliest_end` or later and start at `latest_start` or earlier: those
     /// that a record at `t` belongs to with `t - gap` and `t + gap`. In the order of end and start; with
@@ -49,7 +54,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     }
 
     /// Visits the sessions of the keys from `low` to `high`, both included and compared as bytes, that end at
-    /// `earliest_end` or later and start at `latest_start` or earlier: by key bytes, end and start. `None` is no limit.
+    /// `earliest_end` or later and start at `latest_start` or earlier: by segment of the end, key bytes, end and start, or with
+    /// [`in_memory_order`](SessionOptions::in_memory_order) by end, key bytes and start backward. `None` is no limit.
     pub fn find_sessions_of_keys(
         &mut self,
         keys: (Option<&K>, Option<&K>),
@@ -91,7 +97,12 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
                 && low.as_deref().is_none_or(|low| key >= low)
                 && high.as_deref().is_none_or(|high| key <= high)
         });
-        places.sort_by(|left, right| (&left.2, left.0, left.1).cmp(&(&right.2, right.0, right.1)));
+        match self.options.in_memory_order {
+            true => places.sort_by_cached_key(in_memory_order),
+            false => {
+                places.sort_by_cached_key(|(end, start, key)| (self.segment(*end), key.clone(), *end, *start))
+            }
+        }
         Ok(places)
     }
 
@@ -120,8 +131,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             false => self.search(from, latest_end)?,
         };
         if self.options.in_memory_order {
-            let order = |(end, start, key): &Place| (*end, key.clone(), Reverse(*start));
-            places.sort_by_cached_key(order);
+            places.sort_by_cached_key(in_memory_order);
         }
         for (end, start, key) in places {
             self.visit_session(key.as_slice(), Window { start, end }, visit)?;

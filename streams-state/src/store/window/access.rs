@@ -57,6 +57,12 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         }
     }
 
+    /// Whether a put at `start` is refused although it may be the newest: with a retention of 0 rows have expired when they come.
+    #[inline]
+    pub(super) fn keeps_nothing(&self, start: Timestamp) -> bool {
+        self.options.retention < 1 && !self.options.caching && self.refuses(start)
+    }
+
     /// Rounds to zero, as in Java: segment 0 is twice as long, if there are starts below 0.
     #[inline]
     pub(super) fn segment_id(&self, start: Timestamp) -> i64 {

@@ -1,4 +1,5 @@
-//! Visiting rows: of one key, in the order of time; of all keys, in the order (start, key bytes).
+//! Visiting rows: of one key, in the order of time; of all keys, segment by segment, as Kafka Streams' stores have them: in
+//! memory and in stores ordered by time by (start, key bytes), in other stores on disk by (key bytes, start).
 
 use std::ops::{Bound, ControlFlow};
 
@@ -19,11 +20,13 @@ struct Span {
     low: Option<Vec<u8>>,
     high: Option<Vec<u8>>,
     backward: bool,
+    /// Rows of a segment are visited by key, and those of a key by start.
+    by_key: bool,
 }
 
 impl Span {
     fn of_time(from: Timestamp, to: Timestamp, backward: bool) -> Self {
-        Self { from, to, low: None, high: None, backward }
+        Self { from, to, low: None, high: None, backward, by_key: false }
     }
 
     fn has_key(&self, key: &[u8]) -> bool {
@@ -34,7 +37,8 @@ impl Span {
     /// Brings slots that were found, some perhaps twice, into the order of the visit.
     fn sort<'a>(&self, found: &mut Vec<(Timestamp, u32)>, key_of: &dyn Fn(u32) -> &'a KeyBytes) {
         found.sort_unstable_by(|left, right| {
-            left.0.cmp(&right.0).then_with(|| key_of(left.1).cmp(key_of(right.1)))
+            let (times, keys) = (left.0.cmp(&right.0), || key_of(left.1).cmp(key_of(right.1)));
+            if self.by_key { keys().then(times) } else { times.then_with(keys) }
         });
         found.dedup();
         if self.backward {
@@ -45,7 +49,10 @@ impl Span {
     /// As [`sort`](Self::sort), for keys, of which some may not be wanted.
     fn settle(&self, found: &mut Vec<(Timestamp, KeyBytes)>) {
         found.retain(|(_, key)| self.has_key(key.as_slice()));
-        found.sort_unstable();
+        match self.by_key {
+            true => found.sort_unstable_by(|left, right| (&left.1, left.0).cmp(&(&right.1, right.0))),
+            false => found.sort_unstable(),
+        }
         found.dedup();
         if self.backward {
             found.reverse();
@@ -104,10 +111,10 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         Ok(())
     }
 
-    /// Visits the rows of all keys whose windows start in `from..=to`, in the order (start, key bytes, sequence).
+    /// Visits the rows of all keys whose windows start in `from..=to`, in the order of Kafka Streams' stores:
+    /// in memory and ordered by time (start, key bytes, sequence), else on disk (segment, key bytes, start, sequence).
     ///
-    /// That is the order of Kafka Streams' in-memory and time-ordered stores; its other persistent stores go by
-    /// segment, key and start. Without [`WindowOptions::ordered_by_time`] it costs a look at all keys of the segments
+    /// Without [`WindowOptions::ordered_by_time`] it costs a look at all keys of the segments
     /// in question, with it only what is visited.
     pub fn fetch_all(
         &mut self,
@@ -129,7 +136,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     }
 
     /// Visits the rows of the keys from `low` to `high`, both included and compared as bytes, whose windows start in
-    /// `from..=to`, in the order (start, key bytes, sequence). `None` is no limit.
+    /// `from..=to`, in the order of [`fetch_all`](Self::fetch_all). `None` is no limit.
     pub fn fetch_keys(
         &mut self,
         (low, high): (Option<&K>, Option<&K>),
@@ -206,6 +213,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
 
     fn scan(&mut self, mut span: Span, visit: &mut KeyedRowVisitor<'_, K, V>) -> Result<(), StateError> {
         span.from = span.from.max(self.shown_from());
+        span.by_key = self.options.persistent && !self.options.ordered_by_time;
         if span.to < span.from {
             return Ok(());
         }

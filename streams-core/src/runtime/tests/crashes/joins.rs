@@ -47,14 +47,12 @@ fn left() -> Topology {
 }
 
 pub(super) fn outer() -> Topology {
-    topology(|left, right| {
-        left.outer_join_stream(right, windows(), |left, right| format!("{left:?}/{right:?}"))
-    })
+    outer_of(windows())
 }
 
 /// A case of a left or outer join with [`windows`].
 fn waiting(topology: fn() -> Topology) -> Case {
-    let waiting = Waiting { left_ms: 11_000, right_ms: Some(11_000) };
+    let waiting = Waiting { left_ms: Some(11_000), right_ms: Some(11_000) };
     Case { waiting: Some(waiting), ..Case::new(topology) }
 }
 
@@ -79,16 +77,33 @@ fn outer_joins() {
     assert!(check(waiting(outer)) > 200);
     assert!(check(Case { headers: true, ..waiting(outer) }) > 200);
     assert!(check(Case { step: DENSE, records: 60, late: 0, keys: 20, ..waiting(outer) }) > 200);
-    let asymmetric = || {
-        let windows = windows().before(Duration::ZERO);
-        topology(|left, right| {
-            left.outer_join_stream(right, windows, |left, right| format!("{left:?}/{right:?}"))
-        })
-    };
+    let asymmetric = || outer_of(windows().before(Duration::ZERO));
     assert!(
-        check(Case { waiting: Some(Waiting { left_ms: 11_000, right_ms: None }), ..Case::new(asymmetric) })
-            > 200
+        check(Case {
+            waiting: Some(Waiting { left_ms: Some(11_000), right_ms: None }),
+            ..Case::new(asymmetric)
+        }) > 200
     );
+}
+
+fn outer_of(windows: JoinWindows) -> Topology {
+    topology(|left, right| {
+        left.outer_join_stream(right, windows, |left, right| format!("{left:?}/{right:?}"))
+    })
+}
+
+/// Windows away from their records: what waits is found again, whichever side looks first.
+#[test]
+fn windows_before_or_after_their_records() {
+    fn far() -> JoinWindows {
+        JoinWindows::of_time_difference_with_no_grace(Duration::from_millis(6_000))
+    }
+    const NEAR: Duration = Duration::from_millis(2_000);
+    let waiting = Some(Waiting { left_ms: None, right_ms: None });
+    let later = || outer_of(far().starts_after(NEAR));
+    assert!(check(Case { waiting, ..Case::new(later) }) > 200);
+    let earlier = || outer_of(far().ends_before(NEAR));
+    assert!(check(Case { waiting, ..Case::new(earlier) }) > 200);
 }
 
 #[test]

@@ -23,8 +23,9 @@ use super::{Line, Output};
 /// How long records wait for a partner, ms, grace included.
 #[derive(Clone, Copy)]
 pub(super) struct Waiting {
-    pub(super) left_ms: i64,
     /// `None`: late records may not wait at all.
+    pub(super) left_ms: Option<i64>,
+    /// As `left_ms`.
     pub(super) right_ms: Option<i64>,
 }
 
@@ -54,11 +55,15 @@ impl Waiting {
                     None => key.clone(),
                     Some(side) => {
                         output.headers = Headers::EMPTY;
-                        match (side, self.right_ms) {
-                            (Alone::Left, _) | (Alone::Right, Some(_)) => format!("{key} alone"),
-                            (Alone::Right, None) => {
-                                no_order.push(format!("{key} right alone"));
-                                format!("{key} right alone")
+                        let (waits, unordered) = match side {
+                            Alone::Left => (self.left_ms, format!("{key} left alone")),
+                            Alone::Right => (self.right_ms, format!("{key} right alone")),
+                        };
+                        match waits {
+                            Some(_) => format!("{key} alone"),
+                            None => {
+                                no_order.push(unordered.clone());
+                                unordered
                             }
                         }
                     }
@@ -78,7 +83,7 @@ impl Waiting {
         let mut checked = 0;
         for output in outputs.values().flatten() {
             let waits = match alone(output) {
-                Some(Alone::Left) => Some(self.left_ms),
+                Some(Alone::Left) => self.left_ms,
                 Some(Alone::Right) => self.right_ms,
                 None => None,
             };

@@ -165,6 +165,12 @@ pub(super) const WINDOWS: &[Row] = &[
         }),
     ),
     (
+        "Stores.persistentVersionedKeyValueStore: segmentInterval cannot be zero or negative",
+        Fault("versioned store `versions8`: the segment interval is 0", |builder| {
+            builder.add_state_store(Stores::versioned_by_segments(&Kept::new("versions8"), ms(10), ms(0)));
+        }),
+    ),
+    (
         "Materialized: versioned and windowed",
         Fault("a windowed table cannot be versioned", |builder| {
             let windows = TimeWindows::of_size_with_no_grace(ms(10));

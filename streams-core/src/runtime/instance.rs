@@ -1,0 +1,165 @@
+//! What the threads of an instance and its handle see of each other: states, errors, tasks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::close_options::GroupMembershipOperation;
+use super::listener::{StateListener, StreamThreadExceptionResponse, UncaughtExceptionHandler};
+use super::metadata::TaskMetadata;
+use super::metrics::InstanceMetrics;
+use super::{State, StreamsError, ThreadState};
+
+/// What the threads and the handle see of each other.
+pub(super) struct Instance {
+    pub(super) status: Mutex<Status>,
+    pub(super) changed: Condvar,
+    pub(super) stop: AtomicBool,
+    /// What becomes of the membership in the group when the instance stops.
+    pub(super) membership: Mutex<GroupMembershipOperation>,
+    pub(super) metrics: InstanceMetrics,
+    pub(super) listener: Mutex<Option<StateListener>>,
+    pub(super) handler: Mutex<Option<UncaughtExceptionHandler>>,
+}
+
+/// A thread, as the instance sees it.
+pub(super) struct Member {
+    /// Number of a stream thread; the thread of the global stores has none.
+    pub(super) index: Option<usize>,
+    pub(super) state: ThreadState,
+    pub(super) tasks: Vec<TaskMetadata>,
+    /// It is to end, and the others go on.
+    pub(super) removed: Arc<AtomicBool>,
+}
+
+impl Member {
+    pub(super) fn new(index: Option<usize>) -> Self {
+        let (state, removed) = (ThreadState::PartitionsRevoked, Arc::new(AtomicBool::new(false)));
+        Self { index, state, tasks: Vec::new(), removed }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.state != ThreadState::Dead
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::SeqCst)
+    }
+}
+
+pub(super) struct Status {
+    pub(super) state: State,
+    pub(super) threads: Vec<Member>,
+    pub(super) error: Option<StreamsError>,
+    /// The global stores hold what their topics had at the start; or there are none.
+    pub(super) global_ready: bool,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Instance {
+    /// Moves to `next` if that is legal, and tells the listener.
+    pub(super) fn become_state(&self, next: State) -> bool {
+        // Held from before the change, so that the listener hears changes of several threads in their order.
+        let listener = lock(&self.listener);
+        let old = {
+            let mut status = lock(&self.status);
+            if !status.state.may_become(next) {
+                return false;
+            }
+            std::mem::replace(&mut status.state, next)
+        };
+        tracing::info!("state {old} -> {next}");
+        self.changed.notify_all();
+        if let Some(listener) = &*listener {
+            listener(next, old);
+        }
+        true
+    }
+
+    /// Thread number `slot` changed: the instance runs when all living threads do, or all were removed.
+    pub(super) fn thread_became(&self, slot: usize, state: ThreadState) {
+        let next = {
+            let mut status = lock(&self.status);
+            match status.threads.get_mut(slot) {
+                Some(member) if member.state != state => member.state = state,
+                Some(_) | None => return,
+            }
+            let removed = status.threads.iter().all(Member::is_removed);
+            let mut living = status.threads.iter().filter(|member| member.is_alive()).peekable();
+            match (living.peek().is_none(), status.state) {
+                (true, State::PendingShutdown) => State::NotRunning,
+                (true, State::PendingError) => State::Error,
+                (true, _) if removed => State::Running,
+                (true, _) => State::PendingError,
+                (false, _) if living.all(|member| member.state == ThreadState::Running) => State::Running,
+                (false, _) => State::Rebalancing,
+            }
+        };
+        self.changed.notify_all();
+        self.become_state(next);
+        if next == State::PendingError {
+            self.become_state(State::Error);
+        }
+    }
+
+    /// The tasks of thread number `slot`, or whether they run, changed.
+    pub(super) fn show_tasks(&self, slot: usize, tasks: Vec<TaskMetadata>) {
+        if let Some(member) = lock(&self.status).threads.get_mut(slot) {
+            member.tasks = tasks;
+        }
+    }
+
+    /// How a thread that ends in good order leaves.
+    pub(super) fn membership(&self) -> GroupMembershipOperation {
+        match self.stopping() {
+            true => *lock(&self.membership),
+            // The thread was removed: the others have its tasks now.
+            false => GroupMembershipOperation::LeaveGroup,
+        }
+    }
+
+    /// What to do about a failed thread.
+    pub(super) fn ask(&self, error: &StreamsError) -> StreamThreadExceptionResponse {
+        match &*lock(&self.handler) {
+            Some(handler) => handler(error),
+            None => StreamThreadExceptionResponse::ShutdownClient,
+        }
+    }
+
+    /// Waits up to `timeout` for the instance to stop. Returns whether it does.
+    pub(super) fn await_stop(&self, timeout: Duration) -> bool {
+        let status = lock(&self.status);
+        let waited = self
+            .changed
+            .wait_timeout_while(status, timeout, |status| status.state.is_running_or_rebalancing())
+            .unwrap_or_else(PoisonError::into_inner);
+        !waited.1.timed_out()
+    }
+
+    /// Waits until the global stores are filled. `false`: the instance stops before.
+    pub(super) fn await_global_stores(&self) -> bool {
+        let status = lock(&self.status);
+        let waiting = |status: &mut Status| !status.global_ready && status.state.is_running_or_rebalancing();
+        let status = self.changed.wait_while(status, waiting).unwrap_or_else(PoisonError::into_inner);
+        status.global_ready
+    }
+
+    pub(super) fn global_stores_ready(&self) {
+        lock(&self.status).global_ready = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// A thread failed and the instance stops because of it.
+    pub(super) fn fail(&self, error: StreamsError) {
+        lock(&self.status).error.get_or_insert(error);
+        self.become_state(State::PendingError);
+        self.stop.store(true, Ordering::SeqCst);
+    }
+}
