@@ -57,13 +57,14 @@ pub(super) fn grace_buffer<K: 'static, V: 'static>(
         graph.unnamed.changelog_topics.push(format!("{buffer}-changelog"));
     }
     let factory = Arc::new(move |open: OpenStore| {
+        let (keys, values) = open.serdes(&keys, &values);
         let options = GraceBufferOptions {
             name: open.name,
             grace,
             logging: open.logging,
             memory_max_bytes: open.tier_max_bytes,
         };
-        let store = GraceBuffer::new(options, open.engine, keys.clone(), values.clone())?;
+        let store = GraceBuffer::new(options, open.engine, keys, values)?;
         Ok(StoreInstance::new(store))
     });
     let spec = store_spec(buffer.into(), StoreKind::Buffer, factory);

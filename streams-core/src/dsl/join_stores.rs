@@ -50,7 +50,7 @@ where
         let (keys, values) = (self.keys.clone(), values.clone());
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
             let options = WindowOptions { headers: true, ..rows.options(&open, true) };
-            let (engine, keys, values) = (open.engine, keys.clone(), values.clone());
+            let ((keys, values), engine) = (open.serdes(&keys, &values), open.engine);
             Ok(match open.in_memory || open.headers {
                 true => StoreInstance::new(WindowStore::header_aware(options, engine, keys, values)?),
                 false => StoreInstance::new(WindowStore::new(options, engine, keys, values)?),
@@ -76,12 +76,13 @@ where
     pub(super) fn waiting_store(&self, name: &Arc<str>) -> GraphStore {
         let (keys, left, right) = (self.keys.clone(), self.left.clone(), self.right.clone());
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+            let ((keys, left), (_, right)) = (open.serdes(&keys, &left), open.serdes(&keys, &right));
             let options = OuterJoinOptions {
                 name: open.name,
                 logging: open.logging,
                 memory_max_bytes: open.tier_max_bytes,
             };
-            let store = OuterJoinStore::new(options, open.engine, keys.clone(), left.clone(), right.clone())?;
+            let store = OuterJoinStore::new(options, open.engine, keys, left, right)?;
             Ok(StoreInstance::new(store))
         });
         let mut store = self.own_store(name, StoreKind::Buffer, factory);

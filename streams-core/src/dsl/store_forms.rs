@@ -118,8 +118,9 @@ impl Stores {
     {
         let (keys, values): (SerdeRef<K>, SerdeRef<V>) = (Arc::new(KS::default()), Arc::new(VS::default()));
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+            let (keys, values) = open.serdes(&keys, &values);
             let options = rows.options(&open, true);
-            let store = WindowStore::header_aware(options, open.engine, keys.clone(), values.clone())?;
+            let store = WindowStore::header_aware(options, open.engine, keys, values)?;
             Ok(StoreInstance::shareable(store))
         });
         window_builder(store.name(), true, rows, factory)
@@ -188,8 +189,9 @@ impl Stores {
     {
         let (retention, keys, values) = (millis(retention), store.key_serde(), store.value_serde());
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+            let (keys, values) = open.serdes(&keys, &values);
             let options = session_options(&open, retention);
-            let store = SessionStore::new(options, open.engine, keys.clone(), values.clone())?;
+            let store = SessionStore::new(options, open.engine, keys, values)?;
             Ok(StoreInstance::shareable(store))
         });
         builder(store.name(), StoreKind::Session { retention }, factory)
@@ -219,8 +221,9 @@ impl Stores {
         let retention = millis(retention);
         let (keys, values): (SerdeRef<K>, SerdeRef<V>) = (Arc::new(KS::default()), Arc::new(VS::default()));
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+            let (keys, values) = open.serdes(&keys, &values);
             let options = session_options(&open, retention);
-            let store = SessionStore::header_aware(options, open.engine, keys.clone(), values.clone())?;
+            let store = SessionStore::header_aware(options, open.engine, keys, values)?;
             Ok(StoreInstance::shareable(store))
         });
         builder(store.name(), StoreKind::Session { retention }, factory)
@@ -334,8 +337,9 @@ impl Stores {
     {
         let (keys, values): (SerdeRef<K>, SerdeRef<V>) = (Arc::new(KS::default()), Arc::new(VS::default()));
         let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+            let (keys, values) = open.serdes(&keys, &values);
             let options = key_value_options(&open, true);
-            let store = KeyValueStore::header_aware(options, open.engine, keys.clone(), values.clone())?;
+            let store = KeyValueStore::header_aware(options, open.engine, keys, values)?;
             Ok(StoreInstance::shareable(store))
         });
         builder(store.name(), StoreKind::TimestampedKeyValue, factory)
@@ -369,8 +373,9 @@ fn window_factory<K: 'static, V: Clone + Send + 'static>(
     timestamped: bool,
 ) -> StoreFactory {
     Arc::new(move |open: OpenStore| {
+        let (keys, values) = open.serdes(&keys, &values);
         let options = rows.options(&open, timestamped);
-        let store = WindowStore::new(options, open.engine, keys.clone(), values.clone())?;
+        let store = WindowStore::new(options, open.engine, keys, values)?;
         Ok(StoreInstance::shareable(store))
     })
 }
@@ -384,8 +389,9 @@ pub(super) fn lru_factory<K: 'static, V: Clone + 'static>(
     instance: fn(KeyValueStore<K, V>) -> StoreInstance,
 ) -> StoreFactory {
     Arc::new(move |open: OpenStore| {
+        let (keys, values) = open.serdes(&keys, &values);
         let options = key_value_options(&open, timestamped);
-        let store = KeyValueStore::least_recently_used(options, max_rows, keys.clone(), values.clone())?;
+        let store = KeyValueStore::least_recently_used(options, max_rows, keys, values)?;
         Ok(instance(store))
     })
 }

@@ -284,8 +284,8 @@ fn open_key_value<K: 'static, V: Clone + 'static>(
     values: &SerdeRef<V>,
     timestamped: bool,
 ) -> Result<KeyValueStore<K, V>, StateError> {
-    let options = key_value_options(&open, timestamped);
-    let store = KeyValueStore::new(options, open.engine, keys.clone(), values.clone())?;
+    let (options, (keys, values)) = (key_value_options(&open, timestamped), open.serdes(keys, values));
+    let store = KeyValueStore::new(options, open.engine, keys, values)?;
     Ok(match open.headers {
         true => store.logging_headers_of_deletions(),
         false => store,

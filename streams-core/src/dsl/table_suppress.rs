@@ -164,7 +164,8 @@ fn buffer_factory<K: 'static, V: 'static>(
     spill: Option<u64>,
 ) -> StoreFactory {
     Arc::new(move |open: OpenStore| {
+        let (keys, values) = open.serdes(&keys, &values);
         let options = ChangeBufferOptions { name: open.name, logging: open.logging, spill };
-        Ok(StoreInstance::new(ChangeBuffer::new(options, open.engine, keys.clone(), values.clone())?))
+        Ok(StoreInstance::new(ChangeBuffer::new(options, open.engine, keys, values)?))
     })
 }

@@ -160,6 +160,7 @@ pub(crate) fn versioned_factory<K: 'static, V: Clone + 'static>(
     instance: fn(VersionedStore<K, V>) -> StoreInstance,
 ) -> StoreFactory {
     Arc::new(move |open: OpenStore| {
+        let (keys, values) = open.serdes(&keys, &values);
         let options = VersionedOptions {
             name: open.name,
             history_retention: history.retention,
@@ -167,7 +168,7 @@ pub(crate) fn versioned_factory<K: 'static, V: Clone + 'static>(
             logging: open.logging,
             tier_max_bytes: open.tier_max_bytes,
         };
-        let store = VersionedStore::new(options, open.engine, keys.clone(), values.clone())?;
+        let store = VersionedStore::new(options, open.engine, keys, values)?;
         Ok(instance(store))
     })
 }

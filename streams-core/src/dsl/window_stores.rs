@@ -62,8 +62,9 @@ pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
     let rows = materialized.options.rows_of_windows(graph, retention, plan.windows.size());
     let ordered_by_time = plan.emit == EmitStrategy::OnWindowClose;
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+        let (keys, values) = open.serdes(&keys, &values);
         let options = WindowOptions { ordered_by_time, ..rows.options(&open, true) };
-        let store = WindowStore::new(options, open.engine, keys.clone(), values.clone())?;
+        let store = WindowStore::new(options, open.engine, keys, values)?;
         Ok(StoreInstance::new(match open.headers {
             true => store.logging_headers_of_deletions(),
             false => store,
@@ -88,11 +89,12 @@ pub(crate) fn materialize_session<K: 'static, V: Clone + 'static>(
     let retention = retention(graph, &materialized.options, windows.close_after());
     let kept = materialized.options.retention_of_sessions(graph, retention);
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
+        let (keys, values) = open.serdes(&keys, &values);
         let options = SessionOptions {
             time_index: emit == EmitStrategy::OnWindowClose,
             ..session_options(&open, kept)
         };
-        let store = SessionStore::new(options, open.engine, keys.clone(), values.clone())?;
+        let store = SessionStore::new(options, open.engine, keys, values)?;
         Ok(StoreInstance::new(match open.headers {
             true => store.logging_headers_of_deletions(),
             false => store,

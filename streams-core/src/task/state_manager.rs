@@ -97,6 +97,7 @@ impl StateManager {
                         caching: spec.caching && options.caching,
                         logging: writes_changelog(spec),
                         tier_max_bytes,
+                        changelog: spec.serde_topic(&options.application_id),
                     };
                     (spec.factory)(open).map_err(|error| context.state_error("", error))?
                 }

@@ -30,6 +30,12 @@ impl StoreSpec {
             None => self.logging.then(|| changelog_topic_name(application_id, &self.name)),
         }
     }
+
+    /// The topic whose name serdes of this store see: the one that it is read from, else its changelog, be it logged or not.
+    pub(crate) fn serde_topic(&self, application_id: &str) -> Arc<str> {
+        let own = || changelog_topic_name(application_id, &self.name).into();
+        self.source_topic.clone().unwrap_or_else(own)
+    }
 }
 
 /// What an application says about its internal topics.

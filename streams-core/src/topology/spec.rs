@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use streams_state::engine::Engine;
 use streams_state::error::StateError;
+use streams_state::serdes::{Part, SerdeRef, for_topic};
 use streams_state::types::Timestamp;
 
 use super::SourcePattern;
@@ -130,6 +131,19 @@ pub struct OpenStore {
     pub logging: bool,
     /// Bytes of memory that the tier of this store may use.
     pub tier_max_bytes: u64,
+    /// The topic that has its rows, or would have them if it were logged: serdes may want to know.
+    pub changelog: Arc<str>,
+}
+
+impl OpenStore {
+    /// Serdes of the store's rows, as they are for its changelog.
+    pub fn serdes<K: 'static, V: 'static>(
+        &self,
+        keys: &SerdeRef<K>,
+        values: &SerdeRef<V>,
+    ) -> (SerdeRef<K>, SerdeRef<V>) {
+        (for_topic(keys, &self.changelog, Part::Key), for_topic(values, &self.changelog, Part::Value))
+    }
 }
 
 /// What a node does.

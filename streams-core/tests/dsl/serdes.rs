@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use streams_core::dsl::StreamsBuilder;
 use streams_core::serdes::{Auto, Given, Part, Serde, SerdeError, SerdeRef};
 use streams_core::testing::TopologyTestDriver;
-use streams_core::topic::Topic;
+use streams_core::topic::{Store, Topic};
 use streams_core::types::Headers;
 
 /// What a schema registry is to a serde: a number for each subject, in the order in which they came.
@@ -73,6 +73,20 @@ fn a_serde_knows_its_topic_at_sources_sinks_and_repartition_topics() {
     let repartition =
         registry.subjects().into_iter().filter(|subject| subject.ends_with("-repartition-Value"));
     assert_eq!(repartition.count(), 1, "{:?}", registry.subjects());
+}
+
+#[test]
+fn a_serde_knows_the_changelog_of_its_store() {
+    let registry = Registry::default();
+    let input = Topic::<String, String>::new("in");
+    let rows = Store::with_serdes("rows", Auto, Registered(registry.clone(), None));
+    let builder = StreamsBuilder::new();
+    builder.stream(&input).group_by_key().reduce_with(|_, text| text, &rows);
+    let driver = TopologyTestDriver::new(builder.build().unwrap()).unwrap();
+    driver.input(&input).pipe("a", "text");
+    assert_eq!(driver.store(&rows).get(&"a".to_owned()).as_deref(), Some("text"));
+    let subjects = registry.subjects();
+    assert!(matches!(&subjects[..], [one] if one.ends_with("-rows-changelog-Value")), "{subjects:?}");
 }
 
 /// Writes the length of a text into a header, and reads only as much.
