@@ -14,7 +14,7 @@ use super::materialized::Materialized;
 use super::names::{self, RepartitionNames};
 use super::options::Grouped;
 use super::table::KTable;
-use super::upstream::{Changes, Upstream, sink, source};
+use super::upstream::{Changes, Upstream, repartitioned_times, sink, source};
 use crate::operators::{
     AddSubtract, AddSubtractOption, Adjust, ChangeSerde, MergeRemove, NullCheck, TableAggregate,
     TableRepartitionMap, TableStore,
@@ -395,7 +395,7 @@ impl<K: Clone + 'static, V: 'static> KGroupedTable<K, V> {
         let makers = RepartitionMakers {
             filter: None,
             sink: sink::<K, Change<V>, Change<V>>(topic.clone(), true, keys.clone(), written, None),
-            source: source(keys, values, None),
+            source: source(keys, values, Some(repartitioned_times())),
             types,
         };
         let name = source_name.clone();

@@ -12,8 +12,9 @@ use super::graph::{
     Repartition, RepartitionMakers,
 };
 use super::names::RepartitionNames;
+use crate::config::TimestampPolicy;
 use crate::error::NodeResult;
-use crate::operators::{Destination, NullCheck, NullKeyFilter, Partitioner, Sink, SinkSerdes, Source};
+use crate::operators::{Destination, NullCheck, NullKeyFilter, Partitioner, Sink, SinkSerdes, Source, Timestamps};
 use crate::processor::{ErasedPush, Outputs, Push};
 use crate::topology::internal_topic_name;
 
@@ -147,7 +148,7 @@ where
 pub(crate) fn source<K: 'static, V: 'static>(
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
-    extractor: Option<crate::operators::Timestamps<K, V>>,
+    extractor: Option<Timestamps<K, V>>,
 ) -> MakeSource {
     Arc::new(move |_, children, plan: &Plan| {
         let outputs = plan.outputs::<K, V>(children)?;
@@ -160,6 +161,12 @@ pub(crate) fn source<K: 'static, V: 'static>(
             outputs: Rc::new(std::cell::RefCell::new(outputs)),
         }))
     })
+}
+
+/// Behind a repartition topic event time is what was written, whatever `default.timestamp.extractor` says: an extractor
+/// that ran again there would lose it.
+pub(crate) fn repartitioned_times<K, V>() -> Timestamps<K, V> {
+    Timestamps::Policy(TimestampPolicy::FailOnInvalid)
 }
 
 /// A factory for a sink to one topic.
@@ -212,7 +219,7 @@ pub(crate) fn repartition_node<K: 'static, V: 'static>(
     let makers = RepartitionMakers {
         filter: Some(filter),
         sink: sink::<K, V, V>(names.topic.clone(), true, keys.clone(), values.clone(), partitioner),
-        source: source(keys, values, None),
+        source: source(keys, values, Some(repartitioned_times())),
         types: (TypeId::of::<K>(), TypeId::of::<V>()),
     };
     let name = names.source.clone();

@@ -65,7 +65,6 @@ impl GlobalThread {
         let partitions = shared.global_inputs.clone();
         options.global_feed = Some(GlobalFeed { stores: Vec::new(), partitions });
         let mut task = GlobalTask::new(options)?;
-        task.task_mut().set_timestamp_policy(shared.config.default_timestamp_extractor);
         task.turn(|task, _| task.init(now)).unwrap_or(Ok(()))?;
         let directory = shared.directory.global_dir();
         let mut thread = Self {

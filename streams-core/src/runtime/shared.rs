@@ -233,9 +233,7 @@ impl Shared {
     pub(crate) fn open_task(&self, planned: &Planned, id: TaskId) -> Result<StreamTask, Box<TaskError>> {
         let nodes =
             planned.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
-        let mut task = StreamTask::new(self.task_options(planned, id, nodes))?;
-        task.set_timestamp_policy(self.config.default_timestamp_extractor);
-        Ok(task)
+        StreamTask::new(self.task_options(planned, id, nodes))
     }
 
     /// What a task over `nodes` is made with.
@@ -256,6 +254,7 @@ impl Shared {
             caching: self.config.statestore_cache_max_bytes > 0,
             tier_max_bytes: self.config.memory_max_bytes / 2 / (planned.plan.tasks.len() as u64 + 1),
             max_task_idle: self.config.max_task_idle,
+            timestamp_policy: self.config.default_timestamp_extractor,
             global_stores: self.global_stores.clone(),
             global_feed: None,
             record_max_bytes: Some(self.config.producer_record_max_bytes()),

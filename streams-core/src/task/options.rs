@@ -7,6 +7,7 @@ use std::time::Duration;
 use streams_state::engine::EngineProvider;
 use streams_state::types::{TaskId, TopicPartition};
 
+use crate::config::TimestampPolicy;
 use crate::handler::ExceptionHandler;
 use crate::processor::{GlobalStore, PartitionCounts, StoreInstance};
 use crate::topology::{NodeId, Topology};
@@ -31,6 +32,8 @@ pub struct TaskOptions<'a> {
     pub tier_max_bytes: u64,
     /// `max.task.idle.ms`; `None` is -1.
     pub max_task_idle: Option<Duration>,
+    /// `default.timestamp.extractor`.
+    pub timestamp_policy: TimestampPolicy,
     /// Global stores, which the task may read.
     pub global_stores: Vec<GlobalStore>,
     /// The task is the one that feeds the global stores.

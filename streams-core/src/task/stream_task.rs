@@ -20,7 +20,6 @@ use super::{
     StateManager, TaskOptions,
 };
 use crate::client::CommittedOffset;
-use crate::config::TimestampPolicy;
 use crate::error::{NodeResult, TaskErrorCause, panic_text};
 use crate::processor::{DropCounts, Outbox, PunctuationType, TaskContext};
 use crate::record::RawRecord;
@@ -53,6 +52,7 @@ impl StreamTask {
         context.processing_handler = options.processing_handler.clone();
         context.production_handler = options.production_handler.clone();
         context.outbox.record_max_bytes = options.record_max_bytes;
+        context.timestamp_policy = options.timestamp_policy;
         let mut state = StateManager::open(&options, &mut context)?;
         let stores = state.instances();
         context.globals.clone_from(&options.global_stores);
@@ -170,11 +170,6 @@ impl StreamTask {
     /// Whether the task may process now (`max.task.idle.ms`). See [`PartitionGroup::ready`].
     pub fn ready(&mut self, now: Timestamp, lag: &mut dyn FnMut(u32) -> Option<i64>) -> bool {
         self.group.ready(now, self.max_task_idle, lag)
-    }
-
-    /// `default.timestamp.extractor`. Set before the first record.
-    pub fn set_timestamp_policy(&mut self, policy: TimestampPolicy) {
-        self.context.timestamp_policy = policy;
     }
 
     /// Wall clock for the records that follow. The task never asks for it itself.

@@ -12,6 +12,7 @@ use streams_state::store::{KeyValueOptions, KeyValueStore};
 use streams_state::types::{Headers, TaskId, Timestamp};
 
 use super::{StreamTask, TaskOptions};
+use crate::config::TimestampPolicy;
 use crate::error::{NodeResult, TaskErrorCause};
 use crate::handler::{ExceptionHandler, LogAndContinue};
 use crate::processor::{
@@ -305,6 +306,7 @@ impl Toy {
             caching: true,
             tier_max_bytes: 1 << 20,
             max_task_idle,
+            timestamp_policy: TimestampPolicy::default(),
             global_stores: Vec::new(),
             global_feed: None,
             partition_counts: Rc::new(|_| Ok(Some(4))),

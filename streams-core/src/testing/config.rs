@@ -6,7 +6,7 @@ use std::sync::Arc;
 use streams_state::engine::{EngineProvider, InMemoryProvider};
 use streams_state::types::Timestamp;
 
-use crate::config::StreamsConfig;
+use crate::config::{StreamsConfig, TimestampPolicy};
 use crate::handler::{ExceptionHandler, LogAndFail};
 
 /// Settings of a [`TopologyTestDriver`](super::TopologyTestDriver). The defaults need no files.
@@ -25,6 +25,8 @@ pub struct DriverConfig {
     pub directory: PathBuf,
     /// Bytes of memory for the tiers of all stores. Default 64 MiB.
     pub tier_max_bytes: u64,
+    /// `default.timestamp.extractor`: for sources that have none of their own. Default: Kafka's timestamp.
+    pub default_timestamp_extractor: TimestampPolicy,
     /// `deserialization.exception.handler`. Default [`LogAndFail`].
     pub deserialization_exception_handler: Arc<dyn ExceptionHandler>,
     /// `processing.exception.handler`. Default [`LogAndFail`].
@@ -42,6 +44,7 @@ impl Default for DriverConfig {
             engines: Arc::new(InMemoryProvider),
             directory: PathBuf::new(),
             tier_max_bytes: 64 * 1024 * 1024,
+            default_timestamp_extractor: TimestampPolicy::default(),
             deserialization_exception_handler: Arc::new(LogAndFail),
             processing_exception_handler: Arc::new(LogAndFail),
             production_exception_handler: Arc::new(LogAndFail),
@@ -50,11 +53,12 @@ impl Default for DriverConfig {
 }
 
 impl From<&StreamsConfig> for DriverConfig {
-    /// The application's own id, cache size and handlers; engine and clock as by default.
+    /// The application's own id, cache size, default timestamp extractor and handlers; engine and clock as by default.
     fn from(config: &StreamsConfig) -> Self {
         Self {
             application_id: config.application_id.clone(),
             statestore_cache_max_bytes: config.statestore_cache_max_bytes,
+            default_timestamp_extractor: config.default_timestamp_extractor,
             deserialization_exception_handler: config.deserialization_exception_handler.clone(),
             processing_exception_handler: config.processing_exception_handler.clone(),
             production_exception_handler: config.production_exception_handler.clone(),

@@ -358,6 +358,7 @@ fn options<'a>(
         caching: config.statestore_cache_max_bytes > 0 && partition >= 0,
         tier_max_bytes: config.tier_max_bytes,
         max_task_idle: None,
+        timestamp_policy: config.default_timestamp_extractor,
         global_stores: stores.to_vec(),
         global_feed: None,
         partition_counts: Rc::new(|_| Ok(Some(1))),

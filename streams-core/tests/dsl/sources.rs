@@ -1,6 +1,10 @@
 //! Reading: nulls, timestamps, several topics, one topic read twice.
 
+use std::time::Duration;
+
+use streams_core::config::TimestampPolicy;
 use streams_core::dsl::{Consumed, StreamsBuilder};
+use streams_core::testing::{DriverConfig, TopologyTestDriver};
 use streams_core::topic::Topic;
 
 use crate::{driver, text};
@@ -81,4 +85,51 @@ fn one_topic_read_twice_is_one_source_even_as_two_types() {
     assert_eq!(driver.output(&OUT).read_all(), [(text("a"), 7)]);
     assert_eq!(driver.output(&LENGTHS).read_all(), [(text("a"), 8)]);
     assert_eq!(builder.build().unwrap().subtopologies().len(), 1);
+}
+
+/// A driver at wall clock 500 whose sources take the wall clock for event time.
+fn by_wall_clock(builder: &StreamsBuilder) -> TopologyTestDriver {
+    let config = DriverConfig {
+        wall_clock: 500,
+        default_timestamp_extractor: TimestampPolicy::WallClock,
+        ..DriverConfig::default()
+    };
+    TopologyTestDriver::with_config(builder.build().unwrap(), config).unwrap()
+}
+
+fn times(driver: &TopologyTestDriver) -> Vec<i64> {
+    driver.output(&OUT).read_records().iter().map(|record| record.timestamp).collect()
+}
+
+/// The driver knew no default extractor: topologies that rely on one could not be tested.
+#[test]
+fn the_default_extractor_holds_for_sources_without_their_own() {
+    let builder = StreamsBuilder::new();
+    builder.stream(&IN).to(&OUT);
+    let driver = by_wall_clock(&builder);
+    driver.input(&IN).pipe_at("a", 1, 7);
+    assert_eq!(times(&driver), [500]);
+}
+
+/// The default extractor ran again behind each repartition topic, and the time that a source had found was lost.
+#[test]
+fn behind_a_repartition_the_default_extractor_is_not_asked_again() {
+    let own = || Consumed::new().timestamp_policy(TimestampPolicy::FailOnInvalid);
+    let repartitioned = StreamsBuilder::new();
+    repartitioned.stream_with(&[&IN], own()).repartition().to(&OUT);
+    let grouped = StreamsBuilder::new();
+    let other_key = grouped.stream_with(&[&IN], own()).group_by(|key, _| key.clone());
+    other_key.reduce(|one, two| one + two).to_stream().map_values(|sum| sum.unwrap_or(0)).to(&OUT);
+    let table = StreamsBuilder::new();
+    let rows = table.table_consumed(&IN, Consumed::new().timestamp_policy(TimestampPolicy::FailOnInvalid));
+    let sums =
+        rows.group_by(|key, value| (key.clone(), *value)).reduce(|one, two| one + two, |one, two| one - two);
+    sums.to_stream().map_values(|sum| sum.unwrap_or(0)).to(&OUT);
+    for builder in [repartitioned, grouped, table] {
+        let driver = by_wall_clock(&builder);
+        driver.input(&IN).pipe_at("a", 1, 7);
+        driver.advance_wall_clock(Duration::from_secs(1));
+        driver.input(&IN).pipe_at("a", 2, 9);
+        assert_eq!(times(&driver), [7, 9]);
+    }
 }
