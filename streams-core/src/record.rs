@@ -37,6 +37,41 @@ impl<K, V> Record<K, V> {
     }
 }
 
+/// A record as its topic has it: what a timestamp extractor sees.
+#[derive(Debug)]
+pub struct ConsumerRecord<'a, K, V> {
+    /// Key.
+    pub key: &'a K,
+    /// Value; of a table's topic it is `None` where the record deletes a row.
+    pub value: &'a V,
+    /// Kafka's timestamp, ms since the epoch; negative if the record has none.
+    pub timestamp: Timestamp,
+    /// Headers.
+    pub headers: &'a Headers,
+    /// Topic, with the application's prefix if it is internal.
+    pub topic: &'a str,
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+}
+
+/// What is known of a record that leaves the topology: what a topic extractor sees beside key and value. Kafka Streams'
+/// `RecordContext`.
+#[derive(Clone, Copy, Debug)]
+pub struct SinkContext<'a> {
+    /// Topic of the source record in work; `None` in a punctuation.
+    pub topic: Option<&'a str>,
+    /// Partition of the source record; -1 in a punctuation.
+    pub partition: i32,
+    /// Offset of the source record; -1 in a punctuation.
+    pub offset: i64,
+    /// Timestamp of the record that is written, ms since the epoch.
+    pub timestamp: Timestamp,
+    /// Headers of the record that is written.
+    pub headers: &'a Headers,
+}
+
 /// Bytes that a record takes at most in a request of its own, as Kafka's producer counts them before it compares with
 /// `max.request.size` (`DefaultRecordBatch.estimateBatchSizeUpperBound`).
 pub fn size_upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: &Headers) -> usize {

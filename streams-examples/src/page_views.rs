@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use kstreams::prelude::*;
+use kstreams::record::ConsumerRecord;
 use kstreams::serdes::SizedTimeWindowedSerde;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,7 @@ pub struct PageMinute {
 pub fn topology() -> Result<Topology, TopologyError> {
     let builder = StreamsBuilder::new();
     let profiles = builder.global_table(&PROFILES);
-    let at = Consumed::new().timestamp_extractor(|view: &Record<String, View>, _| view.value.at);
+    let at = Consumed::new().timestamp_extractor(|view: &ConsumerRecord<'_, String, View>, _| view.value.at);
     builder
         .stream_with(&[&VIEWS], at)
         .left_join_global(

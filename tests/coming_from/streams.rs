@@ -6,6 +6,7 @@ use kstreams::config::TimestampPolicy;
 use kstreams::dsl::PartitionChoice;
 use kstreams::dsl::Printed;
 use kstreams::prelude::*;
+use kstreams::record::SinkContext;
 use kstreams::serdes::{LongSerde, StringSerde};
 use kstreams::topology::OffsetReset;
 
@@ -18,12 +19,14 @@ fn sources() {
     let both = Consumed::new().named("payments-and-refunds");
     builder.stream_with(&[&Topic::new("more-payments"), &REFUNDS], both).to(&OUT);
     builder.stream_pattern::<String, i64>("payments-.*").to(&OUT);
-    let consumed: Consumed<String, String> = Consumed::new()
+    let consumed: Consumed<String, Option<String>> = Consumed::new()
         .reset(OffsetReset::None)
         .earliest()
         .latest()
         .by_duration(Duration::from_secs(3600))
-        .timestamp_extractor(|record: &Record<String, String>, _largest| record.value.len() as i64)
+        .timestamp_extractor(|record, _largest| {
+            record.value.as_ref().map_or(record.timestamp, |name| name.len() as i64)
+        })
         .timestamp_policy(TimestampPolicy::WallClock);
     builder.table_consumed(&CUSTOMERS, consumed).to_stream().to(&TEXTS);
     const NAMED: Store<String, String> = Store::new("city-names");
@@ -89,7 +92,10 @@ fn grouping_repartitioning_and_writing() {
         if *cents > 0 { PartitionChoice::Default } else { PartitionChoice::Drop }
     });
     payments.clone().named("sink").to_with(&OUT, produced);
-    payments.clone().to_extractor(|customer, _, _context| format!("of-{customer}"));
+    payments.clone().to_extractor(|_, _, context| format!("{}-out", context.topic.unwrap_or_default()));
+    let first = Produced::new().partitioner(|_topic, _, _, _count| 0);
+    let by_name = |customer: &String, _: &i64, _: &SinkContext<'_>| format!("of-{customer}");
+    payments.clone().to_extractor_with("by-name", by_name, StringSerde::default(), LongSerde, first);
     payments.to(&OUT);
     builder.build().unwrap();
 }

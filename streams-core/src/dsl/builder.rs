@@ -21,7 +21,7 @@ use super::supplied::Supplied;
 use super::table::{KTable, MakeGetter};
 use super::upstream::{Upstream, source};
 use super::{lower, optimize};
-use crate::operators::{GlobalGetter, Nullable, Timestamps};
+use crate::operators::{GlobalGetter, Nullable};
 use crate::processor::{StoreInstance, TaskBuilder};
 use crate::topic::Topic;
 use crate::topology::{StoreFactory, Topology, TopologyError};
@@ -155,11 +155,11 @@ impl StreamsBuilder {
         self.table_of(topic, Consumed::new(), Materialized::of_topic(topic))
     }
 
-    /// As [`table`](Self::table), with options.
+    /// As [`table`](Self::table), with options. The values of the topic are `Option`s: a timestamp extractor sees deletions, too.
     pub fn table_with<K, V, KS, VS>(
         &self,
         topic: &Topic<K, V, KS, VS>,
-        consumed: Consumed<K, V>,
+        consumed: Consumed<K, Option<V>>,
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<K, V>
     where
@@ -175,7 +175,7 @@ impl StreamsBuilder {
     pub fn table_consumed<K, V, KS, VS>(
         &self,
         topic: &Topic<K, V, KS, VS>,
-        consumed: Consumed<K, V>,
+        consumed: Consumed<K, Option<V>>,
     ) -> KTable<K, V>
     where
         K: Clone + 'static,
@@ -189,7 +189,7 @@ impl StreamsBuilder {
     fn table_of<K, V, KS, VS>(
         &self,
         topic: &Topic<K, V, KS, VS>,
-        consumed: Consumed<K, V>,
+        consumed: Consumed<K, Option<V>>,
         materialized: Materialized<K, V>,
     ) -> KTable<K, V>
     where
@@ -235,7 +235,7 @@ impl StreamsBuilder {
     pub fn global_table_consumed<K, V, KS, VS>(
         &self,
         topic: &Topic<K, V, KS, VS>,
-        consumed: Consumed<K, V>,
+        consumed: Consumed<K, Option<V>>,
     ) -> GlobalKTable<K, V>
     where
         K: Clone + 'static,
@@ -250,7 +250,7 @@ impl StreamsBuilder {
     pub fn global_table_with<K, V, KS, VS>(
         &self,
         topic: &Topic<K, V, KS, VS>,
-        consumed: Consumed<K, V>,
+        consumed: Consumed<K, Option<V>>,
         materialized: impl Into<Materialized<K, V>>,
     ) -> GlobalKTable<K, V>
     where
@@ -273,7 +273,7 @@ impl StreamsBuilder {
     fn global_table_of<K, V, KS, VS>(
         &self,
         topic: &Topic<K, V, KS, VS>,
-        consumed: Consumed<K, V>,
+        consumed: Consumed<K, Option<V>>,
         materialized: Materialized<K, V>,
     ) -> GlobalKTable<K, V>
     where
@@ -305,7 +305,7 @@ impl StreamsBuilder {
     fn add_table<K, V, KS, VS>(
         &self,
         topic: &Topic<K, V, KS, VS>,
-        consumed: Consumed<K, V>,
+        consumed: Consumed<K, Option<V>>,
         mut materialized: Materialized<K, V>,
         shared: Option<StoreFactory>,
     ) -> AddedTable<K>
@@ -343,7 +343,7 @@ impl StreamsBuilder {
             make_source: source::<K, Option<V>>(
                 topic.key_serde(),
                 Arc::new(Nullable(topic.value_serde())),
-                consumed.extractor.map(extractor_of_rows),
+                consumed.extractor,
             ),
             make: table_source::<K, Option<V>, V>(keys.clone(), store_name.clone()),
             table,
@@ -408,22 +408,4 @@ struct AddedTable<K> {
     table: super::graph::TableId,
     store: Arc<str>,
     keys: SerdeRef<K>,
-}
-
-/// An extractor over rows that may be deleted: a deletion keeps Kafka's timestamp.
-fn extractor_of_rows<K: Clone + 'static, V: Clone + 'static>(
-    extractor: Timestamps<K, V>,
-) -> Timestamps<K, Option<V>> {
-    let extractor = match extractor {
-        Timestamps::Policy(policy) => return Timestamps::Policy(policy),
-        Timestamps::Own(extractor) => extractor,
-    };
-    Timestamps::Own(Arc::new(move |record, partition_time| match &record.value {
-        None => record.timestamp,
-        Some(value) => {
-            let (key, value) = (record.key.clone(), value.clone());
-            let (timestamp, headers) = (record.timestamp, record.headers.clone());
-            extractor(&crate::record::Record { key, value, timestamp, headers }, partition_time)
-        }
-    }))
 }

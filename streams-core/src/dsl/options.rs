@@ -10,7 +10,7 @@ use super::Data;
 use super::windows::millis;
 use crate::config::TimestampPolicy;
 use crate::operators::{PartitionOutcome, Partitioner, Timestamps};
-use crate::record::Record;
+use crate::record::ConsumerRecord;
 use crate::topology::OffsetReset;
 
 /// How a topic is read.
@@ -44,10 +44,11 @@ impl<K, V> Consumed<K, V> {
     }
 
     /// Takes event time from the record instead of from Kafka's timestamp. The second argument is the largest
-    /// timestamp of the partition so far (-1 at the start). A negative answer drops the record, counted.
+    /// timestamp of the partition so far (-1 at the start). A negative answer drops the record, counted. The extractor of a
+    /// table sees deletions, too: `V` is an `Option` there.
     pub fn timestamp_extractor(
         mut self,
-        extractor: impl Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync + 'static,
+        extractor: impl Fn(&ConsumerRecord<'_, K, V>, Timestamp) -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         self.extractor = Some(Timestamps::Own(Arc::new(extractor)));
         self

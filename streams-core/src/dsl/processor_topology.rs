@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::serdes::{Auto, Serde, SerdeRef};
-use streams_state::types::RecordContext;
 
 use super::options::{Consumed, Produced};
 use super::{Data, StoreBuilder};
@@ -19,6 +18,7 @@ use crate::operators::{
 };
 use crate::outcome::Outcome;
 use crate::processor::{Child, ErasedPush, Outputs, Processor, ProcessorSupplier, connected_stores};
+use crate::record::SinkContext;
 use crate::topic::Topic;
 use crate::topology::{
     Node, NodeId, NodeKind, SinkTopic, SourceFactory, SourceTopic, StoreId, StoreSpec, Topology,
@@ -218,7 +218,20 @@ impl Topology {
         &mut self,
         name: &str,
         label: &str,
-        extractor: impl Fn(&K, &V, &RecordContext) -> R + Send + Sync + 'static,
+        extractor: impl Fn(&K, &V, &SinkContext<'_>) -> R + Send + Sync + 'static,
+        parents: &[&NodeRef<K, V>],
+    ) -> &mut Self {
+        self.add_sink_extractor_with(name, label, extractor, (Auto, Auto), Produced::new(), parents)
+    }
+
+    /// As [`add_sink_extractor`](Self::add_sink_extractor), with the serdes of keys and values and options.
+    pub fn add_sink_extractor_with<K: 'static, V: 'static, R: Outcome<String>>(
+        &mut self,
+        name: &str,
+        label: &str,
+        extractor: impl Fn(&K, &V, &SinkContext<'_>) -> R + Send + Sync + 'static,
+        (keys, values): (impl Serde<K>, impl Serde<V>),
+        produced: Produced<K, V>,
         parents: &[&NodeRef<K, V>],
     ) -> &mut Self {
         let written = Written {
@@ -226,9 +239,9 @@ impl Topology {
             extractor: Some(Arc::new(move |key, value, context| {
                 extractor(key, value, context).into_result()
             })),
-            keys: Arc::new(Auto),
-            values: Arc::new(Auto),
-            partitioner: None,
+            keys: Arc::new(keys),
+            values: Arc::new(values),
+            partitioner: produced.partitioner,
         };
         self.add_written::<K, V, V>(name, written, parents)
     }

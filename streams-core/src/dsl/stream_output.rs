@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use streams_state::serdes::{Auto, Serde, SerdeRef};
-use streams_state::types::RecordContext;
 
 use super::Data;
 use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, MakeSink, Plan, TableKind};
@@ -19,10 +18,12 @@ use super::table::KTable;
 use super::upstream::{Changes, repartition_node, sink};
 use crate::error::BoxError;
 use crate::operators::{
-    Destination, NullCheck, Nullable, Sink, SinkSerdes, TableSource, TableStore, TopicExtractor, Updates,
+    Destination, NullCheck, Nullable, Partitioner, Sink, SinkSerdes, TableSource, TableStore, TopicExtractor,
+    Updates,
 };
 use crate::outcome::Outcome;
 use crate::processor::ErasedPush;
+use crate::record::SinkContext;
 use crate::topic::Topic;
 use crate::topology::SinkTopic;
 
@@ -96,7 +97,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// const IN: Topic<String, i64> = Topic::new("in");
     /// const EVEN: Topic<String, i64> = Topic::new("even");
     /// let builder = StreamsBuilder::new();
-    /// builder.stream(&IN).to_extractor(|_, value, _| {
+    /// builder.stream(&IN).to_extractor(|_, value, _context| {
     ///     if value % 2 == 0 { "even" } else { "odd" }.to_owned()
     /// });
     ///
@@ -108,7 +109,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     /// ```
     pub fn to_extractor<R: Outcome<String>>(
         self,
-        extractor: impl Fn(&K, &V, &RecordContext) -> R + Send + Sync + 'static,
+        extractor: impl Fn(&K, &V, &SinkContext<'_>) -> R + Send + Sync + 'static,
     ) where
         K: Data,
         V: Data,
@@ -120,24 +121,64 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     pub fn to_extractor_as<R: Outcome<String>>(
         self,
         label: impl Into<String>,
-        extractor: impl Fn(&K, &V, &RecordContext) -> R + Send + Sync + 'static,
+        extractor: impl Fn(&K, &V, &SinkContext<'_>) -> R + Send + Sync + 'static,
     ) where
         K: Data,
         V: Data,
     {
         let (keys, values) = self.serdes();
-        let extractor: TopicExtractor<K, V> =
-            Arc::new(move |key, value, context| extractor(key, value, context).into_result());
+        self.add_dynamic_sink(label.into(), outcome_of(extractor), keys, values, None);
+    }
+
+    /// As [`to_extractor_as`](Self::to_extractor_as), with serdes for all the topics and options.
+    ///
+    /// ```
+    /// # use streams_core::{dsl::{Produced, StreamsBuilder}, record::SinkContext, serdes::{IntegerSerde, StringSerde}};
+    /// # use streams_core::{testing::TopologyTestDriver, topic::Topic};
+    /// const IN: Topic<String, i32> = Topic::new("in");
+    /// let builder = StreamsBuilder::new();
+    /// let first = Produced::new().partitioner(|_topic, _: &String, _: &i32, _count| 0);
+    /// let copies = |_: &String, _: &i32, context: &SinkContext<'_>| match context.topic {
+    ///     Some(topic) => format!("copy-of-{topic}"),
+    ///     None => "scheduled".to_owned(),
+    /// };
+    /// builder.stream(&IN).to_extractor_with("copies", copies, StringSerde::default(), IntegerSerde, first);
+    ///
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input(&IN).pipe("a", 1);
+    /// assert_eq!(driver.produced("copy-of-in")[0].partition, Some(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn to_extractor_with<R: Outcome<String>>(
+        self,
+        label: impl Into<String>,
+        extractor: impl Fn(&K, &V, &SinkContext<'_>) -> R + Send + Sync + 'static,
+        keys: impl Serde<K>,
+        values: impl Serde<V>,
+        produced: Produced<K, V>,
+    ) {
+        let (keys, values) = (Arc::new(keys), Arc::new(values));
+        self.add_dynamic_sink(label.into(), outcome_of(extractor), keys, values, produced.partitioner);
+    }
+
+    fn add_dynamic_sink(
+        self,
+        label: String,
+        extractor: TopicExtractor<K, V>,
+        keys: SerdeRef<K>,
+        values: SerdeRef<V>,
+        partitioner: Option<Partitioner<K, V>>,
+    ) {
         let make: MakeSink = Arc::new(move |_, plan: &Plan| {
             Ok(ErasedPush::handled::<K, V>(Sink::<K, V, V> {
                 name: plan.name.clone(),
                 destination: Destination::Extractor(extractor.clone()),
                 serdes: SinkSerdes::new(keys.clone(), values.clone()),
-                partitioner: None,
+                partitioner: partitioner.clone(),
                 by_base_key: true,
             }))
         });
-        self.add_sink(SinkTopic::Dynamic(label.into().into()), make);
+        self.add_sink(SinkTopic::Dynamic(label.into()), make);
     }
 
     fn add_sink(self, topic: SinkTopic, make: MakeSink) {
@@ -460,6 +501,13 @@ impl<K: 'static, T: 'static> KStream<K, Option<T>> {
         let values = self.values.clone().filter(|_| !materialized.has_own_values()).unwrap_or(own);
         self.into_table(materialized, keys, values, None)
     }
+}
+
+/// The extractor, whatever form its answer has.
+fn outcome_of<K: 'static, V: 'static, R: Outcome<String>>(
+    extractor: impl Fn(&K, &V, &SinkContext<'_>) -> R + Send + Sync + 'static,
+) -> TopicExtractor<K, V> {
+    Arc::new(move |key, value, context| extractor(key, value, context).into_result())
 }
 
 /// The factory of a table's node; it takes its store only if the plan says that there is one.

@@ -23,7 +23,19 @@ impl Topology {
         pattern: &str,
         consumed: Consumed<K, V>,
     ) -> NodeRef<K, V> {
-        let (keys, values): (SerdeRef<K>, SerdeRef<V>) = (Arc::new(Auto), Arc::new(Auto));
+        self.add_source_pattern_with(name, pattern, Auto, Auto, consumed)
+    }
+
+    /// As [`add_source_pattern`](Self::add_source_pattern), with serdes of its own.
+    pub fn add_source_pattern_with<K: Clone + 'static, V: Clone + 'static>(
+        &mut self,
+        name: &str,
+        pattern: &str,
+        keys: impl Serde<K>,
+        values: impl Serde<V>,
+        consumed: Consumed<K, V>,
+    ) -> NodeRef<K, V> {
+        let (keys, values): (SerdeRef<K>, SerdeRef<V>) = (Arc::new(keys), Arc::new(values));
         let node: Arc<str> = name.into();
         let factory = source_factory(node.clone(), keys, values, consumed.extractor);
         let id = self.add_source_node(node.clone(), Vec::new(), consumed.reset, factory);

@@ -14,7 +14,9 @@ use super::graph::{
 use super::names::RepartitionNames;
 use crate::config::TimestampPolicy;
 use crate::error::NodeResult;
-use crate::operators::{Destination, NullCheck, NullKeyFilter, Partitioner, Sink, SinkSerdes, Source, Timestamps};
+use crate::operators::{
+    Destination, NullCheck, NullKeyFilter, Partitioner, Sink, SinkSerdes, Source, Timestamps,
+};
 use crate::processor::{ErasedPush, Outputs, Push};
 use crate::topology::internal_topic_name;
 

@@ -4,17 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use streams_state::serdes::{Part, SerdeError};
-use streams_state::types::RecordContext;
 
-use super::{PartitionChoice, Partitioner, SinkSerdes, update_context};
+use super::{PartitionChoice, Partitioner, SinkSerdes};
 use crate::error::{BoxError, NodeResult, TaskErrorCause};
 use crate::partitioner::partition_for_key;
 use crate::processor::{DropReason, OutRecord, OutTopic, Push, TaskContext};
-use crate::record::Record;
+use crate::record::{Record, SinkContext};
 
 /// Chooses a record's topic.
 pub(crate) type TopicExtractor<K, V> =
-    Arc<dyn Fn(&K, &V, &RecordContext) -> Result<String, BoxError> + Send + Sync>;
+    Arc<dyn Fn(&K, &V, &SinkContext<'_>) -> Result<String, BoxError> + Send + Sync>;
 
 /// Where a sink writes.
 pub(crate) enum Destination<K, V> {
@@ -40,7 +39,7 @@ impl<K: 'static, V, T: 'static> Sink<K, V, T> {
         match &self.destination {
             Destination::Topic(topic) => Ok(*topic),
             Destination::Extractor(extractor) => {
-                let topic = extractor(&record.key, &record.value, &update_context(context, record));
+                let topic = extractor(&record.key, &record.value, &sink_context(context, record));
                 let topic = topic.map_err(|error| context.user_error(&self.name, error))?;
                 Ok(context.outbox.topic(&topic))
             }
@@ -130,6 +129,18 @@ fn append(
             bytes.truncate(start);
             Err(error)
         }
+    }
+}
+
+/// Time and headers of the record that is written, and where the record in work came from.
+fn sink_context<'a, K, V>(context: &'a TaskContext, record: &'a Record<K, V>) -> SinkContext<'a> {
+    let source = context.record_metadata();
+    SinkContext {
+        topic: source.map(|(topic, _, _)| topic),
+        partition: source.map_or(-1, |(_, partition, _)| partition),
+        offset: source.map_or(-1, |(_, _, offset)| offset),
+        timestamp: record.timestamp,
+        headers: &record.headers,
     }
 }
 

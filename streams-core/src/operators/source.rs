@@ -10,11 +10,12 @@ use streams_state::types::Timestamp;
 use crate::config::TimestampPolicy;
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{DropReason, Outputs, SourceNode, TaskContext};
-use crate::record::{RawRecord, Record};
+use crate::record::{ConsumerRecord, RawRecord, Record};
 
-/// Gives a record its event time: sees the record with Kafka's timestamp and the largest timestamp of its
+/// Gives a record its event time: sees the record as its topic has it, and the largest timestamp of its
 /// partition so far (-1 at the start). A negative answer drops the record.
-pub type TimestampExtractor<K, V> = Arc<dyn Fn(&Record<K, V>, Timestamp) -> Timestamp + Send + Sync>;
+pub type TimestampExtractor<K, V> =
+    Arc<dyn Fn(&ConsumerRecord<'_, K, V>, Timestamp) -> Timestamp + Send + Sync>;
 
 /// How a source finds event times.
 pub(crate) enum Timestamps<K, V> {
@@ -116,7 +117,18 @@ impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
         };
         let mut record = Record { key, value, timestamp: raw.timestamp, headers: raw.headers.clone() };
         record.timestamp = match &self.extractor {
-            Some(Timestamps::Own(extractor)) => extractor(&record, partition_time),
+            Some(Timestamps::Own(extractor)) => {
+                let consumed = ConsumerRecord {
+                    key: &record.key,
+                    value: &record.value,
+                    timestamp: raw.timestamp,
+                    headers: &record.headers,
+                    topic: context.source_topic(),
+                    partition: context.source_partition(),
+                    offset: raw.offset,
+                };
+                extractor(&consumed, partition_time)
+            }
             Some(Timestamps::Policy(policy)) => self.by_policy(context, *policy, raw, partition_time)?,
             None => self.by_policy(context, context.timestamp_policy, raw, partition_time)?,
         };

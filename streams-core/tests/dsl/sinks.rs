@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use streams_core::dsl::{PartitionChoice, Produced, StreamsBuilder};
+use streams_core::dsl::{Consumed, PartitionChoice, Produced, StreamsBuilder};
 use streams_core::handler::LogAndContinue;
-use streams_core::serdes::{Serde, SerdeError};
+use streams_core::record::{Record, SinkContext};
+use streams_core::serdes::{Auto, Serde, SerdeError};
 use streams_core::testing::{DriverConfig, TopologyTestDriver};
 use streams_core::topic::Topic;
+use streams_core::topology::Topology;
+use streams_core::types::Headers;
 
 use crate::{driver, text};
 
@@ -40,6 +43,62 @@ fn an_extractor_sees_the_record_and_its_context() {
     assert_eq!(driver.produced_topics(), ["a-1-5".into()]);
     let described = builder.build().unwrap().describe().to_string();
     assert!(described.contains("(extractor class: by-time)"), "{described}");
+}
+
+/// The extractor saw an index where Java's has the topic, and neither partition nor offset.
+#[test]
+fn an_extractor_sees_where_the_record_came_from() {
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream(&IN);
+    let place = |_: &String, _: &i64, at: &SinkContext<'_>| {
+        let tag = at.headers.last("tag").map_or(0, |header| header.value.as_ref().map_or(0, Vec::len));
+        format!("{}-{}-{}-{tag}", at.topic.unwrap(), at.partition, at.offset)
+    };
+    stream.to_extractor(place);
+    let driver = driver(&builder);
+    driver.input(&IN).pipe("a", 1);
+    let mut tagged = Record::new(text("a"), 2, 3);
+    tagged.headers.add("tag", Some(b"four".to_vec()));
+    driver.input(&IN).pipe_record(tagged);
+    assert_eq!(driver.produced_topics(), ["in-0-0-0".into(), "in-0-1-4".into()]);
+}
+
+/// What has no default serde, as user types may not have one.
+#[derive(Clone, Debug, PartialEq)]
+struct Opaque(i64);
+
+#[derive(Default)]
+struct OpaqueSerde;
+
+impl Serde<Opaque> for OpaqueSerde {
+    fn serialize(&self, value: &Opaque, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+        out.extend_from_slice(&value.0.to_be_bytes());
+        Ok(true)
+    }
+    fn deserialize(&self, bytes: Option<&[u8]>) -> Result<Opaque, SerdeError> {
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(SerdeError::new("not 8 bytes"))?;
+        Ok(Opaque(i64::from_be_bytes(bytes)))
+    }
+}
+
+/// Topics by record and by pattern knew the default serdes only, and no partitioner.
+#[test]
+fn dynamic_topics_take_serdes_and_a_partitioner() {
+    const COPY: Topic<String, Opaque, Auto, OpaqueSerde> = Topic::new("copy");
+    let last = || Produced::new().partitioner(|_, _: &String, _: &Opaque, count| count - 1);
+    let copy = |_: &String, _: &Opaque, _: &SinkContext<'_>| COPY.name().to_owned();
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream_pattern_with("in.*", Auto, OpaqueSerde, Consumed::new());
+    stream.to_extractor_with("copy", copy, Auto, OpaqueSerde, last());
+    let mut topology = Topology::new();
+    let source = topology.add_source_pattern_with("source", "in.*", Auto, OpaqueSerde, Consumed::new());
+    topology.add_sink_extractor_with("sink", "copy", copy, (Auto, OpaqueSerde), last(), &[&source]);
+    for topology in [builder.build().unwrap(), topology] {
+        let driver = TopologyTestDriver::new(topology).unwrap();
+        driver.pipe_raw("in-1", Some(b"a"), Some(&7_i64.to_be_bytes()), 0, Headers::EMPTY).unwrap();
+        assert_eq!(driver.produced("copy")[0].partition, Some(0));
+        assert_eq!(driver.output(&COPY).read_all(), [(text("a"), Opaque(7))]);
+    }
 }
 
 /// Writes positive numbers only.

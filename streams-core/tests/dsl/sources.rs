@@ -51,7 +51,7 @@ fn the_extractor_gives_the_time_and_a_negative_one_drops() {
     let builder = StreamsBuilder::new();
     let by_value = Consumed::new().timestamp_extractor(|record, partition_time| match record.value {
         0 => partition_time,
-        value => value,
+        value => *value,
     });
     builder.stream_with(&[&IN], by_value).to(&OUT);
     let driver = driver(&builder);
