@@ -37,6 +37,15 @@ impl PartitionGroup {
         &self.queues
     }
 
+    /// One more queue, whose records go where those of `like` go. Returns its slot.
+    pub fn add_queue(&mut self, like: u32) -> Option<u32> {
+        let slot = self.queues.len() as u32;
+        let queue = self.queues.get(like as usize)?.fork(slot);
+        self.queues.push(queue);
+        self.idle_deadlines.push(None);
+        Some(slot)
+    }
+
     /// The queue in `slot`.
     pub fn queue_mut(&mut self, slot: u32) -> Option<&mut RecordQueue> {
         self.queues.get_mut(slot as usize)

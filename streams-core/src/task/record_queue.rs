@@ -83,6 +83,11 @@ impl RecordQueue {
         }
     }
 
+    /// An empty queue, numbered `slot`, in front of the same node.
+    pub fn fork(&self, slot: u32) -> Self {
+        Self::new(self.source.fork(), self.node.clone(), slot, self.keep_raw)
+    }
+
     /// Appends a record. Its bytes are copied. Returns whether the queue was empty before.
     #[inline]
     pub fn push(&mut self, raw: RawRecord<'_>) -> bool {

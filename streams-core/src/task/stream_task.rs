@@ -9,6 +9,7 @@
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::error::StateError;
@@ -103,6 +104,14 @@ impl StreamTask {
     /// Slot of a source topic.
     pub fn slot(&self, topic: &str) -> Option<u32> {
         self.partitions.iter().position(|partition| &*partition.topic == topic).map(|slot| slot as u32)
+    }
+
+    /// One more source topic, whose records go where those of `like` go. Returns its slot.
+    pub(crate) fn add_topic(&mut self, like: u32, topic: &Arc<str>) -> Option<u32> {
+        let slot = self.group.add_queue(like)?;
+        self.partitions.push(TopicPartition::new(topic.clone(), self.context.task.partition));
+        self.context.topics.push(topic.clone());
+        Some(slot)
     }
 
     /// The stores: changelogs, restore offsets, instances.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use streams_state::types::{Headers, NO_TIMESTAMP, TaskId, Timestamp};
 
 use super::DriverConfig;
+use super::patterns::PatternTopics;
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{DropCounts, GlobalStore, Outbox, StoreInstance};
 use crate::record::RawRecord;
@@ -47,16 +48,27 @@ struct TopicLog {
 struct Driven {
     task: StreamTask,
     offsets: Vec<i64>,
+    patterns: Option<PatternTopics>,
 }
 
 impl Driven {
-    fn new(task: StreamTask) -> Self {
-        Self { offsets: vec![0; task.partitions().len()], task }
+    fn new(task: StreamTask, patterns: Option<PatternTopics>) -> Self {
+        Self { offsets: vec![0; task.partitions().len()], task, patterns }
     }
 
-    /// Appends a record to the queue of `topic`, if the task reads it.
-    fn enqueue(&mut self, topic: &str, record: &ProducedRecord) -> bool {
-        enqueue(&mut self.task, &mut self.offsets, topic, record)
+    /// Appends a record to the queue of its topic, if the task reads it.
+    fn enqueue(&mut self, record: &ProducedRecord) -> NodeResult<bool> {
+        if let Some(patterns) = &mut self.patterns
+            && self.task.slot(&record.topic).is_none()
+        {
+            let pattern = patterns.first_match(&record.topic).map_err(|error| wiring(error.to_string()))?;
+            if let Some(like) = pattern.and_then(|pattern| self.task.slot(&pattern))
+                && self.task.add_topic(like, &record.topic).is_some()
+            {
+                self.offsets.push(0);
+            }
+        }
+        Ok(enqueue(&mut self.task, &mut self.offsets, record))
     }
 }
 
@@ -68,13 +80,13 @@ struct Feed {
 
 impl Feed {
     fn enqueue(&mut self, record: &ProducedRecord) -> bool {
-        enqueue(self.task.task_mut(), &mut self.offsets, &record.topic, record)
+        enqueue(self.task.task_mut(), &mut self.offsets, record)
     }
 }
 
-/// Appends a record to the queue of `topic`, if the task reads it.
-fn enqueue(task: &mut StreamTask, offsets: &mut [i64], topic: &str, record: &ProducedRecord) -> bool {
-    let Some(slot) = task.slot(topic) else {
+/// Appends a record to the queue of its topic, if the task reads it.
+fn enqueue(task: &mut StreamTask, offsets: &mut [i64], record: &ProducedRecord) -> bool {
+    let Some(slot) = task.slot(&record.topic) else {
         return false;
     };
     let offset = offsets.get_mut(slot as usize).map_or(0, |next| {
@@ -106,6 +118,8 @@ pub(super) struct Crank {
 
 impl Crank {
     pub(super) fn new(topology: &Topology, config: &DriverConfig) -> NodeResult<Self> {
+        let (patterns, stood_in) = PatternTopics::new(topology, &config.application_id).unzip();
+        let topology = stood_in.as_ref().unwrap_or(topology);
         let mut nodes = [Vec::new(), Vec::new()];
         for group in topology.subtopologies() {
             let [own, global] = &mut nodes;
@@ -123,7 +137,9 @@ impl Crank {
         let global = global.map(|task| Feed { offsets: vec![0; task.task().partitions().len()], task });
         let driven = match own.as_slice() {
             [] => None,
-            nodes => Some(Driven::new(StreamTask::new(options(topology, config, nodes, 0, &stores))?)),
+            nodes => {
+                Some(Driven::new(StreamTask::new(options(topology, config, nodes, 0, &stores))?, patterns))
+            }
         };
         let mut crank = Self {
             driven,
@@ -147,14 +163,14 @@ impl Crank {
     /// Processes a record and all that follows from it.
     pub(super) fn pipe(&mut self, record: ProducedRecord) -> NodeResult {
         self.turn(|crank| {
-            let topic = record.topic.clone();
-            let queued = crank.driven.as_mut().is_some_and(|driven| driven.enqueue(&topic, &record));
+            let queued = crank.driven.as_mut().map_or(Ok(false), |driven| driven.enqueue(&record))?;
             if queued {
                 crank.work()?;
             }
             if !crank.update_global(&record)? && !queued {
                 return Err(wiring(format!(
-                    "no source of the topology reads topic `{topic}`; it reads {}",
+                    "no source of the topology reads topic `{}`; it reads {}",
+                    record.topic,
                     crank.source_topics()
                 )));
             }
@@ -308,7 +324,7 @@ impl Crank {
         };
         for record in take_outbox(driven.task.outbox(), self.items) {
             if let Some(driven) = &mut self.driven {
-                driven.enqueue(&record.topic, &record);
+                driven.enqueue(&record)?;
             }
             self.update_global(&record)?;
             self.logs.entry(record.topic.clone()).or_default().records.push(record);

@@ -13,6 +13,7 @@ mod driver;
 mod input_topic;
 mod mock_context;
 mod output_topic;
+mod patterns;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use super::{NodeKind, SourceTopic, Topology, TopologyError};
 
+/// Kafka's own topics, which no pattern matches (`exclude.internal.topics`).
+const KAFKA_INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
 /// A regular expression that whole topic names are matched with. Syntax of the `regex` crate, which is Java's but for
 /// look-around and back-references.
 #[derive(Clone)]
@@ -73,7 +76,7 @@ impl Topology {
     }
 
     /// The topology with the topics out of `existing` that its pattern sources read. Topics that a source names are not
-    /// among them, nor Kafka's own (`__...`) and the internal ones of this application.
+    /// among them, nor Kafka's own and the internal ones of this application.
     ///
     /// # Errors
     /// A topic that two patterns match, as in Kafka Streams.
@@ -84,9 +87,9 @@ impl Topology {
         let mut faults = Vec::new();
         for node in &mut resolved.nodes {
             let NodeKind::Source { topics, pattern: Some(pattern), .. } = &mut node.kind else { continue };
-            let free = existing
-                .iter()
-                .filter(|name| !name.starts_with("__") && !internal.contains(*name) && pattern.matches(name));
+            let free = existing.iter().filter(|name| {
+                !KAFKA_INTERNAL.contains(&name.as_str()) && !internal.contains(*name) && pattern.matches(name)
+            });
             let mut names: Vec<Arc<str>> = Vec::new();
             for name in free.filter(|name| !self.is_named(name)) {
                 let name: Arc<str> = name.as_str().into();

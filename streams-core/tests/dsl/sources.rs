@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use streams_core::config::TimestampPolicy;
 use streams_core::dsl::{Consumed, StreamsBuilder};
+use streams_core::record::ConsumerRecord;
+use streams_core::serdes::Auto;
 use streams_core::testing::{DriverConfig, TopologyTestDriver};
-use streams_core::topic::Topic;
+use streams_core::topic::{Store, Topic};
+use streams_core::types::Headers;
 
 use crate::{driver, text};
 
@@ -132,4 +135,84 @@ fn behind_a_repartition_the_default_extractor_is_not_asked_again() {
         driver.input(&IN).pipe_at("a", 2, 9);
         assert_eq!(times(&driver), [7, 9]);
     }
+}
+
+/// The extractor saw key, value, time and headers only.
+#[test]
+fn an_extractor_sees_where_the_record_is() {
+    let builder = StreamsBuilder::new();
+    let at = Consumed::new().timestamp_extractor(|record: &ConsumerRecord<'_, String, i64>, _| {
+        assert_eq!((record.topic, record.partition, record.timestamp), ("in", 0, 5));
+        100 + record.offset
+    });
+    builder.stream_with(&[&IN], at).to(&OUT);
+    let driver = driver(&builder);
+    (0..2).for_each(|value| driver.input(&IN).pipe_at("a", value, 5));
+    assert_eq!(times(&driver), [100, 101]);
+}
+
+/// A deletion kept Kafka's timestamp, and a negative one dropped it.
+#[test]
+fn the_extractor_of_a_table_gives_deletions_their_time() {
+    let time = || {
+        Consumed::new().timestamp_extractor(|record: &ConsumerRecord<'_, String, Option<i64>>, _| {
+            record.value.unwrap_or(50)
+        })
+    };
+    const KEPT: Store<String, i64> = Store::new("kept");
+    let builder = StreamsBuilder::new();
+    builder.table_with(&IN, time(), &KEPT).to_stream().map_values(|row| row.unwrap_or(-1)).to(&OUT);
+    let driver = driver(&builder);
+    driver.input(&IN).pipe_at("a", 40, 0);
+    driver.pipe_raw("in", Some(b"a"), None, -1, Headers::EMPTY).unwrap();
+    assert_eq!((times(&driver), driver.dropped()), (vec![40, 50], 0));
+    assert_eq!(driver.store(&KEPT).get(&text("a")), None);
+    const GLOBAL: Topic<String, i64> = Topic::new("global");
+    let builder = StreamsBuilder::new();
+    builder.global_table_with(&GLOBAL, time(), &KEPT);
+    let driver = crate::driver(&builder);
+    driver.input(&GLOBAL).pipe_at("a", 40, 0);
+    driver.pipe_raw("global", Some(b"a"), None, -1, Headers::EMPTY).unwrap();
+    assert_eq!((driver.dropped(), driver.store(&KEPT).get(&text("a"))), (0, None));
+}
+
+/// The driver said that no source reads the topic.
+#[test]
+fn topics_that_match_a_pattern_are_read() {
+    let builder = StreamsBuilder::new();
+    let topic_of = Consumed::new().timestamp_extractor(|record: &ConsumerRecord<'_, String, i64>, _| {
+        assert_eq!(record.offset, 0);
+        record.topic.len() as i64
+    });
+    let parts = builder.stream_pattern_with("in-.*|__mine", Auto, Auto, topic_of);
+    parts.group_by_key().reduce(|one, two| one + two).to_stream().map_values(|sum| sum.unwrap_or(0)).to(&OUT);
+    let driver = driver(&builder);
+    for topic in ["in-1", "in-22", "__mine"] {
+        driver.input(&Topic::<String, i64>::named(topic)).pipe("a", 1);
+    }
+    let expected = [(4, 1), (5, 2), (6, 3)];
+    let found: Vec<(i64, i64)> =
+        driver.output(&OUT).read_records().iter().map(|record| (record.timestamp, record.value)).collect();
+    assert_eq!(found, expected);
+    for topic in ["other", "__consumer_offsets"] {
+        let error = driver_of_copy().pipe_raw(topic, Some(b"a"), None, 0, Headers::EMPTY).unwrap_err();
+        assert!(error.to_string().contains("it reads `.*-copy|in.*`"), "{error}");
+    }
+}
+
+/// A topology that reads what it writes, by pattern.
+fn driver_of_copy() -> TopologyTestDriver {
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream_pattern::<String, i64>(".*-copy|in.*");
+    let copied = stream.filter(|_, value| *value > 0).map_values(|value| value - 1);
+    copied.to_extractor(|_, value, context| format!("{}-{value}-copy", context.topic.unwrap()));
+    driver(&builder)
+}
+
+#[test]
+fn a_topic_that_is_written_and_matches_is_read() {
+    let driver = driver_of_copy();
+    driver.input(&IN).pipe("a", 2);
+    let topics: Vec<String> = driver.produced_topics().iter().map(|topic| topic.to_string()).collect();
+    assert_eq!(topics, ["in-1-copy", "in-1-copy-0-copy"]);
 }
