@@ -13,6 +13,7 @@ use streams_state::store::Unflushed;
 use streams_state::types::{TaskId, Timestamp, TopicPartition};
 
 use super::commit::{FLUSH_BUSY, FLUSH_IDLE};
+use super::global_restore::GlobalRestore;
 use super::metrics::ThreadMetrics;
 use super::shared::Shared;
 use super::{StreamsError, checkpoint};
@@ -41,6 +42,7 @@ pub(crate) struct GlobalThread {
     /// Where the first reading ends.
     ends: Vec<i64>,
     ready: bool,
+    restore: GlobalRestore,
     checkpointed: Vec<i64>,
     directory: PathBuf,
     metrics: Arc<ThreadMetrics>,
@@ -74,6 +76,7 @@ impl GlobalThread {
             positions: Vec::new(),
             ends: Vec::new(),
             ready: false,
+            restore: GlobalRestore::new(None, &[], &[], &[], &[]),
             checkpointed: Vec::new(),
             directory,
             metrics,
@@ -137,6 +140,8 @@ impl GlobalThread {
             .collect();
         tracing::info!(thread = %self.name, ?assigned, ends = ?self.ends, "global stores read their topics");
         self.consumer.assign(&assigned).map_err(|error| self.client(error))?;
+        let (listener, topics) = (self.shared.restore_listener.clone(), self.shared.global_topics());
+        self.restore = GlobalRestore::new(listener, &topics, self.inputs(), &self.positions, &self.ends);
         self.ready = self.at_the_ends();
         Ok(())
     }
@@ -180,8 +185,11 @@ impl GlobalThread {
             (true, true) => self.shared.config.poll,
         };
         let buffered_max = self.shared.config.buffered_records_per_partition;
-        let mut intake = Intake { task: self.task.task_mut(), buffered_max };
-        let records = match self.consumer.poll(wait, &mut intake) {
+        let by_input = vec![0; if self.ready { 0 } else { self.ends.len() }];
+        let mut intake = Intake { task: self.task.task_mut(), buffered_max, by_input };
+        let polled = self.consumer.poll(wait, &mut intake);
+        let by_input = intake.by_input;
+        let records = match polled {
             Ok(polled) => polled.records,
             Err(error) => {
                 self.poll_failed(error)?;
@@ -190,6 +198,9 @@ impl GlobalThread {
         };
         self.idle = records == 0;
         self.process(now)?;
+        if !self.ready {
+            self.restore.advance(&self.positions, &by_input);
+        }
         self.publish(records);
         self.ready |= self.at_the_ends();
         self.flush_if_due()?;
@@ -300,6 +311,7 @@ impl GlobalThread {
 
     /// Flushes and closes.
     pub(crate) fn close(mut self, timeout: Duration) -> Result<(), StreamsError> {
+        self.restore.suspend();
         let flushed = self.flush();
         let name = self.name.clone();
         let closed = self.task.close();
@@ -337,6 +349,8 @@ fn settle(stores: &[(Arc<str>, StoreInstance)], sums: &[(Arc<str>, i64)]) -> Res
 struct Intake<'a> {
     task: &'a mut StreamTask,
     buffered_max: usize,
+    /// Records of each input, counted until the first reading is done.
+    by_input: Vec<u64>,
 }
 
 impl RecordSink for Intake<'_> {
@@ -345,6 +359,9 @@ impl RecordSink for Intake<'_> {
     }
 
     fn record(&mut self, slot: Slot, record: RawRecord<'_>) {
+        if let Some(records) = self.by_input.get_mut(slot as usize) {
+            *records += 1;
+        }
         self.task.add_record(slot, record);
     }
 }

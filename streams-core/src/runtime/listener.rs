@@ -4,9 +4,10 @@ use streams_state::types::TopicPartition;
 
 use super::{State, StreamsError};
 
-/// Watches the restore of stores from their changelogs. Called on the stream thread: must be quick.
+/// Watches the restore of stores from their changelogs, and of global stores from their topics. Called on the thread that
+/// restores: must be quick.
 pub trait StateRestoreListener: Send + Sync {
-    /// `store` starts to restore its changelog partition, from offset `from` up to `to` (not included).
+    /// `store` starts to restore its changelog partition, from offset `from` up to `to` (not included), be it nothing.
     fn on_restore_start(&self, _changelog: &TopicPartition, _store: &str, _from: i64, _to: i64) {}
 
     /// A batch was restored; the next offset is `position`.

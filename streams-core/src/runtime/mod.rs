@@ -29,6 +29,7 @@ mod restore;
 mod stream_thread;
 // Beside it: the stores that all threads share.
 mod checkpoint;
+mod global_restore;
 mod global_thread;
 // In virtual time on the embedded log.
 #[cfg(test)]

@@ -122,14 +122,15 @@ impl Restorer {
                 }
                 None => start,
             };
-            if position >= end {
-                owned.task.state_mut().restored(store, position);
-                continue;
-            }
-            tracing::info!(%task, store = %name, %changelog, from = position, to = end, "restoring");
             if let Some(listener) = listener {
                 listener.on_restore_start(&changelog, &name, position, end);
             }
+            if position >= end {
+                owned.task.state_mut().restored(store, position);
+                listener.into_iter().for_each(|listener| listener.on_restore_end(&changelog, &name, 0));
+                continue;
+            }
+            tracing::info!(%task, store = %name, %changelog, from = position, to = end, "restoring");
             self.entries.push(Restoring {
                 task,
                 store,

@@ -61,6 +61,17 @@ fn without_state_on_disk_the_changelog_gives_everything_back() {
     assert_eq!(world.counts(), expected(&input));
 }
 
+/// The listener heard only of stores that had something to restore; Kafka Streams tells of all.
+#[test]
+fn the_restore_listener_hears_of_empty_changelogs() {
+    let world = World::new(2);
+    let mut one = world.instance("i1");
+    world.run_until_drained(&mut [&mut one]);
+    let heard = world.restores.0.lock().unwrap();
+    let expected = ["wc-count-store-changelog-0", "wc-count-store-changelog-1"];
+    assert_eq!(*heard, expected.map(|changelog| (changelog.to_owned(), 0, 0)));
+}
+
 /// After a clean close the stores hold everything with its changelog offset: the restart replays no record.
 #[cfg(feature = "rocksdb")]
 #[test]

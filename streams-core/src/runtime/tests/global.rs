@@ -226,3 +226,19 @@ fn a_record_that_does_not_parse_says_where() {
     let error = start(&world, joined(), world.config("i1")).err().unwrap().to_string();
     assert!(error.contains("rates-1@0"), "{error}");
 }
+
+/// Global stores were filled without a word.
+#[test]
+fn the_restore_listener_hears_of_global_stores() {
+    let world = world();
+    (0..2).for_each(|value| rate(&world, 0, "a", &value.to_string()));
+    rate(&world, 2, "b", "7");
+    let mut one = start(&world, looked_up(), world.config("i1")).unwrap();
+    world.run_until_drained(&mut [&mut one]);
+    rate(&world, 0, "a", "later");
+    (0..5).for_each(|_| world.turn(&mut [&mut one]).unwrap());
+    let mut heard = world.restores.0.lock().unwrap().clone();
+    heard.sort();
+    let expected = [("rates-0", 0, 2), ("rates-1", 0, 0), ("rates-2", 0, 1)];
+    assert_eq!(heard, expected.map(|(name, from, records)| (name.to_owned(), from, records)));
+}
