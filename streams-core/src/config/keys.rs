@@ -35,8 +35,6 @@ const ROCKSDB_SUPPLIERS: &str =
     "org.apache.kafka.streams.state.BuiltInDslStoreSuppliers$RocksDBDslStoreSuppliers";
 const IN_MEMORY_SUPPLIERS: &str =
     "org.apache.kafka.streams.state.BuiltInDslStoreSuppliers$InMemoryDslStoreSuppliers";
-const OPTIMIZATIONS: [&str; 3] =
-    ["reuse.ktable.source.topics", "merge.repartition.topics", "single.store.self.join"];
 const UPGRADES: [&str; 18] = [
     "2.4", "2.5", "2.6", "2.7", "2.8", "3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9",
     "4.0", "4.1", "4.2",
@@ -310,13 +308,7 @@ fn replication_factor(config: &mut StreamsConfig, value: &str) -> Result<(), Str
 }
 
 fn topology_optimization(config: &mut StreamsConfig, value: &str) -> Result<(), String> {
-    let rules: Vec<&str> = text(value).split(',').map(str::trim).collect();
-    let known = rules.iter().all(|rule| OPTIMIZATIONS.contains(rule));
-    if !known && !matches!(rules.as_slice(), ["all"] | ["none"]) {
-        return Err(format!("`none`, `all`, or a list of: {}", OPTIMIZATIONS.join(", ")));
-    }
-    config.topology_optimization = rules.join(",");
-    Ok(())
+    set(&mut config.topology_optimization, value.parse())
 }
 
 fn security_protocol(value: &str) -> Result<(), String> {

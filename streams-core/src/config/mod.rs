@@ -11,6 +11,7 @@ mod handlers;
 mod keys;
 mod parse;
 mod timestamp_policy;
+mod topology_optimization;
 mod values;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::handler::{ExceptionHandler, LogAndFail};
 pub use error::ConfigError;
 pub use parse::read_properties_file;
 pub use timestamp_policy::TimestampPolicy;
+pub use topology_optimization::TopologyOptimization;
 
 /// Kafka's default of `metadata.max.age.ms`: how long what is known of a topic holds.
 pub(crate) const METADATA_MAX_AGE_MS: i64 = 300_000;
@@ -76,8 +78,8 @@ pub struct StreamsConfig {
     pub poll: Duration,
     /// `replication.factor` of internal topics; -1 is the broker's default.
     pub replication_factor: i16,
-    /// `topology.optimization`, as given: `none`, `all`, or a list of rules.
-    pub topology_optimization: String,
+    /// `topology.optimization`: for [`build_with`](crate::dsl::StreamsBuilder::build_with).
+    pub topology_optimization: TopologyOptimization,
     /// `repartition.purge.interval.ms`.
     pub repartition_purge_interval: Duration,
     /// `task.timeout.ms`.
@@ -86,11 +88,11 @@ pub struct StreamsConfig {
     pub state_cleanup_delay: Duration,
     /// `windowstore.changelog.additional.retention.ms`.
     pub window_store_additional_retention: Duration,
-    /// `dsl.store.suppliers.class`: whether DSL stores are in memory only.
+    /// `dsl.store.suppliers.class`: whether DSL stores are in memory only, unless they say otherwise.
     pub dsl_stores_in_memory: bool,
     /// `dsl.store.format`: whether DSL stores on disk have the form for rows with headers.
     pub dsl_store_headers: bool,
-    /// `ensure.explicit.internal.resource.naming`.
+    /// `ensure.explicit.internal.resource.naming`: for [`build_with`](crate::dsl::StreamsBuilder::build_with).
     pub ensure_explicit_internal_resource_naming: bool,
     /// `deserialization.exception.handler`.
     pub deserialization_exception_handler: Arc<dyn ExceptionHandler>,
@@ -123,7 +125,7 @@ impl StreamsConfig {
             default_timestamp_extractor: TimestampPolicy::default(),
             poll: Duration::from_millis(100),
             replication_factor: -1,
-            topology_optimization: "none".to_owned(),
+            topology_optimization: TopologyOptimization::NONE,
             repartition_purge_interval: Duration::from_secs(30),
             task_timeout: Duration::from_secs(300),
             state_cleanup_delay: Duration::from_secs(600),

@@ -378,14 +378,26 @@ impl StreamsBuilder {
     /// # Errors
     /// Everything that is wrong with it, one sentence each.
     pub fn build(&self) -> Result<Topology, TopologyError> {
-        self.build_with(&TopologyConfig::default())
+        self.build_with(TopologyConfig::default())
     }
 
-    /// The topology, as `config` says.
+    /// The topology, as `config` says: a [`TopologyConfig`], or the application's whole
+    /// [`StreamsConfig`](crate::config::StreamsConfig).
+    ///
+    /// ```
+    /// # use streams_core::{config::*, dsl::StreamsBuilder, topic::Topic};
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.table(&Topic::<String, i64>::new("rows"));
+    /// let mut config = StreamsConfig::new("shop", ProcessingGuarantee::ExactlyOnceV2);
+    /// config.topology_optimization = TopologyOptimization::ALL;
+    /// let topology = builder.build_with(&config)?;
+    /// # Ok::<(), streams_core::topology::TopologyError>(())
+    /// ```
     ///
     /// # Errors
     /// Everything that is wrong with it, one sentence each.
-    pub fn build_with(&self, config: &TopologyConfig) -> Result<Topology, TopologyError> {
+    pub fn build_with(&self, config: impl Into<TopologyConfig>) -> Result<Topology, TopologyError> {
+        let config = &config.into();
         let mut graph = self.graph.borrow().clone();
         optimize::optimize(&mut graph, config);
         let mut faults = std::mem::take(&mut graph.faults);

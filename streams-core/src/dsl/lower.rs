@@ -48,6 +48,7 @@ pub(crate) fn lower(
     if config.dsl_store_headers {
         writer.topology.keep_headers();
     }
+    writer.topology.built_with = Some(config.built_with());
     let Writer { topology, mut faults, .. } = writer;
     topology.find_faults(&graph.refused_names, &mut faults);
     if faults.is_empty() { Ok(topology) } else { Err(TopologyError { faults }) }
@@ -310,6 +311,7 @@ impl Writer<'_> {
         }
         let in_memory = store.spec.in_memory || (store.default_place && self.config.dsl_stores_in_memory);
         let id = self.topology.add_store(StoreSpec { in_memory, ..store.spec.clone() });
+        self.topology.default_places.extend(store.default_place.then_some(id));
         known.push((store.identity.clone(), id));
         id
     }

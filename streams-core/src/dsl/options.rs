@@ -8,10 +8,10 @@ use streams_state::types::Timestamp;
 
 use super::Data;
 use super::windows::millis;
-use crate::config::TimestampPolicy;
+use crate::config::{StreamsConfig, TimestampPolicy, TopologyOptimization};
 use crate::operators::{PartitionOutcome, Partitioner, Timestamps};
 use crate::record::ConsumerRecord;
-use crate::topology::OffsetReset;
+use crate::topology::{BuiltWith, OffsetReset};
 
 /// How a topic is read.
 ///
@@ -271,7 +271,7 @@ impl<K, V> Repartitioned<K, V> {
     }
 }
 
-/// What `build` needs to know of the configuration.
+/// What `build` needs to know of the configuration. Made of the application's own by [`build_with`](super::StreamsBuilder::build_with).
 ///
 /// ```
 /// use streams_core::dsl::TopologyConfig;
@@ -306,26 +306,50 @@ impl TopologyConfig {
     /// # Errors
     /// A word that is none of these.
     pub fn optimized(optimization: &str) -> Result<Self, String> {
-        let mut config = Self::default();
-        for word in optimization.split(',').map(str::trim) {
-            match word {
-                "none" | "" => {}
-                "all" => {
-                    config.reuse_ktable_source_topics = true;
-                    config.merge_repartition_topics = true;
-                    config.single_store_self_join = true;
-                }
-                "reuse.ktable.source.topics" => config.reuse_ktable_source_topics = true,
-                "merge.repartition.topics" => config.merge_repartition_topics = true,
-                "single.store.self.join" => config.single_store_self_join = true,
-                other => {
-                    return Err(format!(
-                        "topology.optimization: `{other}` is not one of none, all, reuse.ktable.source.topics, \
-                         merge.repartition.topics, single.store.self.join"
-                    ));
-                }
-            }
+        let rules = optimization
+            .parse()
+            .map_err(|must| format!("`topology.optimization` is `{optimization}`; it must be {must}"))?;
+        Ok(Self::default().with(rules))
+    }
+
+    fn with(self, rules: TopologyOptimization) -> Self {
+        let TopologyOptimization {
+            reuse_ktable_source_topics,
+            merge_repartition_topics,
+            single_store_self_join,
+        } = rules;
+        Self { reuse_ktable_source_topics, merge_repartition_topics, single_store_self_join, ..self }
+    }
+
+    /// What a topology remembers of it.
+    pub(crate) fn built_with(&self) -> BuiltWith {
+        BuiltWith {
+            optimization: TopologyOptimization {
+                reuse_ktable_source_topics: self.reuse_ktable_source_topics,
+                merge_repartition_topics: self.merge_repartition_topics,
+                single_store_self_join: self.single_store_self_join,
+            },
+            explicit_naming: self.ensure_explicit_naming,
         }
-        Ok(config)
+    }
+}
+
+impl From<&TopologyConfig> for TopologyConfig {
+    fn from(config: &TopologyConfig) -> Self {
+        *config
+    }
+}
+
+impl From<&StreamsConfig> for TopologyConfig {
+    /// What the application's settings say: `topology.optimization`, `ensure.explicit.internal.resource.naming`,
+    /// `dsl.store.suppliers.class` and `dsl.store.format`.
+    fn from(config: &StreamsConfig) -> Self {
+        let rest = Self {
+            ensure_explicit_naming: config.ensure_explicit_internal_resource_naming,
+            dsl_stores_in_memory: config.dsl_stores_in_memory,
+            dsl_store_headers: config.dsl_store_headers,
+            ..Self::default()
+        };
+        rest.with(config.topology_optimization)
     }
 }

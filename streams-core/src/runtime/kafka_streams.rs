@@ -60,9 +60,7 @@ impl KafkaStreams {
         supplier: Arc<dyn ClientSupplier>,
     ) -> Result<Self, StreamsError> {
         topology.validate()?;
-        if config.dsl_store_headers && !config.dsl_stores_in_memory {
-            topology.keep_headers();
-        }
+        topology.apply(&config);
         let instance = Instance {
             status: Mutex::new(Status {
                 state: State::Created,
@@ -337,12 +335,13 @@ impl Drop for KafkaStreams {
     }
 }
 
-/// RocksDB if it is compiled in and the configuration does not ask for memory.
+/// RocksDB if it is compiled in, for the stores that are not in memory only.
 fn default_engines(config: &StreamsConfig) -> Arc<dyn EngineProvider> {
     #[cfg(feature = "rocksdb")]
-    if !config.dsl_stores_in_memory {
-        return Arc::new(streams_state::engine::RocksDbProvider::new(config.memory_max_bytes / 8));
+    return Arc::new(streams_state::engine::RocksDbProvider::new(config.memory_max_bytes / 8));
+    #[cfg(not(feature = "rocksdb"))]
+    {
+        let _ = config;
+        Arc::new(streams_state::engine::InMemoryProvider)
     }
-    let _ = config;
-    Arc::new(streams_state::engine::InMemoryProvider)
 }

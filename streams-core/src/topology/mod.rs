@@ -10,6 +10,7 @@ mod java_order;
 mod pattern;
 mod plan;
 mod plan_diff;
+mod settings;
 mod snapshot;
 mod spec;
 mod subtopology;
@@ -27,6 +28,7 @@ pub(crate) use java_order::HashOrder;
 pub use pattern::SourcePattern;
 pub use plan::{TopicCounts, TopicPlan};
 pub use plan_diff::{PlanChange, PlanDiff, Severity};
+pub use settings::BuiltWith;
 pub use snapshot::{StoreSnapshot, SubtopologySnapshot, TopologySnapshot};
 pub use spec::{
     InternalTopic, Node, NodeId, NodeKind, OffsetReset, OpenStore, ProcessorFactory, SinkFactory, SinkTopic,

@@ -8,8 +8,8 @@ use streams_state::error::StateError;
 use streams_state::serdes::{Part, SerdeRef, for_topic};
 use streams_state::types::Timestamp;
 
-use super::SourcePattern;
 use super::builder::Noted;
+use super::{BuiltWith, SourcePattern};
 use crate::error::NodeResult;
 use crate::processor::{Child, ErasedPush, ProcessorWrapper, SourceNode, StoreInstance, TaskBuilder};
 
@@ -307,6 +307,10 @@ pub struct Topology {
     pub copartition_groups: Vec<Vec<Arc<str>>>,
     /// What stands around the processors: `processor.wrapper.class`.
     pub processor_wrapper: Option<Arc<dyn ProcessorWrapper>>,
+    /// Stores whose place nobody chose: the DSL's, for `dsl.store.suppliers.class`.
+    pub default_places: Vec<StoreId>,
+    /// What the DSL built it with; `None` for a topology made node by node.
+    pub built_with: Option<BuiltWith>,
     /// Faults that nodes and stores do not show.
     pub(super) noted: Vec<Noted>,
 }
@@ -321,12 +325,6 @@ impl Topology {
     /// the wrapper are added with [`add_state_store`](Self::add_state_store). Kafka Streams' `processor.wrapper.class`.
     pub fn wrap_processors(&mut self, wrapper: impl ProcessorWrapper) {
         self.processor_wrapper = Some(Arc::new(wrapper));
-    }
-
-    /// Gives the DSL's stores on disk the form for rows with headers: `dsl.store.format=HEADERS`.
-    pub fn keep_headers(&mut self) {
-        let dsl = |store: &&mut StoreSpec| store.format == StoreFormat::Dsl && !store.in_memory;
-        self.stores.iter_mut().filter(dsl).for_each(|store| store.format = StoreFormat::Headers);
     }
 
     /// The node `id`.

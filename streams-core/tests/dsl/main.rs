@@ -16,6 +16,7 @@ mod processors;
 mod routes;
 mod schedules;
 mod serdes;
+mod settings;
 mod sinks;
 mod sources;
 mod stores;

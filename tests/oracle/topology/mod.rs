@@ -131,7 +131,7 @@ pub(crate) fn build(config: &Config, steps: &[Step], seen: &Seen) -> Result<Topo
     options.dsl_stores_in_memory = config.store_suppliers == "inmemory";
     let mut calls = Calls { builder: StreamsBuilder::new(), variables: HashMap::new(), seen: seen.clone() };
     steps.iter().for_each(|step| calls.step(step));
-    calls.builder.build_with(&options)
+    calls.builder.build_with(options)
 }
 
 /// The calls made so far.

@@ -232,7 +232,7 @@ fn build_with(golden: &Value, rows: bool) -> Result<Result<Topology, TopologyErr
             items.insert(id.to_owned(), item);
         }
     }
-    Ok(builder.build_with(&config))
+    Ok(builder.build_with(config))
 }
 
 fn run(
