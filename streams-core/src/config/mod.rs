@@ -82,7 +82,7 @@ pub struct StreamsConfig {
     pub topology_optimization: TopologyOptimization,
     /// `repartition.purge.interval.ms`.
     pub repartition_purge_interval: Duration,
-    /// `task.timeout.ms`.
+    /// `task.timeout.ms`: how long a thread tries again while the cluster does not answer.
     pub task_timeout: Duration,
     /// `state.cleanup.delay.ms`.
     pub state_cleanup_delay: Duration,

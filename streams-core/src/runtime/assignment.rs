@@ -112,6 +112,8 @@ impl StreamThread {
     pub(crate) fn open_assigned(&mut self) -> Result<(), Trouble> {
         let Some(partitions) = self.assigned.clone() else { return Ok(()) };
         let wanted = self.tasks_of(&partitions)?;
+        // If the last attempt to start them failed, the tasks are here.
+        self.kept.extend(self.tasks.take());
         let kept = std::mem::take(&mut self.kept);
         // A task whose inputs changed is closed like one that is gone, and opened again over its stores.
         let (keep, close): (Vec<_>, Vec<_>) = kept
@@ -132,9 +134,10 @@ impl StreamThread {
                 }
             }
         }
-        self.assigned = None;
         let tasks = std::mem::take(&mut self.kept);
-        self.start_tasks(tasks, true)
+        self.start_tasks(tasks, true)?;
+        self.assigned = None;
+        Ok(())
     }
 
     /// The tasks that `partitions` make, each with all its inputs. Co-partitioned inputs must arrive together.
@@ -175,7 +178,7 @@ impl StreamThread {
         Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
     }
 
-    /// Gives `tasks` their slots and start offsets, and starts the restore of their stores.
+    /// Gives `tasks` their slots and start offsets, and starts the restore of their stores. If that fails they are kept.
     pub(crate) fn start_tasks(&mut self, mut tasks: Vec<OwnedTask>, joined: bool) -> Result<(), Trouble> {
         for owned in &mut tasks {
             owned.task.clear_queues();
@@ -183,7 +186,10 @@ impl StreamThread {
         }
         let listener = self.shared.restore_listener.clone();
         self.restorer.clear(listener.as_deref());
-        self.restorer.start(&mut tasks, &mut *self.consumer, listener.as_deref())?;
+        if let Err(error) = self.restorer.start(&mut tasks, &mut *self.consumer, listener.as_deref()) {
+            self.kept.extend(tasks);
+            return Err(error.into());
+        }
         let inputs = self.tasks.replace(tasks);
         let offsets =
             self.start_offsets(&inputs.iter().map(|(partition, _)| partition.clone()).collect::<Vec<_>>())?;
@@ -203,11 +209,11 @@ impl StreamThread {
 
     /// Where each partition starts: the committed offset, or what the reset policy says.
     fn start_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<i64>, Trouble> {
-        let poll = |error| Trouble::Client(Phase::Poll, error);
+        let assign = |error| Trouble::Client(Phase::Assign, error);
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        let committed = self.consumer.committed(partitions, COMMITTED_TIMEOUT).map_err(poll)?;
+        let committed = self.consumer.committed(partitions, COMMITTED_TIMEOUT).map_err(assign)?;
         let mut offsets = Vec::with_capacity(partitions.len());
         for (partition, committed) in partitions.iter().zip(committed) {
             let offset = match committed {
@@ -239,7 +245,7 @@ impl StreamThread {
         let offsets = self
             .consumer
             .list_offsets(std::slice::from_ref(partition), spec, COMMITTED_TIMEOUT)
-            .map_err(|error| Trouble::Client(Phase::Poll, error))?;
+            .map_err(|error| Trouble::Client(Phase::Assign, error))?;
         match offsets.first().copied().unwrap_or(0) {
             // All records are older: nothing of them is wanted.
             none if none < 0 => {
@@ -248,7 +254,7 @@ impl StreamThread {
                     OffsetSpec::End,
                     COMMITTED_TIMEOUT,
                 );
-                let end = end.map_err(|error| Trouble::Client(Phase::Poll, error))?;
+                let end = end.map_err(|error| Trouble::Client(Phase::Assign, error))?;
                 Ok(end.first().copied().unwrap_or(0))
             }
             offset => Ok(offset),

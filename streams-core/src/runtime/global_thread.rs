@@ -16,6 +16,7 @@ use super::commit::{FLUSH_BUSY, FLUSH_IDLE};
 use super::global_restore::GlobalRestore;
 use super::metrics::ThreadMetrics;
 use super::shared::Shared;
+use super::task_timeout::TaskTimeout;
 use super::{StreamsError, checkpoint};
 use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::error::NodeResult;
@@ -43,6 +44,7 @@ pub(crate) struct GlobalThread {
     ends: Vec<i64>,
     ready: bool,
     restore: GlobalRestore,
+    timeout: TaskTimeout,
     checkpointed: Vec<i64>,
     directory: PathBuf,
     metrics: Arc<ThreadMetrics>,
@@ -77,6 +79,7 @@ impl GlobalThread {
             ends: Vec::new(),
             ready: false,
             restore: GlobalRestore::new(None, &[], &[], &[], &[]),
+            timeout: TaskTimeout::new(shared.config.task_timeout),
             checkpointed: Vec::new(),
             directory,
             metrics,
@@ -200,11 +203,24 @@ impl GlobalThread {
         self.process(now)?;
         if !self.ready {
             self.restore.advance(&self.positions, &by_input);
+            self.await_progress(records, now)?;
         }
         self.publish(records);
         self.ready |= self.at_the_ends();
         self.flush_if_due()?;
         Ok(())
+    }
+
+    /// While the stores are being filled, `task.timeout.ms` is the longest time without a record.
+    fn await_progress(&mut self, records: usize, now: Timestamp) -> Result<(), StreamsError> {
+        if records > 0 || self.at_the_ends() {
+            self.timeout.clear();
+            return Ok(());
+        }
+        let lost = self.timeout.attempt_failed(now);
+        lost.map_err(|text| {
+            StreamsError::IllegalState(format!("{}: filling the global stores: {text}", self.name))
+        })
     }
 
     /// A failed poll is tried again, unless nothing would come of it.

@@ -26,7 +26,9 @@ mod poll;
 mod produce;
 mod recover;
 mod restore;
+mod rewind;
 mod stream_thread;
+mod task_timeout;
 // Beside it: the stores that all threads share.
 mod checkpoint;
 mod global_restore;

@@ -27,6 +27,8 @@ pub enum Recovery {
 pub enum Phase {
     /// Reading input or serving the group.
     Poll,
+    /// Finding out where tasks start.
+    Assign,
     /// Sending records.
     Produce,
     /// Committing: offsets, transaction.
@@ -41,7 +43,7 @@ impl Recovery {
     pub fn of(error: &ClientError, phase: Phase, exactly_once: bool) -> Recovery {
         match error.fault {
             Fault::Retriable | Fault::QueueFull | Fault::Unreachable => match phase {
-                Phase::Poll | Phase::Restore => Recovery::Retry,
+                Phase::Poll | Phase::Assign | Phase::Restore => Recovery::Retry,
                 Phase::Produce => Recovery::AbortAndRewind,
                 // With transactions a call that did not end cleanly is taken for unknown (the EndTxn rule);
                 // without, committing the same offsets again is harmless.
@@ -49,20 +51,20 @@ impl Recovery {
                 Phase::Commit => Recovery::Retry,
             },
             Fault::Unknown => match phase {
-                Phase::Poll | Phase::Restore => Recovery::Retry,
+                Phase::Poll | Phase::Assign | Phase::Restore => Recovery::Retry,
                 Phase::Produce | Phase::Commit if exactly_once => Recovery::ReplaceProducer,
                 Phase::Produce => Recovery::AbortAndRewind,
                 Phase::Commit => Recovery::Retry,
             },
             Fault::AbortTransaction => Recovery::AbortAndRewind,
             Fault::ProducerFenced | Fault::ClientDead => match phase {
-                Phase::Poll | Phase::Restore => Recovery::Fatal,
+                Phase::Poll | Phase::Assign | Phase::Restore => Recovery::Fatal,
                 Phase::Produce | Phase::Commit => Recovery::ReplaceProducer,
             },
             Fault::NotInGroup => Recovery::Rejoin,
             Fault::OffsetOutOfRange => match phase {
                 Phase::Restore => Recovery::RebuildTask,
-                Phase::Poll => Recovery::ResetOffsets,
+                Phase::Poll | Phase::Assign => Recovery::ResetOffsets,
                 Phase::Produce | Phase::Commit => Recovery::Fatal,
             },
             Fault::UnknownTopic => Recovery::Fatal,
@@ -70,6 +72,15 @@ impl Recovery {
             Fault::Denied | Fault::BadRecord | Fault::Invalid => Recovery::Fatal,
         }
     }
+}
+
+/// Whether the cluster gave no answer, so that `task.timeout.ms` says how long to try, and not a number of times. Reading
+/// input is not among it: without a broker there is just nothing to read.
+#[must_use]
+pub(crate) fn may_answer_later(error: &ClientError, phase: Phase) -> bool {
+    let unanswered =
+        matches!(error.fault, Fault::Retriable | Fault::QueueFull | Fault::Unreachable | Fault::Unknown);
+    unanswered && phase != Phase::Poll
 }
 
 #[cfg(test)]
@@ -95,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_lost_membership_rejoins_in_every_phase() {
-        for phase in [Phase::Poll, Phase::Produce, Phase::Commit, Phase::Restore] {
+        for phase in [Phase::Poll, Phase::Assign, Phase::Produce, Phase::Commit, Phase::Restore] {
             assert_eq!(of(Fault::NotInGroup, phase, true), Recovery::Rejoin);
         }
     }

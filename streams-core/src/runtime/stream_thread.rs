@@ -10,9 +10,10 @@ use super::commit::{COMMIT_TIMEOUT, FLUSH_IDLE};
 use super::metrics::ThreadMetrics;
 use super::poll::Intake;
 use super::produce::StreamsProducer;
-use super::recover::{Phase, Recovery};
+use super::recover::Phase;
 use super::restore::Restorer;
 use super::shared::{Planned, Shared};
+use super::task_timeout::TaskTimeout;
 use super::tasks::{OwnedTask, Tasks};
 use super::{StreamsError, ThreadState};
 use crate::client::{ClientError, Consumer};
@@ -26,8 +27,6 @@ const DRAINED_COMMIT_MS: i64 = 25;
 const RESTORE_WAIT: Duration = Duration::from_millis(10);
 /// Wait before a task that another thread of this process still holds is tried again.
 const LOCK_WAIT: Duration = Duration::from_millis(5);
-/// Rewinds in a row, without a commit between, before the thread gives up.
-const REWINDS_MAX: u32 = 20;
 
 /// Why a step ended early.
 pub(crate) enum Trouble {
@@ -79,12 +78,18 @@ pub(crate) struct StreamThread {
     pub(crate) metrics: Arc<ThreadMetrics>,
     pub(crate) wall_time: Timestamp,
     last_commit: Timestamp,
-    uncommitted: bool,
+    pub(super) uncommitted: bool,
     /// The last turn found nothing to do.
     idle: bool,
     /// And there is nothing left to do: all inputs are read to their ends.
     pub(crate) drained: bool,
-    rewinds: u32,
+    /// Ways back since the last commit.
+    pub(super) rewinds: u32,
+    /// Attempts of `stuck_in` that the cluster did not answer.
+    pub(super) timeout: TaskTimeout,
+    pub(super) stuck_in: Phase,
+    /// A way back met trouble: the next step joins anew.
+    pub(super) going_back: bool,
 }
 
 impl StreamThread {
@@ -104,6 +109,7 @@ impl StreamThread {
         if !topics.is_empty() {
             consumer.subscribe(&topics).map_err(at)?;
         }
+        let timeout = TaskTimeout::new(shared.config.task_timeout);
         Ok(Self {
             name,
             index,
@@ -123,6 +129,9 @@ impl StreamThread {
             idle: false,
             drained: false,
             rewinds: 0,
+            timeout,
+            stuck_in: Phase::Poll,
+            going_back: false,
         })
     }
 
@@ -144,7 +153,7 @@ impl StreamThread {
     /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
     pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
         self.wall_time = now;
-        let result = self.turn(now);
+        let result = self.join_anew().and_then(|()| self.turn(now));
         let healed = match result {
             Ok(()) => Ok(()),
             Err(trouble) => self.recover(trouble),
@@ -159,6 +168,10 @@ impl StreamThread {
         self.open_assigned()?;
         self.restore()?;
         let processed = self.process(now)?;
+        // Tasks are started and restored by now; sending and committing must still show that they work.
+        if !matches!(self.stuck_in, Phase::Produce | Phase::Commit) || self.tasks.is_empty() {
+            self.timeout.clear();
+        }
         self.idle = polled == 0 && processed == 0;
         self.drained = self.idle && self.at_the_end();
         self.commit_if_due(now)
@@ -256,7 +269,9 @@ impl StreamThread {
         }
         let uncommitted = std::mem::replace(&mut self.uncommitted, false);
         self.last_commit = now;
-        if self.commit()? {
+        let committed = self.commit()?;
+        self.timeout.clear();
+        if committed {
             self.rewinds = 0;
             ThreadMetrics::add(&self.metrics.commits, 1);
             self.publish_committed();
@@ -273,126 +288,6 @@ impl StreamThread {
         let threads = self.shared.threads.load(std::sync::atomic::Ordering::Relaxed);
         let share = config.statestore_cache_max_bytes / threads.max(1) as u64;
         self.tasks.iter().map(|owned| owned.task.state().cached_bytes()).sum::<u64>() > share
-    }
-
-    /// Step 8: what happens after trouble. `Err` ends the thread.
-    fn recover(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
-        let (recovery, error) = match trouble {
-            Trouble::Client(phase, error) => {
-                let recovery = Recovery::of(&error, phase, self.shared.config.exactly_once());
-                (recovery, StreamsError::client(format!("{}, {phase:?}", self.name), error))
-            }
-            Trouble::Task(error) => {
-                self.send_dead_letters(&error);
-                (Recovery::Fatal, StreamsError::Task(error))
-            }
-            Trouble::Streams(error) => (Recovery::Fatal, error),
-        };
-        if recovery != Recovery::Retry {
-            tracing::warn!(thread = %self.name, ?recovery, "{error}");
-        }
-        let healed = match recovery {
-            Recovery::Retry => {
-                self.uncommitted = true;
-                Ok(())
-            }
-            Recovery::AbortAndRewind => self.abort_and_rewind(),
-            Recovery::ReplaceProducer => self.replace_producer().and_then(|()| self.rewind()),
-            Recovery::RebuildTask => self.rebuild(),
-            Recovery::ResetOffsets => self.reset_lost_positions(),
-            Recovery::Rejoin => self.rejoin(),
-            Recovery::Fatal => return Err(error),
-        };
-        healed.or_else(|again| self.retry_rewind(again))
-    }
-
-    /// What a handler had sent when it failed the task: a transaction would take it back.
-    fn send_dead_letters(&mut self, error: &TaskError) {
-        let failed = self.tasks.iter_mut().find(|owned| owned.task.id().to_string() == error.task);
-        let Some(owned) = failed.filter(|_| !self.shared.config.exactly_once()) else { return };
-        let sent = self.producer.send_all(owned.task.outbox(), &mut owned.outputs);
-        if let Err(error) = sent.and_then(|()| self.producer.flush(COMMIT_TIMEOUT)) {
-            tracing::warn!(thread = %self.name, "dead letters were not sent: {error}");
-        }
-    }
-
-    /// The rewind itself met trouble: the next step tries again, a bounded number of times.
-    fn retry_rewind(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
-        let error = match trouble {
-            Trouble::Client(phase, error) => StreamsError::client(format!("{}, {phase:?}", self.name), error),
-            Trouble::Task(error) => return Err(StreamsError::Task(error)),
-            Trouble::Streams(error) => return Err(error),
-        };
-        self.rewinds += 1;
-        if self.rewinds > REWINDS_MAX {
-            return Err(error);
-        }
-        tracing::warn!(thread = %self.name, attempt = self.rewinds, "going back failed, joining anew: {error}");
-        match self.replace_producer().and_then(|()| self.rejoin()) {
-            Ok(()) => Ok(()),
-            Err(again) => self.retry_rewind(again),
-        }
-    }
-
-    pub(super) fn abort_and_rewind(&mut self) -> Result<(), Trouble> {
-        if self.producer.abort(COMMIT_TIMEOUT).is_err() {
-            self.replace_producer()?;
-        }
-        self.rewind()
-    }
-
-    /// The EndTxn rule: a new producer of the same transactional id settles what the old one left open.
-    fn replace_producer(&mut self) -> Result<(), Trouble> {
-        self.producer.close(Duration::ZERO);
-        self.producer = self
-            .shared
-            .producer(self.index, COMMIT_TIMEOUT)
-            .map_err(|error| Trouble::Client(Phase::Commit, error))?;
-        Ok(())
-    }
-
-    /// Back to the committed offsets: tasks are closed as they are and opened again over what is committed.
-    fn rewind(&mut self) -> Result<(), Trouble> {
-        self.rewinds += 1;
-        ThreadMetrics::add(&self.metrics.rewinds, 1);
-        if self.rewinds > REWINDS_MAX {
-            return Err(Trouble::Streams(StreamsError::IllegalState(format!(
-                "{}: went back to the committed offsets {REWINDS_MAX} times without a commit in between",
-                self.name
-            ))));
-        }
-        self.restorer.clear(self.shared.restore_listener.as_deref());
-        let mut reopened = Vec::new();
-        for owned in self.tasks.take() {
-            let id = owned.task.id();
-            drop(owned);
-            reopened.push(self.open_task(id)?);
-        }
-        self.start_tasks(reopened, false)
-    }
-
-    /// The stores that are being restored start over from the beginning of their changelogs.
-    fn rebuild(&mut self) -> Result<(), Trouble> {
-        for id in self.restorer.tasks() {
-            if let Some(owned) = self.tasks.get_mut(id) {
-                owned.task.state_mut().wipe()?;
-            }
-        }
-        self.rewind()
-    }
-
-    /// Gives up all tasks and joins the group anew.
-    fn rejoin(&mut self) -> Result<(), Trouble> {
-        let poll = |error| Trouble::Client(Phase::Poll, error);
-        self.restorer.clear(self.shared.restore_listener.as_deref());
-        self.assigned = None;
-        self.drop_tasks();
-        if self.producer.abort(COMMIT_TIMEOUT).is_err() {
-            self.replace_producer()?;
-        }
-        self.consumer.unsubscribe().map_err(poll)?;
-        self.planned = self.shared.planned();
-        self.subscribe()
     }
 
     /// Commits, flushes, and leaves the group or remains in it.

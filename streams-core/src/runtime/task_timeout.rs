@@ -1,0 +1,57 @@
+//! `task.timeout.ms`: how long a thread tries again while the cluster does not answer.
+//!
+//! In: each failed attempt and each success, with the time. Out: whether to go on. The first failed attempt is free, as in
+//! Kafka Streams; the time runs from there to the next progress.
+
+use std::time::Duration;
+
+use streams_state::types::Timestamp;
+
+/// The time that attempts without progress may take.
+#[derive(Debug)]
+pub(crate) struct TaskTimeout {
+    limit_ms: i64,
+    since: Option<Timestamp>,
+}
+
+impl TaskTimeout {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit_ms: i64::try_from(limit.as_millis()).unwrap_or(i64::MAX), since: None }
+    }
+
+    /// Whether an attempt failed since the last progress.
+    pub(crate) fn is_running(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// There was progress.
+    pub(crate) fn clear(&mut self) {
+        self.since = None;
+    }
+
+    /// An attempt failed at `now`. An error if that goes on for too long: what to say of it.
+    pub(crate) fn attempt_failed(&mut self, now: Timestamp) -> Result<(), String> {
+        let waited = now - *self.since.get_or_insert(now);
+        match waited > self.limit_ms {
+            true => Err(format!("no progress for {waited} ms, longer than `task.timeout.ms`")),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_runs_from_the_first_failure_to_the_next_progress() {
+        let mut timeout = TaskTimeout::new(Duration::from_millis(10));
+        assert!(timeout.attempt_failed(5).is_ok() && timeout.attempt_failed(15).is_ok());
+        timeout.clear();
+        assert!(!timeout.is_running());
+        assert!(timeout.attempt_failed(100).is_ok());
+        let error = timeout.attempt_failed(111).unwrap_err();
+        assert_eq!(error, "no progress for 11 ms, longer than `task.timeout.ms`");
+        assert!(TaskTimeout::new(Duration::ZERO).attempt_failed(7).is_ok(), "the first attempt is free");
+    }
+}

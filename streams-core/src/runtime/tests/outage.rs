@@ -1,0 +1,276 @@
+//! A cluster that does not answer for a while: work goes on where it stopped, or ends after `task.timeout.ms`. Can be caught:
+//! a thread that gives up too early or never, results lost or doubled, tasks lost while they start.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use streams_state::types::TopicPartition;
+
+use super::world::{Instance, World, engines, expected, word_count};
+use crate::client::embedded::EmbeddedKafka;
+use crate::client::{
+    Admin, ClientError, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries, Fault,
+    GroupMetadata, OffsetSpec, Polled, ProduceRecord, Producer, ProducerSettings, RecordSink, Slot,
+    TopicHandle,
+};
+use crate::config::{ProcessingGuarantee, StreamsConfig};
+use crate::dsl::StreamsBuilder;
+use crate::runtime::StreamsError;
+use crate::topic::Topic;
+
+/// The embedded log behind a connection that may be down. Then poll brings nothing, and calls that wait for an answer fail.
+struct Connection {
+    kafka: EmbeddedKafka,
+    down: Arc<AtomicBool>,
+    /// Polls bring nothing, but calls are answered.
+    silent: bool,
+}
+
+impl ClientSupplier for Connection {
+    fn consumer(&self, settings: &ConsumerSettings) -> Result<Box<dyn Consumer>, ClientError> {
+        Ok(Box::new(Client {
+            inner: self.kafka.consumer(settings)?,
+            down: self.down.clone(),
+            silent: self.silent,
+        }))
+    }
+
+    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
+        Ok(Box::new(Client {
+            inner: self.kafka.producer(settings)?,
+            down: self.down.clone(),
+            silent: self.silent,
+        }))
+    }
+
+    fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
+        self.kafka.admin()
+    }
+
+    fn describe(&self) -> String {
+        self.kafka.describe()
+    }
+}
+
+struct Client<T: ?Sized> {
+    down: Arc<AtomicBool>,
+    silent: bool,
+    inner: Box<T>,
+}
+
+impl<T: ?Sized> Client<T> {
+    fn asked(&self, call: &str) -> Result<(), ClientError> {
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(ClientError::new(Fault::Unreachable, call, "no broker answers")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Consumer for Client<dyn Consumer> {
+    fn subscribe(&mut self, topics: &[String]) -> Result<(), ClientError> {
+        self.inner.subscribe(topics)
+    }
+    fn unsubscribe(&mut self) -> Result<(), ClientError> {
+        self.inner.unsubscribe()
+    }
+    fn poll(&mut self, timeout: Duration, sink: &mut dyn RecordSink) -> Result<Polled, ClientError> {
+        match self.silent || self.asked("poll").is_err() {
+            true => Ok(Polled::default()),
+            false => self.inner.poll(timeout, sink),
+        }
+    }
+    fn complete_assign(&mut self, partitions: &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError> {
+        self.inner.complete_assign(partitions)
+    }
+    fn complete_revoke(&mut self) -> Result<(), ClientError> {
+        self.inner.complete_revoke()
+    }
+    fn assign(&mut self, partitions: &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError> {
+        self.inner.assign(partitions)
+    }
+    fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), ClientError> {
+        self.inner.seek(partition, offset)
+    }
+    fn position(&mut self, partition: &TopicPartition) -> Result<i64, ClientError> {
+        self.inner.position(partition)
+    }
+    fn committed(
+        &mut self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, ClientError> {
+        self.asked("committed offsets")?;
+        self.inner.committed(partitions, timeout)
+    }
+    fn commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        self.asked("commit")?;
+        self.inner.commit(offsets, timeout)
+    }
+    fn list_offsets(
+        &mut self,
+        partitions: &[TopicPartition],
+        spec: OffsetSpec,
+        timeout: Duration,
+    ) -> Result<Vec<i64>, ClientError> {
+        self.asked("list offsets")?;
+        self.inner.list_offsets(partitions, spec, timeout)
+    }
+    fn known_end(&mut self, partition: &TopicPartition) -> Option<i64> {
+        self.inner.known_end(partition)
+    }
+    fn group_metadata(&self) -> GroupMetadata {
+        self.inner.group_metadata()
+    }
+    fn close(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        self.inner.close(timeout)
+    }
+}
+
+impl Producer for Client<dyn Producer> {
+    fn topic(&mut self, topic: &str) -> Result<TopicHandle, ClientError> {
+        self.inner.topic(topic)
+    }
+    fn partitions(&mut self, topic: &str, timeout: Duration) -> Result<i32, ClientError> {
+        self.inner.partitions(topic, timeout)
+    }
+    fn send(&mut self, record: ProduceRecord<'_>) -> Result<(), ClientError> {
+        self.inner.send(record)
+    }
+    fn drain(&mut self, deliveries: &mut Deliveries, timeout: Duration) {
+        self.inner.drain(deliveries, timeout);
+    }
+    fn flush(&mut self, deliveries: &mut Deliveries, timeout: Duration) -> Result<(), ClientError> {
+        self.asked("flush")?;
+        self.inner.flush(deliveries, timeout)
+    }
+    fn init_transactions(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        self.asked("init transactions")?;
+        self.inner.init_transactions(timeout)
+    }
+    fn begin_transaction(&mut self) -> Result<(), ClientError> {
+        self.inner.begin_transaction()
+    }
+    fn send_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        self.asked("send offsets")?;
+        self.inner.send_offsets(offsets, group, timeout)
+    }
+    fn commit_transaction(
+        &mut self,
+        deliveries: &mut Deliveries,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        self.asked("commit transaction")?;
+        self.inner.commit_transaction(deliveries, timeout)
+    }
+    fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        self.asked("abort transaction")?;
+        self.inner.abort_transaction(timeout)
+    }
+    fn close(&mut self, timeout: Duration) {
+        self.inner.close(timeout);
+    }
+}
+
+/// A word count whose connection may be cut.
+fn connected(world: &World, guarantee: ProcessingGuarantee) -> (Instance, Arc<AtomicBool>) {
+    let down = Arc::new(AtomicBool::new(false));
+    let connection = Connection { kafka: world.kafka.clone(), down: down.clone(), silent: false };
+    let mut config = StreamsConfig { processing_guarantee: guarantee, ..world.config("i1") };
+    config.commit_interval = Duration::from_millis(100);
+    config.task_timeout = Duration::from_secs(60);
+    (world.instance_from(word_count(), config, engines(), Arc::new(connection)).unwrap(), down)
+}
+
+/// Turns `count` times, `apart_ms` of virtual time between two turns.
+fn turns(world: &World, one: &mut Instance, count: usize, apart_ms: i64) -> Result<(), StreamsError> {
+    (0..count).try_for_each(|_| {
+        world.clock.advance(apart_ms);
+        world.turn(&mut [&mut *one])
+    })
+}
+
+const GUARANTEES: [ProcessingGuarantee; 2] =
+    [ProcessingGuarantee::AtLeastOnce, ProcessingGuarantee::ExactlyOnceV2];
+
+/// With exactly once the thread gave up after 20 attempts, however quick; with at least once never.
+#[test]
+fn an_outage_shorter_than_the_task_timeout_loses_nothing() {
+    for guarantee in GUARANTEES {
+        let world = World::new(2);
+        let (mut one, down) = connected(&world, guarantee);
+        let input: Vec<String> = (0..40).map(|line| format!("w{} w0", line % 7)).collect();
+        input.iter().take(20).for_each(|line| world.line(line));
+        for half in input.chunks(20).skip(1).chain([&[] as &[String]]) {
+            turns(&world, &mut one, 30, 0).unwrap();
+            half.iter().for_each(|line| world.line(line));
+            turns(&world, &mut one, 3, 0).unwrap();
+            down.store(true, Ordering::SeqCst);
+            turns(&world, &mut one, 50, 1_000).unwrap();
+            down.store(false, Ordering::SeqCst);
+        }
+        world.run_until_drained(&mut [&mut one]);
+        assert_eq!(world.counts(), expected(&input), "{guarantee:?}");
+    }
+}
+
+#[test]
+fn a_longer_one_ends_the_thread_with_the_setting_in_its_error() {
+    for guarantee in GUARANTEES {
+        let world = World::new(2);
+        let (mut one, down) = connected(&world, guarantee);
+        world.run_until_drained(&mut [&mut one]);
+        world.line("w1 w2");
+        turns(&world, &mut one, 5, 0).unwrap();
+        down.store(true, Ordering::SeqCst);
+        turns(&world, &mut one, 50, 1_000).unwrap();
+        let error = turns(&world, &mut one, 30, 1_000).unwrap_err().to_string();
+        assert!(error.contains("longer than `task.timeout.ms`"), "{guarantee:?}: {error}");
+        assert!(error.contains("no broker answers"), "{guarantee:?}: {error}");
+    }
+}
+
+/// A start that got no answer was not tried again: the tasks were gone, and their partitions were never read.
+#[test]
+fn tasks_that_could_not_start_are_started_when_the_cluster_answers() {
+    for guarantee in GUARANTEES {
+        let world = World::new(2);
+        let (mut one, down) = connected(&world, guarantee);
+        world.line("w1 w2");
+        // The group is joined, and offsets are asked for: at one of these turns.
+        for joined in 0..6 {
+            turns(&world, &mut one, joined, 0).unwrap();
+            down.store(true, Ordering::SeqCst);
+            turns(&world, &mut one, 5, 1_000).unwrap();
+            down.store(false, Ordering::SeqCst);
+        }
+        world.run_until_drained(&mut [&mut one]);
+        assert_eq!(world.counts(), expected(&["w1 w2".to_owned()]), "{guarantee:?}");
+    }
+}
+
+/// The start waited for ever for a global topic that could not be read.
+#[test]
+fn global_stores_that_do_not_fill_end_the_start() {
+    let world = World::new(1);
+    world.kafka.produce("lines", Some(0), Some(b"k"), Some(b"v"), 1).unwrap();
+    let connection = Connection { kafka: world.kafka.clone(), down: Arc::default(), silent: true };
+    let config = StreamsConfig { task_timeout: Duration::from_secs(60), ..world.config("i1") };
+    let builder = StreamsBuilder::new();
+    builder.global_table(&Topic::<String, String>::new("lines"));
+    let started = world.now();
+    let failed = world.instance_from(builder.build().unwrap(), config, engines(), Arc::new(connection));
+    let error = failed.err().unwrap().to_string();
+    assert!(error.contains("filling the global stores: no progress for 60010 ms"), "{error}");
+    assert_eq!(world.now() - started, 60_010);
+}
