@@ -146,7 +146,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
 
     /// Writes each record as a line, and ends the stream: for looking at it while a program is written.
     ///
-    /// Repartition: no. State: none. Null: written as `None`.
+    /// Repartition: no. State: none. Null: written as `null`.
     ///
     /// ```
     /// # use streams_core::{dsl::{Printed, StreamsBuilder}, testing::TopologyTestDriver, topic::Topic};
@@ -157,7 +157,7 @@ impl<K: 'static, V: 'static> KStream<K, V> {
     ///
     /// let driver = TopologyTestDriver::new(builder.build()?)?;
     /// driver.input(&IN).pipe("a", 1);
-    /// assert_eq!(std::fs::read_to_string(&file)?, "[in]: \"a\", 1\n");
+    /// assert_eq!(std::fs::read_to_string(&file)?, "[in]: a, 1\n");
     /// # std::fs::remove_file(&file)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -1,9 +1,12 @@
 //! Writes records as lines of text and ends there: for looking at a stream while a program is written.
 
+use std::any::{Any, type_name};
 use std::fmt::Debug;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use streams_state::types::Windowed;
 
 use crate::error::NodeResult;
 use crate::processor::{Push, TaskContext};
@@ -21,7 +24,7 @@ pub struct Printed<K, V> {
     pub(crate) text: Text<K, V>,
 }
 
-impl<K: Debug, V: Debug> Printed<K, V> {
+impl<K: Debug + 'static, V: Debug + 'static> Printed<K, V> {
     /// To the standard output.
     pub fn to_sys_out() -> Self {
         Self::to_writer(std::io::stdout())
@@ -41,7 +44,7 @@ impl<K: Debug, V: Debug> Printed<K, V> {
 
     /// To any writer, which all tasks share. It is flushed after each record.
     pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
-        let text: Text<K, V> = Arc::new(|key, value| format!("{key:?}, {value:?}"));
+        let text: Text<K, V> = Arc::new(|key, value| format!("{}, {}", shown(key), shown(value)));
         Self { writer: Ok(Arc::new(Mutex::new(writer))), label: None, text }
     }
 }
@@ -52,10 +55,41 @@ impl<K, V> Printed<K, V> {
         Self { label: Some(label.into()), ..self }
     }
 
-    /// How a record looks. Default: key and value as `Debug` writes them.
+    /// How a record looks. Default: key and value as Java would print them: text as it is, `null` for what is missing; types of
+    /// the user's as `Debug` writes them.
     pub fn key_value_mapper(self, mapper: impl Fn(&K, &V) -> String + Send + Sync + 'static) -> Self {
         Self { text: Arc::new(mapper), ..self }
     }
+}
+
+/// As Java prints it.
+fn shown<T: Debug + 'static>(value: &T) -> String {
+    let any: &dyn Any = value;
+    if let Some(text) = text(any) {
+        return text;
+    }
+    let debug = format!("{value:?}");
+    let option = type_name::<T>().starts_with("core::option::Option<");
+    let inside = || debug.strip_prefix("Some(")?.strip_suffix(')').map(str::to_owned);
+    match debug.as_str() {
+        "None" if option => "null".to_owned(),
+        _ if option => inside().unwrap_or(debug),
+        _ => debug,
+    }
+}
+
+/// Types whose `Debug` would put quotes around text.
+fn text(value: &dyn Any) -> Option<String> {
+    if value.is::<()>() {
+        return Some("null".to_owned());
+    }
+    if let Some(text) = value.downcast_ref::<String>() {
+        return Some(text.clone());
+    }
+    if let Some(Some(text)) = value.downcast_ref::<Option<String>>() {
+        return Some(text.clone());
+    }
+    value.downcast_ref::<Windowed<String>>().map(ToString::to_string)
 }
 
 /// The end of a stream.
@@ -74,5 +108,27 @@ impl<K, V> Push<K, V> for Print<K, V> {
             Ok(()) => Ok(()),
             Err(error) => context.processing_failed(&self.name, error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streams_state::types::Window;
+
+    use super::*;
+
+    /// Text had quotes, and null was `None`.
+    #[test]
+    fn as_java_prints() {
+        let window = Window { start: 0, end: 5 };
+        assert_eq!(shown(&"a \"b\"".to_owned()), "a \"b\"");
+        assert_eq!((shown(&-1_i64), shown(&1.5), shown(&true)), ("-1".into(), "1.5".into(), "true".into()));
+        assert_eq!(
+            (shown(&None::<i64>), shown(&None::<String>), shown(&())),
+            ("null".into(), "null".into(), "null".into())
+        );
+        assert_eq!((shown(&Some(7)), shown(&Some("a".to_owned()))), ("7".into(), "a".into()));
+        assert_eq!(shown(&Windowed { key: "k".to_owned(), window }), "[k@0/5]");
+        assert_eq!(shown(&Some(window)), "Window { start: 0, end: 5 }");
     }
 }

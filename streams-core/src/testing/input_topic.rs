@@ -20,6 +20,7 @@ pub struct TestInputTopic<K, V> {
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
     time: Cell<Timestamp>,
+    advance_ms: i64,
 }
 
 impl<K: 'static, V: 'static> TestInputTopic<K, V> {
@@ -35,7 +36,43 @@ impl<K: 'static, V: 'static> TestInputTopic<K, V> {
             keys: for_topic(&topic.key_serde(), topic.name(), Part::Key),
             values: for_topic(&topic.value_serde(), topic.name(), Part::Value),
             time,
+            advance_ms: 0,
         }
+    }
+
+    /// Its records start at this time, ms since the epoch, and not at the wall clock of the driver.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use streams_core::{dsl::StreamsBuilder, testing::TopologyTestDriver, topic::Topic};
+    /// # const IN: Topic<String, i64> = Topic::new("in");
+    /// # const OUT: Topic<String, i64> = Topic::new("out");
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream(&IN).to(&OUT);
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input(&IN).start_at(1_000).auto_advance(Duration::from_millis(5));
+    /// input.pipe("a", 1);
+    /// input.pipe_at("b", 2, 7);
+    /// input.pipe("c", 3);
+    /// let times = driver.output(&OUT).read_records().into_iter().map(|record| record.timestamp);
+    /// assert_eq!(times.collect::<Vec<_>>(), [1_000, 7, 1_005]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_at(self, timestamp: Timestamp) -> Self {
+        self.time.set(timestamp);
+        self
+    }
+
+    /// Each record that is piped with the time of this topic moves that time on. Default: it stands.
+    pub fn auto_advance(self, by: Duration) -> Self {
+        Self { advance_ms: by.as_millis() as i64, ..self }
+    }
+
+    /// The time of this topic, which moves on.
+    fn next_time(&self) -> Timestamp {
+        let time = self.time.get();
+        self.time.set(time + self.advance_ms);
+        time
     }
 
     /// Pipes a record with the time of this topic.
@@ -44,7 +81,7 @@ impl<K: 'static, V: 'static> TestInputTopic<K, V> {
     /// A node failed, or no source reads the topic. [`try_pipe`](Self::try_pipe) returns the error.
     #[track_caller]
     pub fn pipe(&self, key: impl Into<K>, value: impl Into<V>) {
-        self.pipe_record(Record::new(key.into(), value.into(), self.time.get()));
+        self.pipe_record(Record::new(key.into(), value.into(), self.next_time()));
     }
 
     /// Pipes a record with this timestamp, ms since the epoch.
@@ -85,7 +122,7 @@ impl<K: 'static, V: 'static> TestInputTopic<K, V> {
     /// As [`try_pipe`](Self::try_pipe).
     pub fn pipe_raw(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> NodeResult {
         let bytes = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-        self.pipe_bytes(bytes(key), bytes(value), self.time.get(), Headers::EMPTY)
+        self.pipe_bytes(bytes(key), bytes(value), self.next_time(), Headers::EMPTY)
     }
 
     /// Moves the time of this topic, which [`pipe`](Self::pipe) gives to records.
