@@ -69,6 +69,7 @@ fn task(topology: &Topology, caching: bool) -> StreamTask {
         tier_max_bytes: 256 << 20,
         max_task_idle: None,
         timestamp_policy: kstreams::config::TimestampPolicy::default(),
+        app_configs: Arc::default(),
         global_stores: Vec::new(),
         global_feed: None,
         partition_counts: Rc::new(|_| Ok(Some(4))),

@@ -51,6 +51,7 @@ impl Processor<String, i64, String, i64> for Sum {
         let _ = (context.current_stream_time(), context.current_system_time());
         let _ = (context.task_id(), context.application_id().len(), context.state_dir());
         context.commit();
+        assert!(context.app_configs().is_empty());
         context.forward_to("all", record.clone())?;
         Ok(context.forward(record.with_value(sum))?)
     }

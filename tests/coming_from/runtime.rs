@@ -36,6 +36,8 @@ fn settings() {
         ("statestore.cache.max.bytes", "0"),
         ("consumer.max.poll.records", "200"),
         ("errors.dead.letter.queue.topic.name", "dead-letters"),
+        ("app.tax", "19"),
+        ("app.config.prefixes", "schema.registry.,my."),
         (
             "deserialization.exception.handler",
             "org.apache.kafka.streams.errors.LogAndContinueExceptionHandler",
@@ -43,6 +45,7 @@ fn settings() {
     ])
     .unwrap();
     assert_eq!(config.commit_interval, Duration::from_millis(100));
+    assert_eq!(config.app_configs.get("app.tax").map(String::as_str), Some("19"));
     let mut config = StreamsConfig::new("shop", ProcessingGuarantee::AtLeastOnce);
     assert_eq!(config.commit_interval, Duration::from_secs(30));
     config.deserialization_exception_handler = Arc::new(LogAndContinue);

@@ -6,7 +6,7 @@ use kstreams::config::TimestampPolicy;
 use kstreams::dsl::PartitionChoice;
 use kstreams::dsl::Printed;
 use kstreams::prelude::*;
-use kstreams::record::SinkContext;
+use kstreams::record::{ConsumerRecord, SinkContext};
 use kstreams::serdes::{LongSerde, StringSerde};
 use kstreams::topology::OffsetReset;
 
@@ -19,14 +19,15 @@ fn sources() {
     let both = Consumed::new().named("payments-and-refunds");
     builder.stream_with(&[&Topic::new("more-payments"), &REFUNDS], both).to(&OUT);
     builder.stream_pattern::<String, i64>("payments-.*").to(&OUT);
+    let by_length = |record: &ConsumerRecord<'_, String, Option<String>>, _largest| {
+        record.value.as_ref().map_or(record.timestamp, |name| name.len() as i64)
+    };
     let consumed: Consumed<String, Option<String>> = Consumed::new()
         .reset(OffsetReset::None)
         .earliest()
         .latest()
         .by_duration(Duration::from_secs(3600))
-        .timestamp_extractor(|record, _largest| {
-            record.value.as_ref().map_or(record.timestamp, |name| name.len() as i64)
-        })
+        .timestamp_extractor(by_length)
         .timestamp_policy(TimestampPolicy::WallClock);
     builder.table_consumed(&CUSTOMERS, consumed).to_stream().to(&TEXTS);
     const NAMED: Store<String, String> = Store::new("city-names");

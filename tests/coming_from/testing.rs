@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kstreams::config::TopologyOptimization;
 use kstreams::dsl::TopologyConfig;
 use kstreams::prelude::*;
 use kstreams::testing::DriverConfig;
@@ -28,6 +29,7 @@ fn test_driver() {
     payments.pipe_at("ada", 80, 2_000);
     payments.pipe_record(Record::new("ada".to_owned(), 1, 3_000));
     payments.advance(Duration::from_secs(5));
+    let _ = driver.input(&PAYMENTS).start_at(1_000).auto_advance(Duration::from_secs(1));
     let out = driver.output(&OUT);
     assert_eq!(out.read_record().map(|record| record.value), Some(120));
     assert_eq!(out.read_all(), [("ada".to_owned(), 200), ("ada".to_owned(), 201)]);
@@ -50,6 +52,9 @@ fn names_and_plans() {
     assert!(topology.describe().to_dot().starts_with("digraph"));
     let diff = topology.snapshot().diff(&builder.build().unwrap().snapshot());
     assert!(!diff.loses_state());
+    let mut config = StreamsConfig::new("shop", ProcessingGuarantee::ExactlyOnceV2);
+    config.topology_optimization = TopologyOptimization::ALL;
+    assert_eq!(text, builder.build_with(&config).unwrap().describe().to_string());
     let strict = TopologyConfig { ensure_explicit_naming: true, ..TopologyConfig::default() };
     assert!(builder.build_with(&strict).is_ok());
 }

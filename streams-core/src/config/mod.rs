@@ -106,6 +106,9 @@ pub struct StreamsConfig {
     pub topic_properties: BTreeMap<String, String>,
     /// Settings that go to the Kafka clients as they are, prefixes (`consumer.`, `producer.`, ...) included.
     pub client_properties: BTreeMap<String, String>,
+    /// Settings of the application's own, which mean nothing to this library: processors may ask for them. In properties these
+    /// are the keys that begin with `app.` or with one of the prefixes listed in `app.config.prefixes`.
+    pub app_configs: Arc<BTreeMap<String, String>>,
 }
 
 impl StreamsConfig {
@@ -139,7 +142,14 @@ impl StreamsConfig {
             memory_max_bytes: 256 * 1024 * 1024,
             topic_properties: BTreeMap::new(),
             client_properties: BTreeMap::new(),
+            app_configs: Arc::default(),
         }
+    }
+
+    /// The application's own settings whose keys begin with `prefix`, without it.
+    pub fn app_configs_with_prefix(&self, prefix: &str) -> BTreeMap<String, String> {
+        let own = self.app_configs.iter();
+        own.filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone()))).collect()
     }
 
     /// Whether the guarantee is exactly once.
@@ -175,6 +185,7 @@ impl fmt::Debug for StreamsConfig {
             .field("memory_max_bytes", &self.memory_max_bytes)
             .field("topic_properties", &self.topic_properties)
             .field("client_properties", &Redacted(&self.client_properties))
+            .field("app_configs", &self.app_configs.keys())
             .finish_non_exhaustive()
     }
 }

@@ -5,11 +5,15 @@
 use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::handlers::{Place, handler};
 use super::keys::{CLIENT_PREFIXES, CLIENT_TAG_PREFIX, Effect, KEYS, TOPIC_PREFIX};
 use super::{ConfigError, ProcessingGuarantee, StreamsConfig, client_keys};
 
+/// Keys of the application's own begin so, or with one of the prefixes listed here.
+const APP_PREFIX: &str = "app.";
+const APP_PREFIXES: &str = "app.config.prefixes";
 const DEAD_LETTER_TOPIC: &str = "errors.dead.letter.queue.topic.name";
 
 /// Reads a Java properties file.
@@ -40,6 +44,23 @@ impl StreamsConfig {
     /// assert_eq!(config.commit_interval.as_millis(), 100);
     /// let error = StreamsConfig::from_properties([("commit.intervall.ms", "5")]).unwrap_err();
     /// assert!(error.to_string().contains("did you mean `commit.interval.ms`?"));
+    /// # Ok::<(), streams_core::config::ConfigError>(())
+    /// ```
+    ///
+    /// A key that nobody knows is a fault, because it may be misspelt. Keys of the application's own begin with `app.`, or are
+    /// declared; they are kept in [`app_configs`](Self::app_configs):
+    ///
+    /// ```
+    /// use streams_core::config::StreamsConfig;
+    /// let config = StreamsConfig::from_properties([
+    ///     ("application.id", "word-count"),
+    ///     ("bootstrap.servers", "localhost:9092"),
+    ///     ("app.shop", "north"),
+    ///     ("app.config.prefixes", "schema.registry., my."),
+    ///     ("schema.registry.url", "http://localhost:8081"),
+    /// ])?;
+    /// assert_eq!(config.app_configs["app.shop"], "north");
+    /// assert_eq!(config.app_configs_with_prefix("schema.registry.")["url"], "http://localhost:8081");
     /// # Ok::<(), streams_core::config::ConfigError>(())
     /// ```
     ///
@@ -94,6 +115,7 @@ impl StreamsConfig {
         }
         self.warn_of_old_name(&properties);
         self.apply_handlers(&properties, &mut faults);
+        let own = self.app_prefixes(&properties);
         let others = properties.into_iter().filter(|(key, _)| KEYS.iter().all(|(known, _)| known != key));
         for (key, value) in others {
             if let Some(setting) = key.strip_prefix(TOPIC_PREFIX) {
@@ -105,12 +127,21 @@ impl StreamsConfig {
                 self.client_properties.insert(key, value.trim().to_owned());
             } else if key.starts_with(CLIENT_TAG_PREFIX) {
                 tracing::warn!(setting = key, "has no effect: this version has no standby tasks to place");
+            } else if own.iter().any(|prefix| key.starts_with(prefix)) {
+                Arc::make_mut(&mut self.app_configs).insert(key, value);
             } else {
                 faults.push(unknown(&key));
             }
         }
         faults.extend(self.validate().err().map_or(Vec::new(), |error| error.faults));
         ConfigError::unless_none(faults)
+    }
+
+    /// How keys of the application's own begin, as these properties say or those before.
+    fn app_prefixes(&self, properties: &BTreeMap<String, String>) -> Vec<String> {
+        let declared = properties.get(APP_PREFIXES).or_else(|| self.app_configs.get(APP_PREFIXES));
+        let declared = declared.into_iter().flat_map(|list| list.split(',')).map(str::trim);
+        declared.filter(|prefix| !prefix.is_empty()).chain([APP_PREFIX]).map(str::to_owned).collect()
     }
 
     fn apply(&mut self, key: &str, value: &str, effect: &Effect) -> Result<(), String> {
@@ -159,7 +190,7 @@ impl StreamsConfig {
         }
     }
 
-    fn handler_of(&mut self, place: Place) -> &mut std::sync::Arc<dyn crate::handler::ExceptionHandler> {
+    fn handler_of(&mut self, place: Place) -> &mut Arc<dyn crate::handler::ExceptionHandler> {
         match place {
             Place::Deserialization => &mut self.deserialization_exception_handler,
             Place::Processing => &mut self.processing_exception_handler,
@@ -210,7 +241,8 @@ fn unknown(key: &str) -> String {
         Some(near) => format!("`{key}` is not a setting; did you mean `{near}`?"),
         None => format!(
             "`{key}` is neither a setting of Kafka Streams nor of a Kafka client; remove it, or put the client's \
-             prefix before it (`consumer.`, `producer.`, `admin.`) if a client knows it"
+             prefix before it (`consumer.`, `producer.`, `admin.`) if a client knows it; a key of the application's own \
+             begins with `{APP_PREFIX}`, or is declared in `{APP_PREFIXES}`"
         ),
     }
 }

@@ -32,6 +32,31 @@ fn misspelt_settings_name_the_nearest() {
     assert!(fault("my.own.thing", "1").contains("remove it, or put the client's prefix before it"));
 }
 
+/// Each of these stopped the program: no file with settings beside Kafka's could be taken over.
+#[test]
+fn keys_of_the_applications_own_are_kept_if_they_say_so() {
+    let mut config = StreamsConfig::new("app", ProcessingGuarantee::AtLeastOnce);
+    config
+        .apply_properties([
+            ("app.config.prefixes", "schema.registry.,my.app.x , poll.msx"),
+            ("schema.registry.url", " u "),
+            ("my.app.x", "1"),
+            ("app.password", "hunter2"),
+            ("poll.msx", "2"),
+            ("poll.ms", "3"),
+        ])
+        .unwrap();
+    let own = ["app.config.prefixes", "app.password", "my.app.x", "poll.msx", "schema.registry.url"];
+    assert_eq!(config.app_configs.keys().collect::<Vec<_>>(), own);
+    assert_eq!((config.app_configs["schema.registry.url"].as_str(), config.poll.as_millis()), (" u ", 3));
+    assert_eq!(config.app_configs_with_prefix("my.app.")["x"], "1");
+    config.apply_properties([("schema.registry.ssl", "yes")]).unwrap();
+    let error = config.apply_properties([("schema.regstry.url", "1")]).unwrap_err().to_string();
+    assert!(error.contains("begins with `app.`, or is declared in `app.config.prefixes`"), "{error}");
+    assert!(config.apply_properties([("pol.ms", "1")]).unwrap_err().to_string().contains("`poll.ms`?"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
 #[test]
 fn bad_values_are_one_sentence_each_and_all_at_once() {
     assert_eq!(

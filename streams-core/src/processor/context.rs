@@ -1,5 +1,6 @@
 //! What every node of a task shares while a record passes: time, record context, outbox, counters.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub struct TaskContext {
     pub commit_requested: bool,
     /// `default.timestamp.extractor`: for sources that have none of their own.
     pub timestamp_policy: TimestampPolicy,
+    /// Settings of the application's own.
+    pub app_configs: Arc<BTreeMap<String, String>>,
     /// Global stores, to read.
     pub globals: Vec<GlobalStore>,
     /// This task feeds the global stores; its processors schedule nothing.
@@ -86,6 +89,7 @@ impl TaskContext {
             processor_metadata: ProcessorMetadata::default(),
             commit_requested: false,
             timestamp_policy: TimestampPolicy::default(),
+            app_configs: Arc::default(),
             globals: Vec::new(),
             feeds_globals: false,
             global_partitions: Vec::new(),

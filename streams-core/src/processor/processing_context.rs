@@ -292,6 +292,11 @@ impl ProcessingContext<'_> {
         &self.task.state_dir
     }
 
+    /// Settings of the application's own: [`StreamsConfig::app_configs`](crate::config::StreamsConfig::app_configs).
+    pub fn app_configs(&self) -> &std::collections::BTreeMap<String, String> {
+        &self.task.app_configs
+    }
+
     /// Asks for a commit soon after this record.
     pub fn commit(&mut self) {
         self.task.commit_requested = true;

@@ -3,6 +3,7 @@
 //! In: records in an [`Outbox`]. Out: records in flight, and the highest acknowledged offset of each partition.
 //! Opens the transaction lazily, with the first record. Never commits: that is `commit.rs`.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use streams_state::types::TopicPartition;
@@ -19,15 +20,32 @@ const QUEUE_WAIT: Duration = Duration::from_millis(20);
 const QUEUE_WAITS_MAX: u32 = 3000;
 /// Deadline for the partition count of a topic.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
-/// Records of one topic without a key that go to one partition before the next one has its turn.
-const KEYLESS_RUN: u32 = 1024;
+/// Kafka's default of `batch.size`.
+const BATCH_SIZE: u64 = 16_384;
+
+/// About what a record takes in a batch beside value and headers: lengths, attributes, time, offset.
+const RECORD_OVERHEAD: usize = 8;
 
 /// A topic that this thread writes.
 struct OutputTopic {
     name: std::sync::Arc<str>,
     handle: TopicHandle,
     partitions: i32,
-    keyless: u32,
+    /// The partition for records without a key, and the bytes that it got.
+    sticky: (i32, u64),
+}
+
+impl OutputTopic {
+    /// The partition of a record without a key: as Kafka's producer, the same until it got a batch full.
+    fn keyless(&mut self, bytes: usize, batch_size: u64) -> i32 {
+        let (partition, sent) = self.sticky;
+        let sent = sent + bytes as u64;
+        self.sticky = match sent >= batch_size {
+            true => ((partition + 1) % self.partitions.max(1), 0),
+            false => (partition, sent),
+        };
+        partition
+    }
 }
 
 /// The producer of a stream thread, with its transaction and the acknowledgements of it.
@@ -38,6 +56,7 @@ pub(crate) struct StreamsProducer {
     topics: Vec<OutputTopic>,
     deliveries: Deliveries,
     sent: u64,
+    batch_size: u64,
 }
 
 impl StreamsProducer {
@@ -57,7 +76,13 @@ impl StreamsProducer {
             topics: Vec::new(),
             deliveries: Deliveries::default(),
             sent: 0,
+            batch_size: BATCH_SIZE,
         })
+    }
+
+    /// `batch.size` as the producer's properties have it.
+    pub(crate) fn with_batch_size(self, given: Option<&str>) -> Self {
+        Self { batch_size: given.and_then(|text| text.trim().parse().ok()).unwrap_or(BATCH_SIZE), ..self }
     }
 
     /// Whether a transaction is open: it has to be ended even if no offset moved.
@@ -96,7 +121,7 @@ impl StreamsProducer {
         }
         let handle = self.producer.topic(name)?;
         let partitions = self.producer.partitions(name, METADATA_TIMEOUT)?;
-        self.topics.push(OutputTopic { name: name.clone(), handle, partitions, keyless: 0 });
+        self.topics.push(OutputTopic { name: name.clone(), handle, partitions, sticky: (0, 0) });
         Ok(self.topics.len() - 1)
     }
 
@@ -114,8 +139,12 @@ impl StreamsProducer {
             (Some(partition), _) => partition,
             (None, Some(key)) => partition_for_key(key, topic.partitions),
             (None, None) => {
-                topic.keyless = topic.keyless.wrapping_add(1);
-                (topic.keyless / KEYLESS_RUN) as i32 % topic.partitions.max(1)
+                let value = record.value.as_ref().map_or(0, Range::len);
+                let headers = record
+                    .headers
+                    .iter()
+                    .map(|header| header.key.len() + header.value.as_ref().map_or(0, Vec::len));
+                topic.keyless(RECORD_OVERHEAD + value + headers.sum::<usize>(), self.batch_size)
             }
         };
         let handle = topic.handle;

@@ -164,13 +164,16 @@ impl Shared {
     /// The producer of thread `index`.
     pub(crate) fn producer(&self, index: usize, timeout: Duration) -> Result<StreamsProducer, ClientError> {
         let transactional = self.config.exactly_once();
+        let properties = self.config.producer_properties();
+        let batch_size = properties.get("batch.size").cloned();
         let producer = self.supplier.producer(&ProducerSettings {
             client_id: self.client_id(index, "producer"),
             transactional_id: transactional.then(|| self.instance_id(index)),
             transaction_timeout: Some(self.transaction_timeout()),
-            properties: self.config.producer_properties(),
+            properties,
         })?;
-        StreamsProducer::new(producer, transactional, timeout)
+        let producer = StreamsProducer::new(producer, transactional, timeout)?;
+        Ok(producer.with_batch_size(batch_size.as_deref()))
     }
 
     fn transaction_timeout(&self) -> Duration {
@@ -255,6 +258,7 @@ impl Shared {
             tier_max_bytes: self.config.memory_max_bytes / 2 / (planned.plan.tasks.len() as u64 + 1),
             max_task_idle: self.config.max_task_idle,
             timestamp_policy: self.config.default_timestamp_extractor,
+            app_configs: self.config.app_configs.clone(),
             global_stores: self.global_stores.clone(),
             global_feed: None,
             record_max_bytes: Some(self.config.producer_record_max_bytes()),

@@ -1,5 +1,6 @@
 //! What a task is made with.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct TaskOptions<'a> {
     pub max_task_idle: Option<Duration>,
     /// `default.timestamp.extractor`.
     pub timestamp_policy: TimestampPolicy,
+    /// Settings of the application's own.
+    pub app_configs: Arc<BTreeMap<String, String>>,
     /// Global stores, which the task may read.
     pub global_stores: Vec<GlobalStore>,
     /// The task is the one that feeds the global stores.

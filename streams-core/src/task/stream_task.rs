@@ -54,6 +54,7 @@ impl StreamTask {
         context.production_handler = options.production_handler.clone();
         context.outbox.record_max_bytes = options.record_max_bytes;
         context.timestamp_policy = options.timestamp_policy;
+        context.app_configs.clone_from(&options.app_configs);
         let mut state = StateManager::open(&options, &mut context)?;
         let stores = state.instances();
         context.globals.clone_from(&options.global_stores);

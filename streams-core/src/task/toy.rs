@@ -307,6 +307,7 @@ impl Toy {
             tier_max_bytes: 1 << 20,
             max_task_idle,
             timestamp_policy: TimestampPolicy::default(),
+            app_configs: Arc::default(),
             global_stores: Vec::new(),
             global_feed: None,
             partition_counts: Rc::new(|_| Ok(Some(4))),

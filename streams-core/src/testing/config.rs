@@ -1,5 +1,6 @@
 //! What a test driver is made with.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct DriverConfig {
     pub tier_max_bytes: u64,
     /// `default.timestamp.extractor`: for sources that have none of their own. Default: Kafka's timestamp.
     pub default_timestamp_extractor: TimestampPolicy,
+    /// Settings of the application's own, which processors may ask for. Default: none.
+    pub app_configs: Arc<BTreeMap<String, String>>,
     /// `deserialization.exception.handler`. Default [`LogAndFail`].
     pub deserialization_exception_handler: Arc<dyn ExceptionHandler>,
     /// `processing.exception.handler`. Default [`LogAndFail`].
@@ -45,6 +48,7 @@ impl Default for DriverConfig {
             directory: PathBuf::new(),
             tier_max_bytes: 64 * 1024 * 1024,
             default_timestamp_extractor: TimestampPolicy::default(),
+            app_configs: Arc::default(),
             deserialization_exception_handler: Arc::new(LogAndFail),
             processing_exception_handler: Arc::new(LogAndFail),
             production_exception_handler: Arc::new(LogAndFail),
@@ -53,12 +57,13 @@ impl Default for DriverConfig {
 }
 
 impl From<&StreamsConfig> for DriverConfig {
-    /// The application's own id, cache size, default timestamp extractor and handlers; engine and clock as by default.
+    /// The application's own id, cache size, default timestamp extractor, own settings and handlers; engine and clock as by default.
     fn from(config: &StreamsConfig) -> Self {
         Self {
             application_id: config.application_id.clone(),
             statestore_cache_max_bytes: config.statestore_cache_max_bytes,
             default_timestamp_extractor: config.default_timestamp_extractor,
+            app_configs: config.app_configs.clone(),
             deserialization_exception_handler: config.deserialization_exception_handler.clone(),
             processing_exception_handler: config.processing_exception_handler.clone(),
             production_exception_handler: config.production_exception_handler.clone(),

@@ -375,6 +375,7 @@ fn options<'a>(
         tier_max_bytes: config.tier_max_bytes,
         max_task_idle: None,
         timestamp_policy: config.default_timestamp_extractor,
+        app_configs: config.app_configs.clone(),
         global_stores: stores.to_vec(),
         global_feed: None,
         partition_counts: Rc::new(|_| Ok(Some(1))),

@@ -5,6 +5,7 @@ use streams_core::dsl::{Consumed, Materialized, Stores, StreamsBuilder};
 use streams_core::error::BoxError;
 use streams_core::processor::{Processor, ProcessorContext};
 use streams_core::record::Record;
+use streams_core::testing::{DriverConfig, TopologyTestDriver};
 use streams_core::topic::{Store, Topic};
 use streams_core::topology::{StoreFormat, Topology};
 
@@ -23,6 +24,34 @@ impl Processor<String, i64, (), ()> for Idle {
     ) -> Result<(), BoxError> {
         Ok(())
     }
+}
+
+/// Adds the tax that the settings say.
+struct Taxed;
+
+impl Processor<String, i64, String, i64> for Taxed {
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, String, i64>,
+        record: Record<String, i64>,
+    ) -> Result<(), BoxError> {
+        let tax: i64 = context.app_configs().get("app.tax").ok_or("no tax")?.parse()?;
+        let taxed = record.value + tax;
+        Ok(context.forward(record.with_value(taxed))?)
+    }
+}
+
+#[test]
+fn processors_see_the_settings_of_the_application() {
+    const OUT: Topic<String, i64> = Topic::new("out");
+    let mut config = config();
+    config.apply_properties([("app.tax", "19")]).unwrap();
+    let builder = StreamsBuilder::new();
+    builder.stream(&ROWS).process(|| Taxed, &[]).to(&OUT);
+    let driver =
+        TopologyTestDriver::with_config(builder.build().unwrap(), DriverConfig::from(&config)).unwrap();
+    driver.input(&ROWS).pipe("a", 100);
+    assert_eq!(driver.output(&OUT).read_all(), [("a".to_owned(), 119)]);
 }
 
 fn builder() -> StreamsBuilder {

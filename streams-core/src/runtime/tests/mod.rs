@@ -7,6 +7,7 @@ mod custom_store;
 mod exactly_once;
 mod foreign_keys;
 mod global;
+mod keyless;
 mod outage;
 mod partition_counts;
 mod patterns;

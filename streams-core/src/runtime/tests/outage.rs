@@ -130,6 +130,9 @@ impl Consumer for Client<dyn Consumer> {
     fn close(&mut self, timeout: Duration) -> Result<(), ClientError> {
         self.inner.close(timeout)
     }
+    fn close_and_remain(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        self.inner.close_and_remain(timeout)
+    }
 }
 
 impl Producer for Client<dyn Producer> {
