@@ -11,12 +11,12 @@ use super::{NodeKind, SourceTopic, Topology, TopologyError};
 /// Kafka's own topics, which no pattern matches (`exclude.internal.topics`).
 const KAFKA_INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
-/// A regular expression that whole topic names are matched with. Syntax of the `regex` crate, which is Java's but for
-/// look-around and back-references.
+/// A regular expression that whole topic names are matched with, in the syntax of the `fancy-regex` crate: Java's, look-around
+/// and back-references included.
 #[derive(Clone)]
 pub struct SourcePattern {
     text: Arc<str>,
-    regex: regex::Regex,
+    regex: fancy_regex::Regex,
 }
 
 impl SourcePattern {
@@ -25,14 +25,14 @@ impl SourcePattern {
     /// # Errors
     /// It is no regular expression; says why.
     pub fn new(text: &str) -> Result<Self, TopologyError> {
-        match regex::Regex::new(&format!("^(?:{text})$")) {
+        match fancy_regex::Regex::new(&format!("^(?:{text})$")) {
             Ok(regex) => Ok(Self { text: text.into(), regex }),
             Err(error) => {
                 // It draws where; the last line says what.
                 let error = error.to_string();
                 let what = error.lines().last().map_or("", |line| line.trim_start_matches("error: "));
                 Err(TopologyError::new(format!(
-                    "the topic pattern `{text}` is no regular expression of the `regex` crate: {what}"
+                    "the topic pattern `{text}` is no regular expression: {what}"
                 )))
             }
         }
@@ -40,7 +40,7 @@ impl SourcePattern {
 
     /// A pattern that no topic matches: stands where a faulty one was given.
     pub(crate) fn nothing() -> Option<Self> {
-        let regex = regex::Regex::new("[^\\s\\S]").ok()?;
+        let regex = fancy_regex::Regex::new("[^\\s\\S]").ok()?;
         Some(Self { text: "".into(), regex })
     }
 
@@ -49,9 +49,12 @@ impl SourcePattern {
         &self.text
     }
 
-    /// Whether all of `topic` matches.
+    /// Whether all of `topic` matches. A pattern that takes too many attempts on a name does not match it, with a warning.
     pub fn matches(&self, topic: &str) -> bool {
-        self.regex.is_match(topic)
+        self.regex.is_match(topic).unwrap_or_else(|error| {
+            tracing::warn!(topic, pattern = %self.text, "the topic is left out: {error}");
+            false
+        })
     }
 }
 
@@ -155,6 +158,8 @@ mod tests {
         let pattern = SourcePattern::new("in-[0-9]+|other").unwrap();
         assert!(pattern.matches("in-12") && pattern.matches("other"));
         assert!(!pattern.matches("in-12x") && !pattern.matches("another"));
+        let others = SourcePattern::new("(?!in-)(\\w)\\1.*").unwrap();
+        assert!(others.matches("oops") && !others.matches("in-12") && !others.matches("abc"));
         assert!(SourcePattern::new("in(").unwrap_err().to_string().contains("`in(`"));
     }
 }
