@@ -45,7 +45,7 @@ fn test_driver() {
 fn names_and_plans() {
     let builder = StreamsBuilder::new();
     builder.stream(&PAYMENTS).named("positive").filter(|_, cents| *cents > 0).to(&OUT);
-    let topology = builder.build_with(&TopologyConfig::optimized("all").unwrap()).unwrap();
+    let topology = builder.build_with(TopologyConfig::optimized("all").unwrap()).unwrap();
     let text = topology.describe().to_string();
     assert!(text.contains("Processor: positive"));
     assert!(topology.describe().to_mermaid().starts_with("flowchart"));
@@ -55,6 +55,8 @@ fn names_and_plans() {
     let mut config = StreamsConfig::new("shop", ProcessingGuarantee::ExactlyOnceV2);
     config.topology_optimization = TopologyOptimization::ALL;
     assert_eq!(text, builder.build_with(&config).unwrap().describe().to_string());
+    let driver = TopologyTestDriver::with_config(builder.build().unwrap(), DriverConfig::from(&config));
+    assert!(driver.is_ok());
     let strict = TopologyConfig { ensure_explicit_naming: true, ..TopologyConfig::default() };
-    assert!(builder.build_with(&strict).is_ok());
+    assert!(builder.build_with(strict).is_ok());
 }

@@ -129,7 +129,7 @@ fn missing_names_stand_in_the_list_with_all_else() {
         .process(|| Silent, &["nowhere"])
         .to(&Topic::<String, i64>::new("o ut"));
     let config = TopologyConfig { ensure_explicit_naming: true, ..TopologyConfig::default() };
-    let faults = builder.build_with(&config).map(|_| ()).unwrap_err().faults;
+    let faults = builder.build_with(config).map(|_| ()).unwrap_err().faults;
     assert_eq!(faults.len(), 4, "{faults:?}");
 }
 
@@ -150,7 +150,7 @@ fn generated_names_where_the_application_wants_its_own() {
     let config = TopologyConfig { ensure_explicit_naming: true, ..TopologyConfig::default() };
     let store = "KSTREAM-AGGREGATE-STATE-STORE-0000000002";
     assert_eq!(
-        builder.build_with(&config).map(|_| ()).unwrap_err().faults,
+        builder.build_with(config).map(|_| ()).unwrap_err().faults,
         [
             format!("these changelog topics have no name of yours (use Materialized): {store}-changelog"),
             format!("these state stores have no name of yours (use Materialized): {store}"),

@@ -249,7 +249,7 @@ fn functions_of_streams_may_fail() {
         let builder = StreamsBuilder::new();
         build(builder.stream(&IN), &builder);
         let topology = if *case == "self join" {
-            builder.build_with(&TopologyConfig::optimized("all").unwrap()).unwrap()
+            builder.build_with(TopologyConfig::optimized("all").unwrap()).unwrap()
         } else {
             builder.build().unwrap()
         };

@@ -182,7 +182,7 @@ fn a_self_join_makes_the_left_store_only() {
         let pair = |_: &String, left: &i64, right: &i64| format!("{left} {right}");
         left.clone().join_stream_with(left, windows(), pair, joined).to(&OUT);
         let config = TopologyConfig { single_store_self_join, ..TopologyConfig::default() };
-        let topology = builder.build_with(&config).unwrap();
+        let topology = builder.build_with(config).unwrap();
         let stores: &[(&str, bool)] =
             if single_store_self_join { &[("this", true)] } else { &[("this", true), ("other", false)] };
         assert_eq!(places(&topology), stores);

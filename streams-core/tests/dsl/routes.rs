@@ -77,7 +77,7 @@ fn merged_repartition_topics_carry_the_records_of_all() {
         builder.stream(&IN).select_key(|_, value| if value % 2 == 0 { "even" } else { "odd" }.to_owned());
     rekeyed.clone().filter(|_, value| *value > 0).group_by_key().count().to_stream().to(&COUNTS);
     rekeyed.group_by_key().reduce(|one, two| one + two).to_stream().to(&SUMS);
-    let topology = builder.build_with(&TopologyConfig::optimized("all").unwrap()).unwrap();
+    let topology = builder.build_with(TopologyConfig::optimized("all").unwrap()).unwrap();
     assert_eq!(
         (topology.repartition_topics.len(), builder.build().unwrap().repartition_topics.len()),
         (1, 2)

@@ -169,7 +169,7 @@ fn logged(driver: &TopologyTestDriver, store: &str) -> Vec<String> {
 fn with_format(builder: &StreamsBuilder, dsl_store_headers: bool) -> TopologyTestDriver {
     let config = TopologyConfig { dsl_store_headers, ..TopologyConfig::default() };
     let driver = DriverConfig { statestore_cache_max_bytes: 0, ..DriverConfig::default() };
-    TopologyTestDriver::with_config(builder.build_with(&config).unwrap(), driver).unwrap()
+    TopologyTestDriver::with_config(builder.build_with(config).unwrap(), driver).unwrap()
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn join_stores_keep_headers_in_memory_or_where_the_format_has_room() {
             dsl_stores_in_memory: in_memory,
             ..TopologyConfig::default()
         };
-        let driver = TopologyTestDriver::new(builder.build_with(&config).unwrap()).unwrap();
+        let driver = TopologyTestDriver::new(builder.build_with(config).unwrap()).unwrap();
         let headers = named("h");
         driver.input(&LEFT).pipe_record(Record { key: text("a"), value: 1, timestamp: 0, headers });
         driver.input(&RIGHT).pipe_at("a", 2, 1);

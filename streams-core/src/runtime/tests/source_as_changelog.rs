@@ -94,7 +94,7 @@ fn reused() -> Topology {
     joined.to(&OUT);
     rows.to_stream().to(&SEEN);
     let config = TopologyConfig { reuse_ktable_source_topics: true, ..TopologyConfig::default() };
-    builder.build_with(&config).unwrap()
+    builder.build_with(config).unwrap()
 }
 
 /// New rows and lines, killed after each number of turns, with and without state on disk. What a line found is what the table

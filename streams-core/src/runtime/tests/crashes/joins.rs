@@ -144,7 +144,7 @@ fn self_joins() {
         let join = |one: &Option<String>, other: &Option<String>| Some(format!("{one:?}/{other:?}"));
         stream.clone().join_stream(stream, windows(), join).to(&OUT);
         let optimized = crate::dsl::TopologyConfig::optimized("all").unwrap();
-        builder.build_with(&optimized).unwrap()
+        builder.build_with(optimized).unwrap()
     };
     assert!(check(Case::new(own)) > 200);
 }
