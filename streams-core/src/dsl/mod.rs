@@ -42,6 +42,7 @@ mod stream_join;
 mod stream_map;
 mod stream_output;
 mod stream_process;
+mod stream_sink;
 mod stream_stream_join;
 mod stream_try;
 mod suppressed;
