@@ -22,6 +22,7 @@ cases![
     a_record_too_large_for_the_producer_is_refused,
     a_record_too_large_for_the_topic_is_refused,
     a_transaction_with_a_refused_record_does_not_commit,
+    a_transaction_with_a_refused_record_takes_no_more,
     a_far_future_timestamp_is_refused,
     a_too_old_timestamp_is_refused,
     positions_exist_for_assigned_partitions_only,
@@ -166,6 +167,29 @@ fn a_transaction_with_a_refused_record_does_not_commit(kafka: &dyn ClientSupplie
     assert!(writer.try_commit().is_err());
     writer.abort();
     assert_eq!(read(kafka, &topic, Committed), []);
+}
+
+/// It was a fault of the request for librdkafka, which ended the stream thread instead of a rewind.
+fn a_transaction_with_a_refused_record_takes_no_more(kafka: &dyn ClientSupplier, names: &Names) {
+    let topic = names.topic("t");
+    create_with(kafka, &topic, 1, &[("max.message.bytes", "1000")]);
+    let mut writer = Writer::transactional(kafka, &names.transactional_id("a"));
+    writer.begin();
+    writer.try_send(&topic, 0, (None, Some(&[0; 2000]), Some(TIME)), &Headers::EMPTY).unwrap();
+    assert!(writer.try_flush().is_err());
+    let answer = writer.try_send(&topic, 0, (None, Some(b"v"), Some(TIME)), &Headers::EMPTY);
+    assert_eq!(fault(answer), Fault::AbortTransaction);
+    writer.abort();
+    assert_eq!(
+        fault(writer.try_send(&topic, 0, (None, Some(b"v"), Some(TIME)), &Headers::EMPTY)),
+        Fault::Invalid
+    );
+    // The next transaction of the same producer would find a gap in librdkafka's sequence numbers.
+    let mut next = Writer::transactional(kafka, &names.transactional_id("a"));
+    next.begin();
+    next.send(&topic, 0, "k", "again");
+    next.commit();
+    assert_eq!(texts(&read(kafka, &topic, Committed)), ["again"]);
 }
 
 fn a_far_future_timestamp_is_refused(kafka: &dyn ClientSupplier, names: &Names) {

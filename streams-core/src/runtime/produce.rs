@@ -159,8 +159,16 @@ impl StreamsProducer {
         match self.producer.send(out.clone()) {
             Ok(()) => Ok(()),
             Err(error) if error.fault == Fault::QueueFull => self.send_when_room(&out),
+            Err(error) if error.fault == Fault::AbortTransaction => Err(self.cause_of(error)),
             Err(error) => Err(error),
         }
+    }
+
+    /// What made the transaction fail: the report of an earlier record says it, `refused` only that no more are taken.
+    #[cold]
+    fn cause_of(&mut self, refused: ClientError) -> ClientError {
+        self.producer.drain(&mut self.deliveries, Duration::ZERO);
+        self.check_deliveries().err().unwrap_or(refused)
     }
 
     /// Waits for acknowledgements to make room: this is the back-pressure of the broker on the task.

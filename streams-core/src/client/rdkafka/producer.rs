@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::types::RDKafkaErrorCode as Code;
+
 use super::ffi::{Delivery, EventKind, Failure, Native, Outgoing, PartitionList, Queue, Topic};
 use super::handle::Handle;
 use super::worker::{Job, Worker};
@@ -27,6 +29,8 @@ pub(super) struct KafkaProducer {
     partitions: HashMap<String, i32>,
     reports: Queue,
     in_flight: usize,
+    /// A transaction was begun, and neither committed nor aborted.
+    in_transaction: bool,
     poisoned: Option<(Fault, String)>,
     worker: Option<Worker>,
     handle: Handle,
@@ -44,6 +48,7 @@ impl KafkaProducer {
             partitions: HashMap::new(),
             reports,
             in_flight: 0,
+            in_transaction: false,
             poisoned: None,
             worker: None,
             handle: Handle::new(native, address),
@@ -119,6 +124,17 @@ impl KafkaProducer {
                 let message = format!("no answer within {timeout:?}");
                 Err(self.poison(ClientError::new(Fault::Unknown, call, message)))
             }
+        }
+    }
+
+    /// Why a record was refused. In a transaction that has failed librdkafka says only that the state is wrong.
+    fn refusal(&self, failure: Failure) -> Failure {
+        match failure.code {
+            Code::State if self.in_transaction => {
+                let aborts = Failure { requires_abort: true, ..failure };
+                self.handle.native().fatal().unwrap_or(aborts)
+            }
+            _ => failure,
         }
     }
 
@@ -264,7 +280,7 @@ impl Producer for KafkaProducer {
             }
             Err(failure) => {
                 let call = format!("produce to {name}-{}", record.partition);
-                Err(self.handle.error(call, failure))
+                Err(self.handle.error(call, self.refusal(failure)))
             }
         }
     }
@@ -305,6 +321,7 @@ impl Producer for KafkaProducer {
         let call = "begin transaction";
         self.alive(call)?;
         let begun = self.handle.native().begin_transaction();
+        self.in_transaction |= begun.is_ok();
         begun.map_err(|failure| {
             let error = self.handle.error(call, failure);
             self.poison(error)
@@ -335,12 +352,14 @@ impl Producer for KafkaProducer {
     ) -> Result<(), ClientError> {
         let call = "commit transaction";
         let answer = self.wait(call, Job::Commit, deliveries, timeout)?;
+        self.in_transaction &= answer.is_err();
         answer.map_err(|failure| self.settle_error(call, failure))
     }
 
     fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError> {
         let call = "abort transaction";
         let answer = self.wait(call, Job::Abort, &mut Deliveries::default(), timeout)?;
+        self.in_transaction &= answer.is_err();
         answer.map_err(|failure| self.settle_error(call, failure))
     }
 
