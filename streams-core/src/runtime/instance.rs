@@ -55,6 +55,22 @@ pub(super) struct Status {
     pub(super) global_ready: bool,
 }
 
+impl Status {
+    /// The state that follows from those of the threads.
+    fn by_threads(&self) -> State {
+        let removed = self.threads.iter().all(Member::is_removed);
+        let mut living = self.threads.iter().filter(|member| member.is_alive()).peekable();
+        match (living.peek().is_none(), self.state) {
+            (true, State::PendingShutdown) => State::NotRunning,
+            (true, State::PendingError) => State::Error,
+            (true, _) if removed => State::Running,
+            (true, _) => State::PendingError,
+            (false, _) if living.all(|member| member.state == ThreadState::Running) => State::Running,
+            (false, _) => State::Rebalancing,
+        }
+    }
+}
+
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -62,45 +78,41 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Instance {
     /// Moves to `next` if that is legal, and tells the listener.
     pub(super) fn become_state(&self, next: State) -> bool {
-        // Held from before the change, so that the listener hears changes of several threads in their order.
+        self.change(|_| Some(next))
+    }
+
+    /// Moves to the state that `decide` finds, if that is legal, and tells the listener. One at a time, from the look to the
+    /// word: else a thread could move to what it found before another changed, and the listener hear it in another order.
+    fn change(&self, decide: impl FnOnce(&mut Status) -> Option<State>) -> bool {
         let listener = lock(&self.listener);
-        let old = {
+        let moved = {
             let mut status = lock(&self.status);
-            if !status.state.may_become(next) {
-                return false;
-            }
-            std::mem::replace(&mut status.state, next)
+            let next = decide(&mut status).filter(|next| status.state.may_become(*next));
+            next.map(|next| (std::mem::replace(&mut status.state, next), next))
         };
-        tracing::info!("state {old} -> {next}");
         self.changed.notify_all();
+        let Some((old, next)) = moved else { return false };
+        tracing::info!("state {old} -> {next}");
         if let Some(listener) = &*listener {
             listener(next, old);
         }
         true
     }
 
-    /// Thread number `slot` changed: the instance runs when all living threads do, or all were removed.
+    /// Thread number `slot` is in `state`: the instance runs when all living threads do, or all were removed.
     pub(super) fn thread_became(&self, slot: usize, state: ThreadState) {
-        let next = {
-            let mut status = lock(&self.status);
-            match status.threads.get_mut(slot) {
-                Some(member) if member.state != state => member.state = state,
-                Some(_) | None => return,
-            }
-            let removed = status.threads.iter().all(Member::is_removed);
-            let mut living = status.threads.iter().filter(|member| member.is_alive()).peekable();
-            match (living.peek().is_none(), status.state) {
-                (true, State::PendingShutdown) => State::NotRunning,
-                (true, State::PendingError) => State::Error,
-                (true, _) if removed => State::Running,
-                (true, _) => State::PendingError,
-                (false, _) if living.all(|member| member.state == ThreadState::Running) => State::Running,
-                (false, _) => State::Rebalancing,
-            }
-        };
-        self.changed.notify_all();
-        self.become_state(next);
-        if next == State::PendingError {
+        let is_new = |status: &Status| status.threads.get(slot).is_some_and(|member| member.state != state);
+        if !is_new(&lock(&self.status)) {
+            return;
+        }
+        let mut failed = false;
+        self.change(|status| {
+            status.threads.get_mut(slot)?.state = state;
+            let next = status.by_threads();
+            failed = next == State::PendingError;
+            Some(next)
+        });
+        if failed {
             self.become_state(State::Error);
         }
     }
@@ -161,5 +173,47 @@ impl Instance {
         lock(&self.status).error.get_or_insert(error);
         self.become_state(State::PendingError);
         self.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    /// Of two threads that began to run at once, one could be late with what it had found before the other ran: the instance
+    /// stayed in REBALANCING for ever.
+    #[test]
+    fn threads_that_begin_to_run_at_once_leave_the_instance_running() {
+        let instance = Instance {
+            status: Mutex::new(Status {
+                state: State::Rebalancing,
+                threads: vec![Member::new(Some(0)), Member::new(Some(1))],
+                error: None,
+                global_ready: true,
+            }),
+            changed: Condvar::new(),
+            stop: AtomicBool::new(false),
+            membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
+            metrics: InstanceMetrics::default(),
+            listener: Mutex::new(None),
+            handler: Mutex::new(None),
+        };
+        let (start, end) = (Barrier::new(2), Barrier::new(2));
+        let run = |slot: usize| {
+            for _ in 0..5_000 {
+                start.wait();
+                instance.thread_became(slot, ThreadState::Running);
+                end.wait();
+                assert_eq!(lock(&instance.status).state, State::Running);
+                start.wait();
+                instance.thread_became(slot, ThreadState::PartitionsRevoked);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| run(1));
+            run(0);
+        });
     }
 }

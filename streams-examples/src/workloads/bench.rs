@@ -1,4 +1,4 @@
-//! The workloads of the benchmark: `stateless`, `wordcount`, `enrich`, `kvstate`, and those of [`windows`] and [`joins`].
+//! The workloads of the benchmark: `stateless`, `wordcount`, `enrich`, `kvstate`, and those of `windows` and `joins`.
 
 use std::fmt;
 use std::str::FromStr;
