@@ -178,7 +178,7 @@ impl Instance {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
@@ -200,15 +200,23 @@ mod tests {
             listener: Mutex::new(None),
             handler: Mutex::new(None),
         };
-        let (start, end) = (Barrier::new(2), Barrier::new(2));
+        let arrived = AtomicUsize::new(0);
         let run = |slot: usize| {
-            for _ in 0..5_000 {
-                start.wait();
+            // The two meet without sleeping, so that what follows happens at the same time.
+            let meet = |round: usize| {
+                arrived.fetch_add(1, Ordering::SeqCst);
+                while arrived.load(Ordering::SeqCst) < 2 * round {
+                    std::thread::yield_now();
+                }
+            };
+            for round in 0..20_000 {
+                meet(4 * round + 1);
                 instance.thread_became(slot, ThreadState::Running);
-                end.wait();
+                meet(4 * round + 2);
                 assert_eq!(lock(&instance.status).state, State::Running);
-                start.wait();
+                meet(4 * round + 3);
                 instance.thread_became(slot, ThreadState::PartitionsRevoked);
+                meet(4 * round + 4);
             }
         };
         std::thread::scope(|scope| {
