@@ -4,6 +4,7 @@ mod in_memory;
 mod mixed;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
+mod run;
 
 use std::ops::Bound;
 use std::ops::ControlFlow;
@@ -15,6 +16,7 @@ pub use in_memory::{InMemoryEngine, InMemoryProvider};
 pub use mixed::MixedProvider;
 #[cfg(feature = "rocksdb")]
 pub use rocksdb::RocksDbProvider;
+pub use run::Run;
 
 /// One entry of a sorted run: key, and value or deletion.
 pub type RunEntry<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -42,6 +44,11 @@ pub trait Engine: Send {
         offset: Option<i64>,
     ) -> Result<(), StateError>;
 
+    /// What writes runs into this engine from another thread. `None`: rows of this engine are not kept, there is nothing to write.
+    fn writer(&self) -> Option<Box<dyn RunWriter>> {
+        None
+    }
+
     /// Deletes all keys in `from..to`.
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError>;
 
@@ -67,6 +74,19 @@ pub trait Engine: Send {
     fn is_durable(&self) -> bool {
         true
     }
+}
+
+/// Writes runs of one store, on any thread. One run at a time, in the order of their offsets.
+///
+/// What it has written is in the engine as if [`Engine::apply`] had been called. While it writes, the engine may be read: it shows
+/// all of the run or nothing of it.
+pub trait RunWriter: Send {
+    /// As [`Engine::apply`].
+    fn write(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError>;
 }
 
 /// Opens the engines of a task: one directory, one engine for each store name.

@@ -23,7 +23,7 @@ use rocksdb::{
     BoundColumnFamily, DBWithThreadMode, MultiThreaded, Options, ReadOptions, SstFileWriter, WriteOptions,
 };
 
-use super::{Engine, RunEntry, Visitor};
+use super::{Engine, RunEntry, RunWriter, Visitor};
 use crate::error::StateError;
 
 pub use provider::RocksDbProvider;
@@ -38,6 +38,7 @@ const ROW: u8 = 1;
 type Db = DBWithThreadMode<MultiThreaded>;
 
 /// One store's column family.
+#[derive(Clone)]
 struct RocksDbEngine {
     db: Arc<Db>,
     store: String,
@@ -138,11 +139,11 @@ impl Engine for RocksDbEngine {
         run: &mut dyn Iterator<Item = RunEntry<'_>>,
         offset: Option<i64>,
     ) -> Result<(), StateError> {
-        self.write_run(run, offset).map_err(|error| self.failed(error))?;
-        let family = self.family()?;
-        self.db
-            .ingest_external_file_cf_opts(&family, &options::ingestion(), vec![&self.run_path])
-            .map_err(|error| self.failed(error))
+        RunWriter::write(self, run, offset)
+    }
+
+    fn writer(&self) -> Option<Box<dyn RunWriter>> {
+        Some(Box::new(self.clone()))
     }
 
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
@@ -181,6 +182,20 @@ impl Engine for RocksDbEngine {
     fn approximate_entries(&self) -> u64 {
         let meta_rows = 2;
         self.number("rocksdb.estimate-num-keys").saturating_sub(meta_rows)
+    }
+}
+
+impl RunWriter for RocksDbEngine {
+    fn write(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError> {
+        self.write_run(run, offset).map_err(|error| self.failed(error))?;
+        let family = self.family()?;
+        self.db
+            .ingest_external_file_cf_opts(&family, &options::ingestion(), vec![&self.run_path])
+            .map_err(|error| self.failed(error))
     }
 }
 
