@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::serdes::SerdeError;
 
 /// An error of a store, an engine or the state directory.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// A key or value of a store could not be turned into bytes or back.

@@ -12,6 +12,8 @@ pub mod format;
 pub mod serdes;
 // What can go wrong with state, and where.
 pub mod error;
+// One number for the memory of a process, and how it is shared out.
+pub mod memory;
 // What an engine must do; the in-memory and the RocksDB engine.
 pub mod engine;
 // Typed stores.
