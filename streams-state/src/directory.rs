@@ -78,6 +78,12 @@ impl StateDirectory {
         self.path.join(task.to_string())
     }
 
+    /// The task whose directory is `path`, or has it inside.
+    pub fn task_at(&self, path: &Path) -> Option<TaskId> {
+        let below = path.strip_prefix(&self.path).ok()?;
+        task_of(below.components().next()?.as_os_str().to_str()?)
+    }
+
     /// The tasks that have a directory, in order.
     pub fn tasks(&self) -> Result<Vec<TaskId>, StateError> {
         let mut tasks = Vec::new();
@@ -143,6 +149,11 @@ impl StateDirectory {
     /// Deletes the state of all tasks and of the global stores. The process id stays. Nobody must use them.
     pub fn wipe(&self) -> Result<(), StateError> {
         self.tasks()?.into_iter().try_for_each(|task| self.remove_task(task))?;
+        self.remove_global()
+    }
+
+    /// Deletes the directory of the global stores, if there is one. Nobody must use them.
+    pub fn remove_global(&self) -> Result<(), StateError> {
         remove_all(&self.global_dir())
     }
 
@@ -177,7 +188,12 @@ impl StateDirectory {
     }
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
+/// Makes the directory `path`, and those above it that are missing, for the user of this process only (mode 0700). It may
+/// exist.
+///
+/// # Errors
+/// What the system says.
+pub fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -348,6 +364,9 @@ mod tests {
         assert_eq!(removed, [task(1)]);
         directory.remove_task(task(2)).unwrap();
         directory.remove_task(task(2)).unwrap();
+        let inside = directory.task_dir(task(10)).join("rocksdb/000007.sst");
+        assert_eq!(directory.task_at(&inside), Some(task(10)));
+        assert_eq!(directory.task_at(&directory.global_dir()), None);
         assert_eq!(directory.tasks().unwrap(), [task(0), task(10)]);
         drop(directory);
         let directory = StateDirectory::open(root.path(), "app").unwrap();

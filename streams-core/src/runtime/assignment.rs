@@ -173,11 +173,6 @@ impl StreamThread {
         Ok(tasks)
     }
 
-    pub(crate) fn open_task(&self, id: TaskId) -> Result<OwnedTask, Trouble> {
-        let task = self.shared.open_task(&self.planned, id)?;
-        Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
-    }
-
     /// Gives `tasks` their slots and start offsets, and starts the restore of their stores. If that fails they are kept.
     pub(crate) fn start_tasks(&mut self, mut tasks: Vec<OwnedTask>, joined: bool) -> Result<(), Trouble> {
         for owned in &mut tasks {

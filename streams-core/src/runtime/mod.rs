@@ -24,6 +24,7 @@ mod assignment;
 mod commit;
 mod poll;
 mod produce;
+mod rebuilds;
 mod recover;
 mod restore;
 mod rewind;

@@ -217,11 +217,6 @@ impl Restorer {
     pub(crate) fn is_restoring(&self, task: TaskId) -> bool {
         self.entries.iter().any(|entry| entry.task == task)
     }
-
-    /// A changelog lost the offset that was asked for: these tasks start over from the beginning.
-    pub(crate) fn tasks(&self) -> Vec<TaskId> {
-        self.entries.iter().map(|entry| entry.task).collect()
-    }
 }
 
 /// A source topic that serves as changelog counts up to what the group committed: the rest is still to be processed.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
+use streams_state::error::Cure;
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::housekeeping::Purgeable;
@@ -73,7 +74,17 @@ impl Shared {
         let plan = internal_topics::prepare(&mut *admin, &topology, &config, &at)?;
         let global_inputs = internal_topics::global_inputs(&mut *admin, &plan, &at)?;
         let budget = config.memory_max_bytes / 2 / (plan.tasks.len() as u64 + 1);
-        let global_stores = open_global_stores(&topology, &directory.global_dir(), &*engines, budget)?;
+        let open_global = || open_global_stores(&topology, &directory.global_dir(), &*engines, budget);
+        let global_stores = match open_global() {
+            Err(error) if error.cure() == Cure::Rebuild => {
+                tracing::warn!(
+                    "the state of the global stores is deleted and restored from their topics: {error}"
+                );
+                directory.remove_global()?;
+                open_global()?
+            }
+            opened => opened?,
+        };
         let purgeable = Purgeable::default();
         Ok(Self {
             threads: AtomicUsize::new(config.num_stream_threads),

@@ -4,6 +4,8 @@
 mod bad_input;
 mod crashes;
 mod custom_store;
+#[cfg(feature = "rocksdb")]
+mod damage;
 mod exactly_once;
 mod foreign_keys;
 mod global;
