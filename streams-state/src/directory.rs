@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -53,7 +53,7 @@ impl StateDirectory {
     /// [`StateError::Locked`] if another process has it, [`StateError::NewerFormat`] if a newer version wrote it,
     /// [`StateError::Directory`] if it cannot be made or written.
     pub fn open(state_dir: &Path, application_id: &str) -> Result<Self, StateError> {
-        let path = state_dir.join(application_id);
+        let path = state_dir.join(one_name(application_id, state_dir)?);
         make_directory(&path).map_err(|error| unusable(&path, "created", &error))?;
         let lock = lock(&path)?;
         check_format(&path)?;
@@ -185,6 +185,21 @@ impl StateDirectory {
             }
         }
         Ok(())
+    }
+}
+
+/// `name`, if it is the name of one entry of a directory and leads nowhere else.
+fn one_name<'a>(name: &'a str, directory: &Path) -> Result<&'a str, StateError> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(part)), None) if part == name && !name.contains('\0') => Ok(name),
+        (Some(_) | None, Some(_) | None) => Err(StateError::Directory {
+            path: directory.to_owned(),
+            message: format!(
+                "`{}` cannot be the name of a directory below it; choose another application.id",
+                name.escape_debug()
+            ),
+        }),
     }
 }
 

@@ -13,7 +13,7 @@ use streams_state::types::{TaskId, TopicPartition};
 use super::commit::FLUSH_BUSY;
 use super::listener::StateRestoreListener;
 use super::tasks::{OwnedTask, Tasks};
-use crate::client::{ClientError, Consumer, OffsetSpec, RecordSink, Slot};
+use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::record::RawRecord;
 
 /// Deadline for the offsets of changelogs.
@@ -37,6 +37,8 @@ struct Restoring {
 pub(crate) struct Restorer {
     entries: Vec<Restoring>,
     assigned: bool,
+    /// Changelogs that lost an offset were looked at: their stores may be wiped.
+    rebuild_lost: bool,
 }
 
 /// What stops a restore step.
@@ -114,6 +116,11 @@ impl Restorer {
             let Some(owned) = owned else { continue };
             let position = match offset {
                 Some(offset) if (start..=end.max(start)).contains(&offset) => offset,
+                Some(offset) if !self.rebuild_lost => {
+                    let call = format!("restore store `{name}` of task {task} from {changelog}");
+                    let text = format!("the store reaches offset {offset}, the topic has {start} to {end}");
+                    return Err(ClientError::new(Fault::OffsetOutOfRange, call, text).into());
+                }
                 Some(offset) => {
                     tracing::warn!(%task, store = %name, %changelog, offset, start, end,
                         "the store reaches an offset that its changelog does not have; rebuilding it");
@@ -143,7 +150,14 @@ impl Restorer {
             });
             self.assigned = false;
         }
+        self.rebuild_lost = false;
         Ok(())
+    }
+
+    /// Stores that reach an offset which their changelog does not have are wiped at the next start: whether it is the topic that
+    /// they came from was looked at.
+    pub(crate) fn rebuild_lost(&mut self) {
+        self.rebuild_lost = true;
     }
 
     /// One round: reads a batch, applies it, and closes the entries that reached their end.

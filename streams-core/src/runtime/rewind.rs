@@ -9,6 +9,7 @@ use streams_state::error::StateError;
 use streams_state::types::TaskId;
 
 use super::commit::COMMIT_TIMEOUT;
+use super::local_state::check_changelogs;
 use super::metrics::ThreadMetrics;
 use super::rebuilds::REBUILD_AGAIN;
 use super::recover::{Phase, Recovery, may_answer_later, state_error};
@@ -50,8 +51,7 @@ impl StreamThread {
             }
             Recovery::AbortAndRewind => self.abort_and_rewind(),
             Recovery::ReplaceProducer => self.replace_producer().and_then(|()| self.rewind()),
-            // Which stores lost their offset shows when the restore starts again.
-            Recovery::RebuildStores => self.abort_and_rewind(),
+            Recovery::RebuildStores => self.rebuild_lost(),
             Recovery::RebuildTask => match self.discard_state(error) {
                 Ok(()) => self.abort_and_rewind(),
                 Err(error) => return Err(error),
@@ -213,6 +213,21 @@ impl StreamThread {
             opened => opened?,
         };
         Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
+    }
+
+    /// Stores whose offset their changelog lost start over from its beginning, if it is still the same topic.
+    fn rebuild_lost(&mut self) -> Result<(), Trouble> {
+        let owned = self.tasks.iter().chain(&self.kept);
+        let stores: Vec<_> = owned
+            .flat_map(|owned| owned.task.state().stores().iter().map(|store| (owned.task.id(), store)))
+            .filter_map(|(task, store)| Some((task, store.name.clone(), store.changelog.clone()?)))
+            .collect();
+        let whose = (self.shared.config.application_id.as_str(), &self.shared.directory);
+        check_changelogs(&mut **self.shared.admin(), &self.planned.topic_ids, &stores, whose)
+            .map_err(|error| Trouble::Client(Phase::Restore, error))?
+            .map_err(Trouble::Streams)?;
+        self.restorer.rebuild_lost();
+        self.abort_and_rewind()
     }
 
     /// Gives up all tasks and joins the group anew.

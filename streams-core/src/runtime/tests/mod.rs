@@ -10,6 +10,8 @@ mod exactly_once;
 mod foreign_keys;
 mod global;
 mod keyless;
+#[cfg(feature = "rocksdb")]
+mod other_changelog;
 mod outage;
 mod partition_counts;
 mod patterns;
