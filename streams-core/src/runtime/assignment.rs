@@ -14,7 +14,7 @@ use super::recover::Phase;
 use super::restore::RestoreError;
 use super::stream_thread::{StreamThread, Trouble};
 use super::tasks::{OwnedTask, TaskPhase};
-use crate::client::{CommittedOffset, OffsetSpec, RebalanceEvent};
+use crate::client::{ClientError, CommittedOffset, Fault, OffsetSpec, RebalanceEvent};
 use crate::topology::OffsetReset;
 
 /// Deadline for committed offsets; long enough for a foreign transaction to be settled.
@@ -212,6 +212,11 @@ impl StreamThread {
         let mut offsets = Vec::with_capacity(partitions.len());
         for (partition, committed) in partitions.iter().zip(committed) {
             let offset = match committed {
+                Some(_) if self.restorer.took_for_uncommitted(partition) => {
+                    let call = format!("committed offset of {partition}");
+                    let text = "there was none a moment ago, and now there is one; asking again";
+                    return Err(assign(ClientError::new(Fault::Retriable, call, text)));
+                }
                 Some(committed) => {
                     self.start_at(partition, &committed);
                     committed.offset

@@ -39,6 +39,8 @@ pub(crate) struct Restorer {
     assigned: bool,
     /// Changelogs that lost an offset were looked at: their stores may be wiped.
     rebuild_lost: bool,
+    /// Source topics that serve as changelogs and for which the group had committed nothing when the restore began.
+    uncommitted: Vec<TopicPartition>,
 }
 
 /// What stops a restore step.
@@ -107,7 +109,7 @@ impl Restorer {
             return Ok(());
         }
         let mut ends = consumer.list_offsets(&partitions, OffsetSpec::End, OFFSETS_TIMEOUT)?;
-        limit_to_committed(&sources, &partitions, &mut ends, consumer)?;
+        self.uncommitted = limit_to_committed(&sources, &partitions, &mut ends, consumer)?;
         let starts = consumer.list_offsets(&partitions, OffsetSpec::Beginning, OFFSETS_TIMEOUT)?;
         for ((task, store, name, changelog, offset), (start, end)) in
             wanted.into_iter().zip(starts.into_iter().zip(ends))
@@ -152,6 +154,12 @@ impl Restorer {
         }
         self.rebuild_lost = false;
         Ok(())
+    }
+
+    /// Whether a store was taken for complete because nothing was committed for its `source`. While a coordinator moves it may
+    /// say so for a moment (KAFKA-20416): the store would be empty, and processing would go on in the middle.
+    pub(crate) fn took_for_uncommitted(&self, source: &TopicPartition) -> bool {
+        self.uncommitted.contains(source)
     }
 
     /// Stores that reach an offset which their changelog does not have are wiped at the next start: whether it is the topic that
@@ -233,24 +241,29 @@ impl Restorer {
     }
 }
 
-/// A source topic that serves as changelog counts up to what the group committed: the rest is still to be processed.
+/// A source topic that serves as changelog counts up to what the group committed: the rest is still to be processed. Gives
+/// those for which it committed nothing.
 fn limit_to_committed(
     sources: &[TopicPartition],
     partitions: &[TopicPartition],
     ends: &mut [i64],
     consumer: &mut dyn Consumer,
-) -> Result<(), ClientError> {
+) -> Result<Vec<TopicPartition>, ClientError> {
+    let mut uncommitted = Vec::new();
     if sources.is_empty() {
-        return Ok(());
+        return Ok(uncommitted);
     }
     let committed = consumer.committed(sources, OFFSETS_TIMEOUT)?;
     for (source, committed) in sources.iter().zip(committed) {
+        if committed.is_none() {
+            uncommitted.push(source.clone());
+        }
         let committed = committed.map_or(0, |committed| committed.offset);
         for (_, end) in partitions.iter().zip(ends.iter_mut()).filter(|(partition, _)| *partition == source) {
             *end = committed.min(*end);
         }
     }
-    Ok(())
+    Ok(uncommitted)
 }
 
 /// Applies changelog records as they come.
