@@ -1,6 +1,7 @@
 //! What can go wrong with state: which store, which path, what to do, and whether a rebuild helps.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
@@ -51,21 +52,8 @@ pub enum StateError {
     },
     /// The changelog is not the topic that the state on disk came from: it was deleted, or deleted and created anew. Going
     /// on would lose, without a word, what only the state on disk has.
-    #[error("{}", other_changelog(task, store, path, topic, *then, *now))]
-    OtherChangelog {
-        /// The task.
-        task: String,
-        /// The store.
-        store: String,
-        /// The directory of the task.
-        path: PathBuf,
-        /// The changelog.
-        topic: String,
-        /// The id of the topic that the state came from, if it is known.
-        then: Option<Uuid>,
-        /// The id of the topic as it is now; `None` if there is no such topic.
-        now: Option<Uuid>,
-    },
+    #[error("{0}")]
+    OtherChangelog(Box<OtherChangelog>),
     /// The state directory is in use by another process.
     #[error(
         "state directory {} is in use by another process; give each instance on this machine its own state.dir",
@@ -91,26 +79,39 @@ pub enum StateError {
     },
 }
 
-#[cold]
-fn other_changelog(
-    task: &str,
-    store: &str,
-    path: &Path,
-    topic: &str,
-    then: Option<Uuid>,
-    now: Option<Uuid>,
-) -> String {
-    let then = then.map(|id| format!(" (id {id})")).unwrap_or_default();
-    let happened = match now {
-        Some(now) => format!("was deleted and created anew (id {now})"),
-        None => "was deleted".to_owned(),
-    };
-    format!(
-        "task {task}: changelog topic `{topic}`{then} of store `{store}` {happened} since the state in {} was written; \
-         either bring the topic back with what it held, or delete that directory on all instances to go on with what the \
-         topic holds now, which loses the rows that only the state on disk has",
-        path.display()
-    )
+/// A changelog that is not the topic any more that state on disk came from.
+#[derive(Debug)]
+pub struct OtherChangelog {
+    /// The task.
+    pub task: String,
+    /// The store.
+    pub store: String,
+    /// The directory of the task.
+    pub path: PathBuf,
+    /// The changelog.
+    pub topic: String,
+    /// The id of the topic that the state came from, if it is known.
+    pub then: Option<Uuid>,
+    /// The id of the topic as it is now; `None` if there is no such topic.
+    pub now: Option<Uuid>,
+}
+
+impl fmt::Display for OtherChangelog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, store, path, topic, then, now } = self;
+        let then = then.map(|id| format!(" (id {id})")).unwrap_or_default();
+        let happened = match now {
+            Some(now) => format!("was deleted and created anew (id {now})"),
+            None => "was deleted".to_owned(),
+        };
+        write!(
+            f,
+            "task {task}: changelog topic `{topic}`{then} of store `{store}` {happened} since the state in {} was \
+             written; either bring the topic back with what it held, or delete that directory on all instances to go on \
+             with what the topic holds now, which loses the rows that only the state on disk has",
+            path.display()
+        )
+    }
 }
 
 fn of_store(store: Option<&str>) -> String {
@@ -135,7 +136,7 @@ impl StateError {
             Self::Serde { .. }
             | Self::Engine { .. }
             | Self::Directory { .. }
-            | Self::OtherChangelog { .. }
+            | Self::OtherChangelog(_)
             | Self::Locked { .. }
             | Self::NewerFormat { .. } => Cure::Stop,
         }

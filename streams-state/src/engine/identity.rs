@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Engine;
-use crate::error::StateError;
+use crate::error::{OtherChangelog, StateError};
 
 /// The version of the row that this library writes.
 const VERSION: u32 = 1;
@@ -183,14 +183,14 @@ fn check_changelog(found: &Identity, now: Option<Uuid>, directory: &Path) -> Res
 impl Identity {
     /// The error for a changelog `topic` that is another one by now, or is gone.
     pub fn other_changelog(&self, topic: &str, now: Option<Uuid>, directory: &Path) -> StateError {
-        StateError::OtherChangelog {
+        StateError::OtherChangelog(Box::new(OtherChangelog {
             task: self.task.clone(),
             store: self.store.clone(),
             path: directory.to_owned(),
             topic: topic.to_owned(),
             then: self.changelog_id,
             now,
-        }
+        }))
     }
 }
 

@@ -7,6 +7,7 @@
 mod damage;
 #[cfg(unix)]
 mod full_disk;
+mod layout;
 mod places;
 
 use std::collections::BTreeMap;
