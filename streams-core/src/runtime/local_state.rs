@@ -51,6 +51,11 @@ impl LocalState<'_> {
             let directory = self.directory.task_dir(task);
             let engines = match self.engines.open(&directory, &stores) {
                 Err(error) if error.cure() == Cure::Rebuild => continue,
+                // A thread of this process works with it.
+                Err(StateError::Locked { .. }) => {
+                    let identity = Identity::new(application_id, task, &stores.join("`, `"));
+                    return Err(identity.other_changelog(topic, None, &directory));
+                }
                 opened => opened?,
             };
             for engine in engines {

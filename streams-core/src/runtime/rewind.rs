@@ -177,7 +177,7 @@ impl StreamThread {
         };
         match self.shared.directory.task_at(path) {
             Some(task) if self.rebuilds.request(task, self.wall_time) => {
-                tracing::warn!(thread = %self.name, %task, "the state of the task is deleted and restored from its changelogs");
+                tracing::warn!(thread = %self.name, %task, "the state of the task is deleted and restored from its changelogs; stores without one begin empty");
                 Ok(())
             }
             Some(task) => Err(StreamsError::IllegalState(format!(

@@ -159,9 +159,12 @@ pub fn claim(engine: &mut dyn Engine, mut mine: Identity, directory: &Path) -> R
             );
             return Err(engine.corrupt(&mine.store, message));
         }
-        if (&found.changelog, found.headers) != (&mine.changelog, mine.headers) {
+        // Without a changelog the rows are good whatever the offset beside them counted in.
+        let moved =
+            mine.changelog.is_some() && found.changelog.is_some() && mine.changelog != found.changelog;
+        if moved || found.headers != mine.headers {
             rebuild(engine, &mine, "its changelog or the form of its rows changed")?;
-        } else {
+        } else if found.changelog == mine.changelog {
             check_changelog(&found, mine.changelog_id, directory)?;
             mine.changelog_id = mine.changelog_id.or(found.changelog_id);
         }
@@ -208,7 +211,11 @@ pub(crate) fn claim_layout(engine: &mut dyn Engine, layout: Layout) -> Result<()
 }
 
 fn rebuild(engine: &mut dyn Engine, mine: &Identity, why: &str) -> Result<(), StateError> {
-    tracing::warn!(task = %mine.task, store = %mine.store, "{why}: it is restored from its changelog as a whole");
+    let then = match &mine.changelog {
+        Some(_) => "it is restored from its changelog as a whole",
+        None => "it begins empty, as it has no changelog",
+    };
+    tracing::warn!(task = %mine.task, store = %mine.store, "{why}: {then}");
     engine.wipe()
 }
 
