@@ -16,8 +16,9 @@ pub enum Recovery {
     /// The outcome is not known, or the producer is dead: make a new one with the same transactional id (which
     /// settles the old transaction), then go back to the committed offsets, whichever they are by then.
     ReplaceProducer,
-    /// A changelog does not have the offset that is to be restored next: go back to the committed offsets, and restore the
-    /// stores that reach an offset which their changelog lost from its start. The other stores keep what they have.
+    /// A changelog does not have the offset that is to be restored next, or is not there: look at it, stop if it is gone or
+    /// another one, else go back to the committed offsets, and restore the stores that reach an offset which their changelog lost
+    /// from its start. The other stores keep what they have.
     RebuildStores,
     /// The local state of a task is damaged: go back to the committed offsets, delete what the task has on disk, and
     /// restore it from its changelogs.
@@ -75,7 +76,11 @@ impl Recovery {
                 Phase::Poll | Phase::Assign => Recovery::ResetOffsets,
                 Phase::Produce | Phase::Commit => Recovery::Fatal,
             },
-            Fault::UnknownTopic => Recovery::Fatal,
+            Fault::UnknownTopic => match phase {
+                // Whether it is gone, or a broker does not know it yet, shows when it is looked at.
+                Phase::Restore => Recovery::RebuildStores,
+                Phase::Poll | Phase::Assign | Phase::Produce | Phase::Commit => Recovery::Fatal,
+            },
             Fault::AlreadyExists => Recovery::Retry,
             Fault::Denied | Fault::BadRecord | Fault::Invalid => Recovery::Fatal,
         }

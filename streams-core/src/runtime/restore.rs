@@ -118,15 +118,8 @@ impl Restorer {
             let Some(owned) = owned else { continue };
             let position = match offset {
                 Some(offset) if (start..=end.max(start)).contains(&offset) => offset,
-                Some(offset) if !self.rebuild_lost => {
-                    let call = format!("restore store `{name}` of task {task} from {changelog}");
-                    let text = format!("the store reaches offset {offset}, the topic has {start} to {end}");
-                    return Err(ClientError::new(Fault::OffsetOutOfRange, call, text).into());
-                }
                 Some(offset) => {
-                    tracing::warn!(%task, store = %name, %changelog, offset, start, end,
-                        "the store reaches an offset that its changelog does not have; rebuilding it");
-                    owned.task.state_mut().wipe_store(store)?;
+                    self.wipe_lost(owned, store, offset, (start, end))?;
                     start
                 }
                 None => start,
@@ -154,6 +147,26 @@ impl Restorer {
         }
         self.rebuild_lost = false;
         Ok(())
+    }
+
+    /// Wipes a store that reaches `offset`, which its changelog does not have, if that was looked at.
+    fn wipe_lost(
+        &self,
+        owned: &mut OwnedTask,
+        store: usize,
+        offset: i64,
+        (start, end): (i64, i64),
+    ) -> Result<(), RestoreError> {
+        let task = owned.task.id();
+        let name = owned.task.state().stores().get(store).map_or("", |store| &*store.name).to_owned();
+        if !self.rebuild_lost {
+            let call = format!("restore store `{name}` of task {task}");
+            let text = format!("the store reaches offset {offset}, its changelog has {start} to {end}");
+            return Err(ClientError::new(Fault::OffsetOutOfRange, call, text).into());
+        }
+        tracing::warn!(%task, store = %name, offset, start, end,
+            "the store reaches an offset that its changelog does not have; rebuilding it");
+        Ok(owned.task.state_mut().wipe_store(store)?)
     }
 
     /// Whether a store was taken for complete because nothing was committed for its `source`. While a coordinator moves it may

@@ -26,6 +26,18 @@ fn names_do_not_lead_out_of_the_state_directory() {
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0, "nothing was made");
 }
 
+/// Not even root may write there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_that_cannot_be_written_is_named_at_the_start() {
+    let error = StateDirectory::open(std::path::Path::new("/sys"), "app").unwrap_err();
+    assert!(matches!(error, StateError::Directory { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("/sys/app: cannot be created") && text.contains("state.dir"), "{text}");
+    let error = open(std::path::Path::new("/sys/app/0_0"), "0_0").err().unwrap();
+    assert!(matches!(error, StateError::Directory { .. }), "{error}");
+}
+
 /// Store names are names of column families, never of files.
 #[test]
 fn store_names_are_not_paths() {

@@ -85,6 +85,18 @@ fn a_changelog_that_is_created_anew_under_a_running_instance_stops_it() {
     names_what_to_do(&error, "was deleted and created anew");
 }
 
+#[test]
+fn a_changelog_that_is_deleted_under_a_running_instance_stops_it() {
+    let world = World::new(2);
+    let mut one = counted(&world, &lines(1, 50));
+    delete(&world, false);
+    let rewound = one.threads[0].abort_and_rewind();
+    assert!(rewound.is_err(), "there is no changelog");
+    one.threads[0].going_back = true;
+    let error = failure(&world, &mut one);
+    names_what_to_do(&error, "was deleted since");
+}
+
 /// Two stores of one task; the changelog of one loses what the store would have to read next.
 #[test]
 fn a_changelog_that_lost_the_offset_rebuilds_its_store_only() {
