@@ -14,9 +14,9 @@ pub mod serdes;
 pub mod error;
 // One number for the memory of a process, and how it is shared out.
 pub mod memory;
+// The directory on disk: lock, format, process id, task directories.
+pub mod directory;
 // What an engine must do; the in-memory and the RocksDB engine.
 pub mod engine;
 // Typed stores.
 pub mod store;
-// The directory on disk: lock, format, process id, task directories.
-pub mod directory;

@@ -8,11 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
+use streams_state::error::Cure;
 use streams_state::memory::{MemoryBudget, MemoryPlan};
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::housekeeping::Purgeable;
 use super::listener::StateRestoreListener;
+use super::local_state::{LocalState, TopicIds};
 use super::produce::StreamsProducer;
 use super::{StreamsError, internal_topics};
 use crate::client::{Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
@@ -32,6 +34,8 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Planned {
     pub(crate) topology: Arc<Topology>,
     pub(crate) plan: Arc<TopicPlan>,
+    /// Ids of the topics that stores are restored from.
+    pub(crate) topic_ids: Arc<TopicIds>,
 }
 
 /// Shared by all threads of an instance; only the plan may change after the start.
@@ -73,17 +77,35 @@ impl Shared {
         let mut admin =
             supplier.admin().map_err(|error| StreamsError::client(format!("connecting to {at}"), error))?;
         let topology = internal_topics::resolve(&mut *admin, topology, &config)?;
-        let plan = internal_topics::prepare(&mut *admin, &topology, &config, &at)?;
+        let local = LocalState { directory: &directory, engines: &*engines };
+        let (plan, topic_ids) = internal_topics::prepare(&mut *admin, &topology, &config, &at, &local)?;
         let global_inputs = internal_topics::global_inputs(&mut *admin, &plan, &at)?;
         let tiers = MemoryPlan::of(config.memory_max_bytes).tiers;
         let for_global = tiers / (plan.tasks.len() as u64 + 1);
-        let global_stores = open_global_stores(&topology, &directory.global_dir(), &*engines, for_global)?;
+        let open_global = || {
+            let id = &config.application_id;
+            open_global_stores(&topology, id, &directory.global_dir(), &*engines, for_global)
+        };
+        let global_stores = match open_global() {
+            Err(error) if error.cure() == Cure::Rebuild => {
+                tracing::warn!(
+                    "the state of the global stores is deleted and restored from their topics: {error}"
+                );
+                directory.remove_global()?;
+                open_global()?
+            }
+            opened => opened?,
+        };
         let memory = MemoryBudget::new(tiers - if global_stores.is_empty() { 0 } else { for_global });
         let purgeable = Purgeable::default();
         Ok(Self {
             threads: AtomicUsize::new(config.num_stream_threads),
             config,
-            planned: Mutex::new(Arc::new(Planned { topology, plan: Arc::new(plan) })),
+            planned: Mutex::new(Arc::new(Planned {
+                topology,
+                plan: Arc::new(plan),
+                topic_ids: Arc::new(topic_ids),
+            })),
             look: AtomicBool::new(false),
             supplier,
             directory,
@@ -286,6 +308,7 @@ impl Shared {
             app_configs: self.config.app_configs.clone(),
             global_stores: self.global_stores.clone(),
             global_feed: None,
+            topic_ids: planned.topic_ids.clone(),
             record_max_bytes: Some(self.config.producer_record_max_bytes()),
             partition_counts: Rc::new(move |topic| Ok(partition_count(&admin, topic)?)),
             deserialization_handler: self.config.deserialization_exception_handler.clone(),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-use super::{Engine, EngineProvider, Run, RunEntry, RunWriter, Visitor};
+use super::{Engine, EngineProvider, Identity, Run, RunEntry, RunWriter, Visitor};
 use crate::error::StateError;
 
 /// What became of a run.
@@ -237,6 +237,23 @@ impl Engine for Background {
 
     fn approximate_entries(&self) -> u64 {
         self.engine.approximate_entries()
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, StateError> {
+        self.settle()?;
+        self.engine.identity()
+    }
+
+    fn claim(&self) -> Option<&Identity> {
+        self.engine.claim()
+    }
+
+    fn set_claim(&mut self, identity: Identity) {
+        self.engine.set_claim(identity);
+    }
+
+    fn corrupt(&self, store: &str, message: String) -> StateError {
+        self.engine.corrupt(store, message)
     }
 
     fn is_durable(&self) -> bool {
