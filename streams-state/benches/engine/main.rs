@@ -110,11 +110,10 @@ fn flush(case: &Case, keys: u64) -> String {
     let runs = 2 * keys / case.rows_per_run;
     for _ in 0..runs {
         let run = Run::random(&mut random, case, |random| random.below(keys));
-        let began = ProcessTime::now();
-        let took = database.apply(run.iter());
-        foreground += took;
-        longest = longest.max(took);
-        with_background += began.elapsed().as_secs_f64();
+        let (process, thread) = (ProcessTime::now(), ThreadTime::now());
+        longest = longest.max(database.apply(run.iter()));
+        foreground += thread.elapsed().as_secs_f64();
+        with_background += process.elapsed().as_secs_f64();
     }
     let began = ProcessTime::now();
     database.settle();
@@ -123,7 +122,7 @@ fn flush(case: &Case, keys: u64) -> String {
     let (hit, miss) = reads(std::slice::from_ref(&database), keys);
     format!(
         "{:>6.0} {:>16.0} {longest:>11.1} {hit:>7.0} {miss:>8.0} {:>6} {:>6.0} {:>8.0}",
-        foreground * 1e6 / rows,
+        foreground * 1e9 / rows,
         with_background * 1e9 / rows,
         database.files(),
         database.megabytes(),
@@ -142,7 +141,7 @@ fn memory_cases() -> Vec<Case> {
         ("partitioned", Layout { partitioned: true, ..full }),
         ("partitioned, ribbon filter", Layout { partitioned: true, ribbon: true, ..full }),
         ("partitioned, ribbon filter of 7 bits (as set)", Layout::default()),
-        ("  read-ahead of 2 MiB", Layout { readahead_kib: 2048, ..Layout::default() }),
+        ("  read-ahead of 128 KiB", Layout { readahead_kib: 128, ..Layout::default() }),
         ("  blocks of 4 KiB", Layout { block_kib: 4, ..Layout::default() }),
         ("  blocks of 16 KiB", Layout { block_kib: 16, ..Layout::default() }),
         ("  no compression", Layout { lz4: false, ..Layout::default() }),

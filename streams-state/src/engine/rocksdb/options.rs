@@ -15,8 +15,6 @@ const BLOCK_BYTES: usize = 8 << 10;
 /// A piece of an index or a filter. In one piece, the filter of a large file would not fit into a shard of the cache, and each
 /// lookup would read all of it again.
 const METADATA_BLOCK_BYTES: usize = 4 << 10;
-/// A compaction reads so much of each of its files at once; RocksDB's 2 MiB would be memory outside of the budget.
-const COMPACTION_READAHEAD_BYTES: usize = 128 << 10;
 /// RocksDB's own log files, each.
 const INFO_LOG_BYTES: usize = 1 << 20;
 
@@ -42,7 +40,6 @@ impl Shared {
         options.create_missing_column_families(true);
         options.set_write_buffer_manager(&self.write_buffers);
         options.set_max_background_jobs(BACKGROUND_JOBS);
-        options.set_compaction_readahead_size(COMPACTION_READAHEAD_BYTES);
         options.set_log_level(LogLevel::Warn);
         options.set_keep_log_file_num(2);
         options.set_max_log_file_size(INFO_LOG_BYTES);
