@@ -1,4 +1,4 @@
-//! Typed stores, and what a task asks of any store.
+//! Typed stores, and what a task asks of any store. What an access costs: ARCHITECTURE.md section 5, measured by `benches/state.rs`.
 
 mod change_buffer;
 mod changelog_buffer;
