@@ -153,6 +153,11 @@ impl StreamThread {
         self.kept.is_empty() && (self.consumer.group_metadata().generation >= 0 || nothing())
     }
 
+    /// Whether it is not between two assignments.
+    pub(super) fn has_its_tasks(&self) -> bool {
+        self.assigned.is_none() && self.joined()
+    }
+
     /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
     pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
         self.wall_time = now;
@@ -267,7 +272,8 @@ impl StreamThread {
     fn commit_if_due(&mut self, now: Timestamp) -> Result<(), Trouble> {
         let requested = self.tasks.iter().any(|owned| owned.task.commit_requested());
         let due = now >= self.next_commit() && !self.tasks.is_empty();
-        if !requested && !due && !self.cache_is_full() {
+        let checkpoint = self.owes_checkpoint();
+        if !requested && !due && !checkpoint && !self.cache_is_full() {
             return Ok(());
         }
         let uncommitted = std::mem::replace(&mut self.uncommitted, false);
@@ -281,7 +287,7 @@ impl StreamThread {
         } else if self.drained && !uncommitted {
             self.flush_stores(FLUSH_IDLE)?;
         }
-        Ok(())
+        if checkpoint { self.answer_checkpoint(committed || !uncommitted) } else { Ok(()) }
     }
 
     /// Whether the caches of this thread hold back more than their share of `statestore.cache.max.bytes`. A commit empties
