@@ -103,7 +103,7 @@ pub struct StreamsConfig {
     /// Memory budget of the process for state, ours: `memory.max.bytes`, 256 MiB.
     pub memory_max_bytes: u64,
     /// A checkpoint ([`KafkaStreams::checkpoint`](crate::runtime::KafkaStreams::checkpoint)) whose state tasks without local state begin with,
-    /// ours: `state.start.from`; none.
+    /// ours: `state.start.from`; none. One that cannot be used stops an application without state, and warns one that has some.
     pub state_start_from: Option<PathBuf>,
     /// Age from which such a checkpoint is refused, ours: `state.start.from.max.age.ms`, a day. A changelog may have forgotten older
     /// deletions: it should not be longer than the `delete.retention.ms` of the changelogs.

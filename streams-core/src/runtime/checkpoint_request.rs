@@ -232,16 +232,27 @@ impl Shared {
     }
 }
 
-/// `state.start.from`: tasks without local state begin with that of the checkpoint.
+/// `state.start.from`: tasks without local state begin with that of the checkpoint. One that cannot be used is an error for an
+/// application without any state, and a warning for one that has some.
 pub(super) fn start_from(
     config: &StreamsConfig,
     directory: &StateDirectory,
     engine: &str,
 ) -> Result<(), StateError> {
     let Some(from) = &config.state_start_from else { return Ok(()) };
-    let checkpoint = Checkpoint::read(from)?;
     let ages = (SystemClock.now_ms(), config.state_start_from_max_age);
-    checkpoint.check(from, (&config.application_id, engine), ages)?;
+    let usable = |checkpoint: Checkpoint| {
+        checkpoint.check(from, (&config.application_id, engine), ages)?;
+        Ok(checkpoint)
+    };
+    let checkpoint = match Checkpoint::read(from).and_then(usable) {
+        // The setting stays in a configuration for longer than the checkpoint is of use.
+        Err(error) if !directory.tasks()?.is_empty() || directory.global_dir().exists() => {
+            tracing::warn!("the application goes on with its own state: {error}");
+            return Ok(());
+        }
+        checked => checked?,
+    };
     let tasks = checkpoint.take_over(from, directory)?;
     tracing::info!(checkpoint = %from.display(), ?tasks, "state taken over");
     Ok(())

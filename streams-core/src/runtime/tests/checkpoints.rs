@@ -245,6 +245,11 @@ mod on_disk {
         let engine = world.instance_with(word_count(), from(&world, "i2", &place(&world, "a")), in_memory());
         let error = engine.err().unwrap().to_string();
         assert!(error.contains("those of this application on in-memory"), "{error}");
+        one.close();
+        let mut again = start(&world, from(&world, "i1", &place(&world, "is missing")));
+        feed(&world, &mut input, 2, 50);
+        world.run_until_drained(&mut [&mut again]);
+        assert_eq!(world.counts(), expected(&input), "state of its own is enough");
     }
 
     fn copy_all(from: &Path, to: &Path) {

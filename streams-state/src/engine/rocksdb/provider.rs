@@ -61,7 +61,9 @@ impl EngineProvider for RocksDbProvider {
         if !path.join(CURRENT).exists() {
             return Ok(Vec::new());
         }
-        let options = self.shared.database();
+        let mut options = self.shared.database();
+        // Else the numbers of rows are not known until the files are read.
+        options.set_skip_stats_update_on_db_open(false);
         let opened = open_read_only(&options, &path);
         let (db, families) = opened.map_err(|error| classify(None, &path, &error))?;
         let db = Arc::new(db);
