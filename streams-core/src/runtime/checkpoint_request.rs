@@ -1,7 +1,7 @@
 //! A checkpoint of a running application: one request that goes round its threads, and what they answer.
 //!
 //! In: a request. Each thread, at its next commit, between two batches of records, gives its stores' rows to their engines and
-//! lets them copy their files: links, milliseconds. Out: the copies with their manifest. Engines hold committed rows only, so a copy is
+//! lets them copy their files: links. Out: the copies with their manifest. Engines hold committed rows only, so a copy is
 //! right at any time, also of a task that still restores: the offset of each store says how far it goes.
 //!
 //! Tasks may move while the request is open. A thread whose partitions are revoked takes its answer back, and one that is

@@ -250,7 +250,7 @@ impl KafkaStreams {
     /// Copies the state of this instance, while it runs, into `directory`, which is new or empty. There it is whole, or not at all.
     ///
     /// Each thread commits and lets its stores' engines copy their files between two batches of records: links within a file system,
-    /// which takes milliseconds. Then processing goes on, while this call gathers the copies and waits until they are on disk; to
+    /// however large they are. Then processing goes on, while this call gathers the copies and waits until they are on disk; to
     /// another file system they are copied here, not on the threads. The copy of a store holds committed rows and the offset of its
     /// changelog that they reach. A task that still restores is copied as far as it is; one that comes or goes in a rebalance at that
     /// moment may be missing. Stores in memory only are named but not kept.

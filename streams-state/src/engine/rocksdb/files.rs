@@ -1,7 +1,7 @@
 //! Copies of a task's database while it is in use.
 //!
 //! In: an open database. Out: another directory with the same rows and offsets. Files of sorted rows never change once they are
-//! written, so a copy on the same file system is a few links and takes milliseconds, whatever the size.
+//! written, so a copy on the same file system is a few links, whatever the size.
 
 use std::path::Path;
 use std::sync::Arc;
