@@ -54,6 +54,14 @@ pub enum StateError {
     /// on would lose, without a word, what only the state on disk has.
     #[error("{0}")]
     OtherChangelog(Box<OtherChangelog>),
+    /// A checkpoint cannot be taken, read or started from.
+    #[error("checkpoint {}: {message}", path.display())]
+    Checkpoint {
+        /// The path in question.
+        path: PathBuf,
+        /// What happened and what to do.
+        message: String,
+    },
     /// The state directory is in use by another process.
     #[error(
         "state directory {} is in use by another process; give each instance on this machine its own state.dir",
@@ -137,6 +145,7 @@ impl StateError {
             | Self::Engine { .. }
             | Self::Directory { .. }
             | Self::OtherChangelog(_)
+            | Self::Checkpoint { .. }
             | Self::Locked { .. }
             | Self::NewerFormat { .. } => Cure::Stop,
         }

@@ -20,3 +20,5 @@ pub mod directory;
 pub mod engine;
 // Typed stores.
 pub mod store;
+// Copies of task directories with a manifest, to start from elsewhere.
+pub mod checkpoint;

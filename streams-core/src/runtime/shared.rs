@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use streams_state::directory::StateDirectory;
-use streams_state::engine::EngineProvider;
+use streams_state::engine::{EngineFiles, EngineProvider};
 use streams_state::error::Cure;
 use streams_state::memory::{MemoryBudget, MemoryPlan};
 use streams_state::types::{TaskId, TopicPartition};
 
+use super::checkpoint_request::{self, Checkpoints};
 use super::housekeeping::Purgeable;
 use super::listener::StateRestoreListener;
 use super::local_state::{LocalState, TopicIds};
@@ -54,8 +55,12 @@ pub(crate) struct Shared {
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) restore_listener: Option<Arc<dyn StateRestoreListener>>,
     pub(crate) purgeable: Purgeable,
+    /// Where threads are asked for copies of their tasks.
+    pub(crate) checkpoints: Checkpoints,
     /// The global stores, which every task may read.
     pub(crate) global_stores: Vec<GlobalStore>,
+    /// Their files.
+    pub(crate) global_files: Option<Arc<dyn EngineFiles>>,
     /// All partitions of the topics of the global stores.
     pub(crate) global_inputs: Vec<TopicPartition>,
     /// The one admin client of the instance: housekeeping, and what tasks ask about the topics that they write.
@@ -72,6 +77,7 @@ impl Shared {
         restore_listener: Option<Arc<dyn StateRestoreListener>>,
     ) -> Result<Self, StreamsError> {
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
+        checkpoint_request::start_from(&config, &directory, engines.name())?;
         let process_id = directory.process_id().to_string();
         let at = supplier.describe();
         let mut admin =
@@ -86,7 +92,7 @@ impl Shared {
             let id = &config.application_id;
             open_global_stores(&topology, id, &directory.global_dir(), &*engines, for_global)
         };
-        let global_stores = match open_global() {
+        let (global_stores, global_files) = match open_global() {
             Err(error) if error.cure() == Cure::Rebuild => {
                 tracing::warn!(
                     "the state of the global stores is deleted and restored from their topics: {error}"
@@ -114,7 +120,9 @@ impl Shared {
             memory,
             restore_listener,
             purgeable,
+            checkpoints: Checkpoints::default(),
             global_stores,
+            global_files,
             global_inputs,
             admin: Arc::new(Mutex::new(admin)),
         })

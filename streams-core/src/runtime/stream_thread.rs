@@ -160,6 +160,11 @@ impl StreamThread {
         self.kept.is_empty() && (self.consumer.group_metadata().generation >= 0 || nothing())
     }
 
+    /// Whether it is not between two assignments.
+    pub(super) fn has_its_tasks(&self) -> bool {
+        self.assigned.is_none() && self.joined()
+    }
+
     /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
     pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
         self.wall_time = now;
@@ -278,7 +283,9 @@ impl StreamThread {
     fn commit_if_due(&mut self, now: Timestamp) -> Result<(), Trouble> {
         let requested = self.tasks.iter().any(|owned| owned.task.commit_requested());
         let due = now >= self.next_commit() && !self.tasks.is_empty();
-        if !requested && !due && !self.cache_is_full() && !self.memory_is_short() {
+        let checkpoint = self.owes_checkpoint();
+        let early = requested || checkpoint || self.cache_is_full() || self.memory_is_short();
+        if !due && !early {
             return Ok(());
         }
         let uncommitted = std::mem::replace(&mut self.uncommitted, false);
@@ -293,7 +300,7 @@ impl StreamThread {
         } else if self.drained && !uncommitted {
             self.flush_stores(FLUSH_IDLE)?;
         }
-        Ok(())
+        if checkpoint { self.answer_checkpoint(committed || !uncommitted) } else { Ok(()) }
     }
 
     /// Whether there is too much that engines do not have yet, and a commit would let them have it.

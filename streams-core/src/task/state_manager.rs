@@ -3,10 +3,11 @@
 //! In: store specifications and an engine provider. Out: store instances for the nodes, changelog records in the outbox, and
 //! decisions about when committed updates go to the engines. Nothing uncommitted ever reaches an engine.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use streams_state::engine::identity::claim;
-use streams_state::engine::{Engine, EngineProvider, Identity, InMemoryProvider};
+use streams_state::engine::{Engine, EngineFiles, EngineProvider, Identity, InMemoryProvider};
 use streams_state::error::StateError;
 use streams_state::memory::MemoryShare;
 use streams_state::store::{ChangelogRecord, Unflushed};
@@ -50,6 +51,8 @@ pub struct TaskStore {
 /// The stores of a task, in registration order.
 pub struct StateManager {
     stores: Vec<TaskStore>,
+    /// The files of the stores that are on disk.
+    files: Option<Arc<dyn EngineFiles>>,
     partition: i32,
     memory: MemoryShare,
 }
@@ -82,6 +85,7 @@ impl StateManager {
         let given = |spec: &StoreSpec| lent.iter().find(|(name, _)| *name == spec.name);
         let own: Vec<&StoreSpec> = specs.iter().copied().filter(|spec| given(spec).is_none()).collect();
         let opened = open_engines(options, &own).map_err(|error| context.state_error("", error))?;
+        let files = opened.iter().find_map(|engine| engine.files());
         let mut engines = opened.into_iter();
         let mut stores = Vec::with_capacity(specs.len());
         let buffer_max_bytes = options.buffers_max_bytes / own.len().max(1) as u64;
@@ -110,7 +114,7 @@ impl StateManager {
             };
             stores.push(task_store(options, spec, instance, given(spec).is_some(), context));
         }
-        Ok(Self { stores, partition: options.task.partition, memory: options.memory.share() })
+        Ok(Self { stores, files, partition: options.task.partition, memory: options.memory.share() })
     }
 
     /// The stores, in registration order.
@@ -280,6 +284,17 @@ impl StateManager {
     /// Gives committed updates to the engines, with the changelog offsets that they reach.
     pub fn flush(&mut self) -> Result<(), StateError> {
         self.own().try_for_each(|store| store.instance.state.borrow_mut().flush())
+    }
+
+    /// Copies the files of the stores that are on disk into `directory`, which is made if there are any.
+    pub fn copy_files(&self, directory: &Path) -> Result<(), StateError> {
+        self.files.as_ref().map_or(Ok(()), |files| files.checkpoint(directory))
+    }
+
+    /// The stores of this task alone, and the topics that they are restored from.
+    pub fn store_topics(&self) -> Vec<(Arc<str>, Option<Arc<str>>)> {
+        let topic = |store: &TaskStore| store.changelog.as_ref().map(|changelog| changelog.topic.clone());
+        self.own().map(|store| (store.name.clone(), topic(store))).collect()
     }
 
     /// Deletes all data: the stores restore from the start of their changelogs.

@@ -136,7 +136,7 @@ impl Crank {
             &*config.engines,
             config.tier_max_bytes,
         );
-        let stores = stores.map_err(|error| wiring(error.to_string()))?;
+        let (stores, _) = stores.map_err(|error| wiring(error.to_string()))?;
         let global = match global.as_slice() {
             [] => None,
             nodes => Some(GlobalTask::new(options(topology, config, nodes, -1, &stores))?),

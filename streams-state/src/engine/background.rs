@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-use super::{Engine, EngineProvider, Identity, Run, RunEntry, RunWriter, Visitor};
+use super::{Engine, EngineFiles, EngineProvider, FoundStore, Identity, Run, RunEntry, RunWriter, Visitor};
 use crate::error::StateError;
 
 /// What became of a run.
@@ -86,6 +86,10 @@ impl EngineProvider for BackgroundProvider {
                 false => engine,
             });
         Ok(engines.collect())
+    }
+
+    fn read(&self, directory: &Path) -> Result<Vec<FoundStore>, StateError> {
+        self.inner.read(directory)
     }
 
     fn name(&self) -> &'static str {
@@ -237,6 +241,10 @@ impl Engine for Background {
 
     fn approximate_entries(&self) -> u64 {
         self.engine.approximate_entries()
+    }
+
+    fn files(&self) -> Option<Arc<dyn EngineFiles>> {
+        self.engine.files()
     }
 
     fn identity(&self) -> Result<Option<Identity>, StateError> {

@@ -11,6 +11,7 @@ mod run;
 use std::ops::Bound;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::StateError;
 
@@ -76,6 +77,11 @@ pub trait Engine: Send {
         None
     }
 
+    /// The files below this engine, shared with the other engines of its task. `None`: there are none to copy.
+    fn files(&self) -> Option<Arc<dyn EngineFiles>> {
+        None
+    }
+
     /// Deletes all keys in `from..to`.
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError>;
 
@@ -137,10 +143,28 @@ pub trait RunWriter: Send {
     ) -> Result<(), StateError>;
 }
 
+/// The files of all engines of a task, to be copied while the engines are in use, from any thread.
+pub trait EngineFiles: Send + Sync {
+    /// Puts into the task directory `directory` what [`EngineProvider::open`] needs to find there: all that was applied before the
+    /// call, and of what is applied meanwhile each run with its offset, or nothing of it. On the same file system data is linked, not
+    /// copied. The engines hold committed rows only, so the copy does, too.
+    fn checkpoint(&self, directory: &Path) -> Result<(), StateError>;
+}
+
+/// A store that was found in a task directory, and its engine, to read.
+pub type FoundStore = (String, Box<dyn Engine>);
+
 /// Opens the engines of a task: one directory, one engine for each store name.
 pub trait EngineProvider: Send + Sync {
     /// Opens `directory` and returns an engine for each of `stores`, in their order.
     fn open(&self, directory: &Path, stores: &[&str]) -> Result<Vec<Box<dyn Engine>>, StateError>;
+
+    /// Opens what `directory` holds for reading only, under the names of its stores and in their order: also if an application uses it.
+    /// It shows what the engines held when it was opened. Nothing is written. No stores: nothing that this provider knows.
+    fn read(&self, directory: &Path) -> Result<Vec<FoundStore>, StateError> {
+        let _ = directory;
+        Ok(Vec::new())
+    }
 
     /// A word for logs and `describe`: `rocksdb`, `in-memory`.
     fn name(&self) -> &'static str;

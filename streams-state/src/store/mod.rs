@@ -11,6 +11,7 @@ mod ordered_rows;
 mod outer_join;
 mod progress;
 mod record_cache;
+pub mod replay;
 mod session;
 mod slot_table;
 mod tier;

@@ -17,7 +17,7 @@
 //! in [`KeyValueStore`](super::KeyValueStore) about undo and failing serdes holds here, too.
 
 mod find;
-mod layout;
+pub(super) mod layout;
 mod lifecycle;
 mod sessions;
 mod slots;

@@ -24,7 +24,7 @@
 
 mod access;
 mod cache;
-mod layout;
+pub(super) mod layout;
 mod lifecycle;
 mod range;
 mod rows;

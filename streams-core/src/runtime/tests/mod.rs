@@ -2,6 +2,8 @@
 //! mid-work: nothing is committed, closed or flushed, and its transaction stays open.
 
 mod bad_input;
+#[cfg(feature = "rocksdb")]
+mod checkpoints;
 mod crashes;
 mod custom_store;
 #[cfg(feature = "rocksdb")]
