@@ -244,7 +244,7 @@ fn only_the_runtime_reads_the_clock() {
     ];
     let mut faults = Vec::new();
     for source in &sources() {
-        if ROOMS.iter().any(|room| source.path.starts_with(room)) || source.path.starts_with("benches/") {
+        if ROOMS.iter().any(|room| source.path.starts_with(room)) || source.path.contains("benches/") {
             continue;
         }
         for (line, text) in source.code() {

@@ -290,7 +290,7 @@ fn joins(criterion: &mut Criterion) {
     let context = RecordContext::none(1);
     let probe = |(left, right): &mut (WindowStore<String, i64>, WindowStore<String, i64>), number: u64| {
         let (time, key) = (number as i64, pick(&keys, number / 2));
-        let (own, other) = if number % 2 == 0 { (left, right) } else { (right, left) };
+        let (own, other) = if number.is_multiple_of(2) { (left, right) } else { (right, left) };
         own.put(key, time, Some(1), time, &context).unwrap();
         let mut visit = |_, _: &i64, _| ControlFlow::Continue(());
         other.fetch_range(key, time - 10_000, time + 10_000, &mut visit).unwrap();

@@ -25,6 +25,8 @@ const PARTITIONS: i32 = 4;
 /// Records a second while the program is killed, and for how long.
 const BUSY_RATE: u64 = 2000;
 const BUSY: Duration = Duration::from_secs(4);
+/// Kafka Streams waits for the session of the member before it to time out, after a clean stop as well.
+const SHORT_SESSION: &str = "session.timeout.ms=3000,heartbeat.interval.ms=1000";
 /// Memory beside the budget that a process may use, and how long nothing may be committed.
 const BESIDE_BUDGET_BYTES: u64 = 64 << 20;
 const STALL_MAX: Duration = Duration::from_secs(1);
@@ -142,7 +144,8 @@ impl Start {
 /// All state from the changelog, from an empty directory.
 fn restore(arguments: &Arguments) -> Result<Option<String>, Failure> {
     let measure = |name: &str, command: &str| {
-        let mut bench = Bench::new(arguments, &format!("restore-{name}"), PARTITIONS, String::new())?;
+        let mut bench =
+            Bench::new(arguments, &format!("restore-{name}"), PARTITIONS, SHORT_SESSION.to_owned())?;
         bench.feed_keys(arguments.keys, "v")?;
         let mut program = bench.start(command)?;
         bench.watch(&mut program, |_, _| Ok(()))?;
@@ -164,9 +167,7 @@ fn restore(arguments: &Arguments) -> Result<Option<String>, Failure> {
 fn kill(arguments: &Arguments) -> Result<Option<String>, Failure> {
     let mut broken = None;
     for (name, command) in [("kstreams", &arguments.ours), ("Kafka-Streams", &arguments.peer)] {
-        // Kafka Streams waits for the session of the dead member to time out.
-        let session = "session.timeout.ms=3000,heartbeat.interval.ms=1000".to_owned();
-        let mut bench = Bench::new(arguments, &format!("kill-{name}"), PARTITIONS, session)?;
+        let mut bench = Bench::new(arguments, &format!("kill-{name}"), PARTITIONS, SHORT_SESSION.to_owned())?;
         bench.feed_keys(arguments.keys, "v")?;
         let mut program = bench.start(command)?;
         bench.watch(&mut program, |_, _| Ok(()))?;
