@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::serdes::SerdeError;
 
 /// An error of a store, an engine or the state directory.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// A key or value of a store could not be turned into bytes or back.
@@ -80,7 +80,7 @@ pub enum StateError {
 }
 
 /// A changelog that is not the topic any more that state on disk came from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct OtherChangelog {
     /// The task.
     pub task: String,

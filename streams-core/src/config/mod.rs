@@ -100,7 +100,9 @@ pub struct StreamsConfig {
     pub processing_exception_handler: Arc<dyn ExceptionHandler>,
     /// `production.exception.handler`.
     pub production_exception_handler: Arc<dyn ExceptionHandler>,
-    /// Memory budget of the process for state, ours: `memory.max.bytes`, 256 MiB.
+    /// Memory budget of this instance, ours: `memory.max.bytes`, 256 MiB. Stores, engines, and records that clients hold share it;
+    /// code, the threads of clients and the application's own data come to it. How it is shared out:
+    /// [`MemoryPlan`](streams_state::memory::MemoryPlan).
     pub memory_max_bytes: u64,
     /// `topic.*`: settings of internal topics.
     pub topic_properties: BTreeMap<String, String>,

@@ -124,7 +124,10 @@ impl KafkaStreams {
                 "start was called in state {state}; an application starts once, make a new one"
             )));
         }
-        let engines = self.engines.clone().unwrap_or_else(|| default_engines(&self.config));
+        let engines = match &self.engines {
+            Some(engines) => engines.clone(),
+            None => default_engines(&self.config)?,
+        };
         let shared = Arc::new(Shared::prepare(
             self.config.clone(),
             self.topology.clone(),
@@ -164,7 +167,11 @@ impl KafkaStreams {
     /// Figures at this moment.
     #[must_use]
     pub fn metrics(&self) -> MetricsSnapshot {
-        self.instance.metrics.snapshot()
+        MetricsSnapshot {
+            memory_max_bytes: self.config.memory_max_bytes,
+            process_memory_bytes: memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem as u64),
+            ..self.instance.metrics.snapshot()
+        }
     }
 
     /// Waits up to `timeout` for one of `states`. Returns whether it came.
@@ -336,12 +343,20 @@ impl Drop for KafkaStreams {
 }
 
 /// RocksDB if it is compiled in, for the stores that are not in memory only.
-fn default_engines(config: &StreamsConfig) -> Arc<dyn EngineProvider> {
+fn default_engines(config: &StreamsConfig) -> Result<Arc<dyn EngineProvider>, StreamsError> {
     #[cfg(feature = "rocksdb")]
-    return Arc::new(streams_state::engine::RocksDbProvider::new(config.memory_max_bytes / 8));
+    {
+        use streams_state::engine::{BackgroundProvider, RocksDbProvider};
+        use streams_state::memory::MemoryPlan;
+        let rocksdb = Arc::new(RocksDbProvider::new(MemoryPlan::of(config.memory_max_bytes).engines));
+        let background = BackgroundProvider::new(rocksdb).map_err(|error| {
+            StreamsError::IllegalState(format!("the system gives no thread to write state with: {error}"))
+        })?;
+        Ok(Arc::new(background))
+    }
     #[cfg(not(feature = "rocksdb"))]
     {
         let _ = config;
-        Arc::new(streams_state::engine::InMemoryProvider)
+        Ok(Arc::new(streams_state::engine::InMemoryProvider))
     }
 }

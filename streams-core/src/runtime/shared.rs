@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
 use streams_state::error::Cure;
+use streams_state::memory::{MemoryBudget, MemoryPlan};
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::housekeeping::Purgeable;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) directory: StateDirectory,
     pub(crate) process_id: String,
     pub(crate) engines: Arc<dyn EngineProvider>,
+    /// The memory that the tiers of all tasks share.
+    pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) restore_listener: Option<Arc<dyn StateRestoreListener>>,
     pub(crate) purgeable: Purgeable,
     /// The global stores, which every task may read.
@@ -77,10 +80,10 @@ impl Shared {
         let local = LocalState { directory: &directory, engines: &*engines };
         let (plan, topic_ids) = internal_topics::prepare(&mut *admin, &topology, &config, &at, &local)?;
         let global_inputs = internal_topics::global_inputs(&mut *admin, &plan, &at)?;
-        let budget = config.memory_max_bytes / 2 / (plan.tasks.len() as u64 + 1);
-        let open_global = || {
-            open_global_stores(&topology, &config.application_id, &directory.global_dir(), &*engines, budget)
-        };
+        let tiers = MemoryPlan::of(config.memory_max_bytes).tiers;
+        let for_global = tiers / (plan.tasks.len() as u64 + 1);
+        let (id, path) = (&config.application_id, directory.global_dir());
+        let open_global = || open_global_stores(&topology, id, &path, &*engines, for_global);
         let global_stores = match open_global() {
             Err(error) if error.cure() == Cure::Rebuild => {
                 tracing::warn!(
@@ -91,6 +94,7 @@ impl Shared {
             }
             opened => opened?,
         };
+        let memory = MemoryBudget::new(tiers - if global_stores.is_empty() { 0 } else { for_global });
         let purgeable = Purgeable::default();
         Ok(Self {
             threads: AtomicUsize::new(config.num_stream_threads),
@@ -105,6 +109,7 @@ impl Shared {
             directory,
             process_id,
             engines,
+            memory,
             restore_listener,
             purgeable,
             global_stores,
@@ -138,6 +143,18 @@ impl Shared {
         self.look.swap(false, Ordering::Relaxed)
     }
 
+    fn memory_plan(&self) -> MemoryPlan {
+        MemoryPlan::of(self.config.memory_max_bytes)
+    }
+
+    /// Bytes of fetched records that may wait for each partition: all of them may be this instance's.
+    fn partition_buffer_bytes(&self) -> u64 {
+        let planned = self.planned();
+        let plan = &planned.plan;
+        let inputs = plan.tasks.iter().map(|task| plan.partitions_of_task(*task).len()).sum::<usize>();
+        self.memory_plan().fetched / (inputs + self.global_inputs.len()).max(1) as u64
+    }
+
     /// The consumer of thread `index`, a member of the group.
     pub(crate) fn main_consumer(&self, index: usize) -> Result<Box<dyn Consumer>, ClientError> {
         self.supplier.consumer(&ConsumerSettings {
@@ -145,6 +162,7 @@ impl Shared {
             group: Some(self.config.application_id.clone()),
             group_instance: Some(self.group_instance(index)),
             read_committed: self.config.exactly_once(),
+            partition_buffer_bytes: Some(self.partition_buffer_bytes()),
             properties: self.config.consumer_properties(),
         })
     }
@@ -156,6 +174,7 @@ impl Shared {
             group: None,
             group_instance: None,
             read_committed: self.config.exactly_once(),
+            partition_buffer_bytes: Some(self.partition_buffer_bytes()),
             properties: self.config.restore_consumer_properties(),
         })
     }
@@ -167,6 +186,7 @@ impl Shared {
             group: None,
             group_instance: None,
             read_committed: self.config.exactly_once(),
+            partition_buffer_bytes: Some(self.partition_buffer_bytes()),
             properties: self.config.global_consumer_properties(),
         })
     }
@@ -191,6 +211,9 @@ impl Shared {
             client_id: self.client_id(index, "producer"),
             transactional_id: transactional.then(|| self.instance_id(index)),
             transaction_timeout: Some(self.transaction_timeout()),
+            buffer_bytes: Some(
+                self.memory_plan().produced / self.threads.load(Ordering::Relaxed).max(1) as u64,
+            ),
             properties,
         })?;
         let producer = StreamsProducer::new(producer, transactional, timeout)?;
@@ -276,7 +299,8 @@ impl Shared {
             directory: self.directory.task_dir(id),
             engines: &*self.engines,
             caching: self.config.statestore_cache_max_bytes > 0,
-            tier_max_bytes: self.config.memory_max_bytes / 2 / (planned.plan.tasks.len() as u64 + 1),
+            memory: self.memory.clone(),
+            buffers_max_bytes: self.memory.tiers_max() / (planned.plan.tasks.len() as u64 + 1),
             max_task_idle: self.config.max_task_idle,
             timestamp_policy: self.config.default_timestamp_extractor,
             app_configs: self.config.app_configs.clone(),

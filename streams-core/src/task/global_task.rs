@@ -69,6 +69,7 @@ fn instance(
         logging: false,
         headers: false,
         tier_max_bytes,
+        buffer_max_bytes: tier_max_bytes,
         changelog: spec.source_topic.clone().unwrap_or_else(|| spec.name.clone()),
     })
 }

@@ -1,5 +1,6 @@
 //! What an engine must do: keep the committed bytes of one store together with the changelog offset they reach.
 
+mod background;
 pub mod identity;
 mod in_memory;
 mod mixed;
@@ -13,6 +14,7 @@ use std::path::Path;
 
 use crate::error::StateError;
 
+pub use background::BackgroundProvider;
 pub use identity::{Identity, Layout};
 pub use in_memory::{InMemoryEngine, InMemoryProvider};
 pub use mixed::MixedProvider;
@@ -45,6 +47,29 @@ pub trait Engine: Send {
         run: &mut dyn Iterator<Item = RunEntry<'_>>,
         offset: Option<i64>,
     ) -> Result<(), StateError>;
+
+    /// Writes `run`, which need not be sorted, as [`apply`](Engine::apply) would. It may still be on its way when this returns: until
+    /// [`written`](Engine::written) says so `get` may or may not see it, and the caller keeps its rows. All other calls wait for it.
+    fn write(&mut self, mut run: Run, offset: Option<i64>) -> Result<(), StateError> {
+        run.sort();
+        self.apply(&mut run.iter(), offset)
+    }
+
+    /// Whether nothing is on its way any more; with `wait` it is `true` or the error of what was.
+    fn written(&mut self, wait: bool) -> Result<bool, StateError> {
+        let _ = wait;
+        Ok(true)
+    }
+
+    /// Whether runs of other engines are on their way and a run of this one would wait for them.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
+    /// Bytes of memory of what is on its way.
+    fn pending_bytes(&self) -> u64 {
+        0
+    }
 
     /// What writes runs into this engine from another thread. `None`: rows of this engine are not kept, there is nothing to write.
     fn writer(&self) -> Option<Box<dyn RunWriter>> {
