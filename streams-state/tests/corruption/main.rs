@@ -13,9 +13,10 @@ mod places;
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
+use std::sync::Arc;
 
 use streams_state::engine::identity::claim;
-use streams_state::engine::{Engine, EngineProvider, Identity, RocksDbProvider};
+use streams_state::engine::{BackgroundProvider, Engine, EngineProvider, Identity, RocksDbProvider};
 use streams_state::error::StateError;
 
 pub(crate) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -55,7 +56,9 @@ pub(crate) fn rows_after(runs: i64, rows: usize) -> Rows {
 
 /// The engines of a task, claimed for it.
 pub(crate) fn open(directory: &Path, task: &str) -> Result<Vec<Box<dyn Engine>>, StateError> {
-    let mut engines = RocksDbProvider::new(8 << 20).open(directory, &STORES)?;
+    // As the runtime has them: runs may be written by another thread.
+    let provider = BackgroundProvider::new(Arc::new(RocksDbProvider::new(8 << 20))).unwrap();
+    let mut engines = provider.open(directory, &STORES)?;
     for (engine, store) in engines.iter_mut().zip(STORES) {
         claim(&mut **engine, Identity::new("app", task, store), directory)?;
     }
