@@ -4,12 +4,14 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kstreams::prelude::*;
 use kstreams::record::RawRecord;
+use kstreams::serdes::{Auto, SizedTimeWindowedSerde};
 use kstreams::topology::NodeId;
-use kstreams::types::TaskId;
+use kstreams::types::{TaskId, Windowed};
 use streams_core::task::{StreamTask, TaskOptions};
 use streams_state::engine::InMemoryProvider;
 
@@ -17,11 +19,15 @@ use streams_state::engine::InMemoryProvider;
 const BATCH: usize = 1_000;
 /// Different keys.
 const KEYS: usize = 10_000;
+/// Different keys where windows are counted: a batch is a second of event time, ten records of each.
+const WINDOWED_KEYS: usize = 100;
 
 const INPUT: Topic<String, String> = Topic::new("input");
 const TABLE: Topic<String, String> = Topic::new("table");
 const OUTPUT: Topic<String, String> = Topic::new("output");
 const COUNTS: Topic<String, i64> = Topic::new("counts");
+const WINDOWS: Topic<Windowed<String>, Option<i64>, SizedTimeWindowedSerde<60_000, Auto>> =
+    Topic::new("windows");
 const COUNT_STORE: Store<String, i64> = Store::new("count-store");
 
 fn stateless() -> Topology {
@@ -40,6 +46,20 @@ fn stateless() -> Topology {
 fn count() -> Topology {
     let builder = StreamsBuilder::new();
     builder.stream(&INPUT).group_by_key().count_with(&COUNT_STORE).to_stream().to(&COUNTS);
+    builder.build().unwrap()
+}
+
+/// Counts over a minute, by `advance` seconds.
+fn hopping(advance: u64, in_panes: bool) -> Topology {
+    let seconds = Duration::from_secs;
+    let minutes = TimeWindows::of_size_and_grace(seconds(60), seconds(5)).advance_by(seconds(advance));
+    let builder = StreamsBuilder::new();
+    let windowed = builder.stream(&INPUT).group_by_key().windowed_by(minutes);
+    let counts = match in_panes {
+        true => windowed.in_panes().count_with(&COUNT_STORE),
+        false => windowed.count_with(&COUNT_STORE),
+    };
+    counts.to_stream().to(&WINDOWS);
     builder.build().unwrap()
 }
 
@@ -94,8 +114,8 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(topology: &Topology, caching: bool) -> Self {
-        let keys = (0..KEYS).map(|number| format!("key-{number}")).collect();
+    fn new(topology: &Topology, caching: bool, keys: usize) -> Self {
+        let keys = (0..keys).map(|number| format!("key-{number}")).collect();
         Self { task: task(topology, caching), keys, value: vec![b'v'; 97], offset: 0 }
     }
 
@@ -103,7 +123,7 @@ impl Feed {
         let slot = self.task.slot(topic).unwrap();
         for offset in self.offset..self.offset + BATCH {
             // 7919 is prime: visits the keys in no order.
-            let key = self.keys[offset * 7919 % KEYS].as_bytes();
+            let key = self.keys[offset * 7919 % self.keys.len()].as_bytes();
             let (offset, timestamp, headers) = (offset as i64, offset as i64, Headers::EMPTY);
             let raw = RawRecord { offset, timestamp, key: Some(key), value: Some(&self.value), headers };
             self.task.add_record(slot, raw);
@@ -129,7 +149,7 @@ fn record_path(criterion: &mut Criterion) {
         ("count, under the record cache", count(), true),
         ("left join with a table", join(), true),
     ] {
-        let mut feed = Feed::new(&topology, caching);
+        let mut feed = Feed::new(&topology, caching, KEYS);
         if feed.task.slot(TABLE.name()).is_some() {
             for _ in 0..KEYS / BATCH {
                 feed.batch(TABLE.name());
@@ -140,5 +160,30 @@ fn record_path(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, record_path);
+/// Each update changes 6 windows, or 60; panes are one row of the store and of its changelog.
+fn hopping_windows(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a minute");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    for (advance, in_panes, caching) in [
+        (10, false, true),
+        (10, true, true),
+        (1, false, true),
+        (1, true, true),
+        (10, false, false),
+        (10, true, false),
+    ] {
+        let rows = if in_panes { "panes" } else { "windows" };
+        let cache = if caching { "under the record cache" } else { "every update forwarded" };
+        let mut feed = Feed::new(&hopping(advance, in_panes), caching, WINDOWED_KEYS);
+        // All windows are there.
+        for _ in 0..130 {
+            feed.batch(INPUT.name());
+        }
+        let name = format!("by {advance} s, {rows}, {cache}");
+        group.bench_function(name, |bencher| bencher.iter(|| feed.batch(INPUT.name())));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, record_path, hopping_windows);
 criterion_main!(benches);

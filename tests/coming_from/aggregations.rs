@@ -77,6 +77,7 @@ fn windows() {
     let windowed = payments.clone().windowed_by(TimeWindows::of_size_with_no_grace(MINUTE));
     count(windowed.clone().reduce(|sum, cents| sum + cents));
     count(windowed.clone().aggregate(|| 0, |_, cents, sum| *sum += cents));
+    count(windowed.clone().in_panes().count());
     count(windowed.clone().emit_strategy(EmitStrategy::OnWindowClose).count());
     const SESSION_SUMS: Store<String, i64> = Store::new("session-sums");
     let sessions = payments.clone().windowed_by(SessionWindows::of_inactivity_gap_with_no_grace(MINUTE));

@@ -105,6 +105,11 @@ impl Step {
         self.0.get(field).and_then(Value::as_str)
     }
 
+    /// Whether `text` stands anywhere in it.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.0.to_string().contains(text)
+    }
+
     /// A list of texts.
     pub(crate) fn texts(&self, field: &str) -> Vec<&str> {
         self.0.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()

@@ -1,5 +1,6 @@
 //! One case, from build to the last input item. Comes in: a case. Goes out: a verdict.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
@@ -17,12 +18,24 @@ use crate::report::{Outcome, Verdict};
 use crate::stores::stores;
 use crate::topology::{self, Seen};
 
-/// Runs a case and compares.
-pub(crate) fn verdict(case: &Case, on_disk: bool) -> Verdict {
-    Verdict { id: case.id.clone(), level: case.level, outcome: outcome(case, on_disk) }
+/// How cases are run.
+#[derive(Clone, Copy)]
+pub(crate) struct Mode {
+    /// Stores are on RocksDB.
+    pub(crate) on_disk: bool,
+    /// Hopping windows are in panes, where they can be; changelogs are not compared.
+    pub(crate) in_panes: bool,
 }
 
-fn outcome(case: &Case, on_disk: bool) -> Outcome {
+/// Runs a case and compares. `None`: it has nothing that could be in panes.
+pub(crate) fn verdict(case: &Case, mode: Mode) -> Option<Verdict> {
+    if mode.in_panes && topology::in_panes(case).is_empty() {
+        return None;
+    }
+    Some(Verdict { id: case.id.clone(), level: case.level, outcome: outcome(case, mode) })
+}
+
+fn outcome(case: &Case, mode: Mode) -> Outcome {
     let error = case.error();
     if let Some(why) = error.as_ref().and_then(|error| compare::skips(error, true)) {
         return Outcome::Skipped(why);
@@ -31,7 +44,7 @@ fn outcome(case: &Case, on_disk: bool) -> Outcome {
     if !unsupported.is_empty() {
         return Outcome::Unsupported(unsupported);
     }
-    let observed = match catch_unwind(AssertUnwindSafe(|| observe(case, on_disk))) {
+    let observed = match catch_unwind(AssertUnwindSafe(|| observe(case, mode))) {
         Ok(observed) => observed,
         Err(panic) => return Outcome::Differs(panicked(&*panic)),
     };
@@ -39,7 +52,7 @@ fn outcome(case: &Case, on_disk: bool) -> Outcome {
     if let Some(why) = error.as_ref().and_then(|error| compare::skips(error, refused)) {
         return Outcome::Skipped(why);
     }
-    compare::first_difference(case, &observed).map_or(Outcome::Equal, Outcome::Differs)
+    compare::first_difference(case, &observed, !mode.in_panes).map_or(Outcome::Equal, Outcome::Differs)
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Difference {
@@ -54,9 +67,10 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Difference {
     }
 }
 
-fn observe(case: &Case, on_disk: bool) -> Observed {
+fn observe(case: &Case, mode: Mode) -> Observed {
     let seen = Seen::default();
-    let topology = match topology::build(&case.config, case.steps(), &seen) {
+    let panes = if mode.in_panes { topology::in_panes(case) } else { BTreeSet::new() };
+    let topology = match topology::build(&case.config, case.steps(), &seen, panes) {
         Ok(topology) => topology,
         Err(error) => {
             let error = Some(Failure { phase: "build", index: None, message: error.to_string() });
@@ -64,7 +78,8 @@ fn observe(case: &Case, on_disk: bool) -> Observed {
         }
     };
     let mut observed = Observed { describe: Some(topology.describe().to_string()), ..Observed::default() };
-    let directory = on_disk.then(|| tempfile::tempdir().expect("a folder for temporary files can be made"));
+    let directory =
+        mode.on_disk.then(|| tempfile::tempdir().expect("a folder for temporary files can be made"));
     let directory = directory.as_ref().map(tempfile::TempDir::path);
     observed.error = drive(case, topology, directory, &seen, &mut observed).err();
     observed.seen = seen.entries();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use streams_state::serdes::{SerdeRef, SessionWindowed, TimeWindowed};
-use streams_state::store::{SessionOptions, SessionStore, WindowOptions, WindowStore};
+use streams_state::store::{Combine, SessionOptions, SessionStore, WindowOptions, WindowStore};
 use streams_state::types::{Timestamp, Windowed};
 
 use super::graph::Graph;
@@ -20,6 +20,8 @@ use crate::topology::{OpenStore, StoreFactory, StoreKind};
 pub(crate) struct WindowPlan {
     pub(crate) windows: FixedWindows,
     pub(crate) emit: EmitStrategy,
+    /// The store keeps panes of windows that advance by this, ms.
+    pub(crate) panes: Option<Timestamp>,
 }
 
 /// Serde of the keys of windows of `size` ms.
@@ -50,21 +52,25 @@ fn retention(graph: &mut Graph, options: &StoreOptions, least: Timestamp) -> Tim
     retention
 }
 
-/// The window store of a table, and whether it has a name of the user's. An unnamed store uses up a number.
+/// The window store of a table, and whether it has a name of the user's. An unnamed store uses up a number. `combine` is for panes.
 pub(crate) fn materialize_window<K: 'static, V: Clone + 'static>(
     graph: &mut Graph,
     materialized: Materialized<K, V>,
     (keys, values): (SerdeRef<K>, SerdeRef<V>),
     prefix: &str,
-    plan: &WindowPlan,
+    (plan, combine): (&WindowPlan, Option<Combine<K, V>>),
 ) -> (GraphStore, bool) {
     let retention = retention(graph, &materialized.options, plan.windows.least_retention());
     let rows = materialized.options.rows_of_windows(graph, retention, plan.windows.size());
     let ordered_by_time = plan.emit == EmitStrategy::OnWindowClose;
+    let panes = plan.panes.zip(combine);
     let factory: StoreFactory = Arc::new(move |open: OpenStore| {
         let (keys, values) = open.serdes(&keys, &values);
         let options = WindowOptions { ordered_by_time, ..rows.options(&open, true) };
-        let store = WindowStore::new(options, open.engine, keys, values)?;
+        let mut store = WindowStore::new(options, open.engine, keys, values)?;
+        if let Some((advance, combine)) = &panes {
+            store = store.in_panes(*advance, combine.clone());
+        }
         Ok(StoreInstance::new(match open.headers {
             true => store.logging_headers_of_deletions(),
             false => store,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use streams_state::serdes::{Serde, SerdeRef};
+use streams_state::store::Combine;
 use streams_state::types::{Change, Window, Windowed};
 
 use super::Data;
@@ -11,13 +12,14 @@ use super::graph::{Fork, GraphKind, GraphNode, MakeProcessor, Plan, TableKind};
 use super::grouped::KGroupedStream;
 use super::materialized::Materialized;
 use super::names;
+use super::paned::PanedKStream;
 use super::table::{KTable, MakeGetter};
 use super::window_stores::{WindowPlan, materialize_window, window_serde};
 use super::windows::{EmitStrategy, FixedWindows};
 use crate::error::NodeResult;
 use crate::operators::{
-    Aggregate, CloseRule, Closed, Count, EachWindow, EmitOnClose, Fold, FoldOption, NullCheck, Reduce,
-    SlidingAggregate, Updates, WindowAggregate, WindowEmission, WindowGetter, WindowReduceOption,
+    Aggregate, CloseRule, Closed, Count, EachWindow, EmitOnClose, Fold, FoldOption, NullCheck, PaneAggregate,
+    Reduce, SlidingAggregate, Updates, WindowAggregate, WindowEmission, WindowGetter, WindowReduceOption,
     WindowStoreRef,
 };
 use crate::outcome::Outcome;
@@ -32,7 +34,7 @@ use crate::topic::Store;
 /// counted. Null keys are dropped, counted; null values, too, with sliding windows, else they are aggregated. The
 /// timestamp of a row is the largest of its records'.
 pub struct TimeWindowedKStream<K, V> {
-    grouped: KGroupedStream<K, V>,
+    pub(super) grouped: KGroupedStream<K, V>,
     windows: FixedWindows,
     emit: EmitStrategy,
 }
@@ -83,6 +85,19 @@ impl<K: 'static, V: 'static> TimeWindowedKStream<K, V> {
         self.emit = strategy;
         self
     }
+
+    /// Aggregates parts of windows, of which windows are combined: one update of the store for each record, however many windows
+    /// have it. For [`TimeWindows`](super::TimeWindows) that advance by less than their size; what changes is said at
+    /// [`PanedKStream`].
+    pub fn in_panes(self) -> PanedKStream<K, V> {
+        let fault = self
+            .windows
+            .advance()
+            .is_none()
+            .then(|| "in_panes: only TimeWindows can be cut into panes; aggregate without it".to_owned());
+        self.grouped.up.graph().note_fault("in_panes", &self.grouped.up.name, fault);
+        PanedKStream::new(self)
+    }
 }
 
 impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
@@ -108,17 +123,21 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn count(self) -> KTable<Windowed<K>, i64> {
-        self.aggregated(names::AGGREGATE, Materialized::unnamed(), None, Count)
+        self.aggregated(names::AGGREGATE, Materialized::unnamed(), None, (Count, None))
     }
 
     /// As [`count`](Self::count), kept as said.
     pub fn count_with(self, materialized: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
         let materialized = materialized.into();
+        self.use_up_name(&materialized);
+        self.aggregated(names::AGGREGATE, materialized, None, (Count, None))
+    }
+
+    /// Kafka Streams uses up a number for a count without a name, but not for sliding windows, and names must agree.
+    pub(super) fn use_up_name(&self, materialized: &Materialized<K, i64>) {
         if materialized.options.name.is_none() && matches!(self.windows, FixedWindows::Placed { .. }) {
-            // Kafka Streams uses up a number here, but not for sliding windows, and names must agree.
             self.grouped.up.graph().new_store_name(names::AGGREGATE);
         }
-        self.aggregated(names::AGGREGATE, materialized, None, Count)
     }
 
     /// Merges the values of each key and window: the first is the result, each next is merged into it.
@@ -161,7 +180,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         materialized: impl Into<Materialized<K, V>>,
     ) -> KTable<Windowed<K>, V> {
         let values = self.grouped.values.clone();
-        self.aggregated(names::REDUCE, materialized.into(), Some(values), EachWindow(Reduce(reducer)))
+        self.aggregated(names::REDUCE, materialized.into(), Some(values), (EachWindow(Reduce(reducer)), None))
     }
 
     /// Folds the records of each key and window into an aggregate that starts as `init()` and is changed in place.
@@ -203,7 +222,7 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         add: impl Fn(&K, V, &mut A) -> RA + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
-        self.aggregated(names::AGGREGATE, materialized.into(), None, EachWindow(Fold { init, add }))
+        self.aggregated(names::AGGREGATE, materialized.into(), None, (EachWindow(Fold { init, add }), None))
     }
 
     /// Folds the records of each key and window into `A::default()`, in the store `store`. Else as
@@ -256,16 +275,21 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         add: impl Fn(&K, V, Option<A>) -> RA + Send + Sync + 'static,
         materialized: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
-        self.aggregated(names::AGGREGATE, materialized.into(), None, EachWindow(FoldOption { init, add }))
+        self.aggregated(
+            names::AGGREGATE,
+            materialized.into(),
+            None,
+            (EachWindow(FoldOption { init, add }), None),
+        )
     }
 
-    /// Adds the aggregation: store name, node name, repartition if needed, node.
-    fn aggregated<A, G>(
+    /// Adds the aggregation: store name, node name, repartition if needed, node. With `combine` it keeps panes, if windows overlap.
+    pub(super) fn aggregated<A, G>(
         self,
         prefix: &str,
         mut materialized: Materialized<K, A>,
         inherited: Option<SerdeRef<A>>,
-        aggregate: G,
+        (aggregate, combine): (G, Option<Combine<K, A>>),
     ) -> KTable<Windowed<K>, A>
     where
         A: Clone + 'static,
@@ -274,10 +298,11 @@ impl<K: Clone + 'static, V: Clone + 'static> TimeWindowedKStream<K, V> {
         let Self { grouped, windows, emit } = self;
         let keys = materialized.keys.take().unwrap_or_else(|| grouped.keys.clone());
         let rows = materialized.rows(inherited);
-        let plan = WindowPlan { windows, emit };
-        let serdes = (keys.clone(), rows.clone());
+        let panes = windows.advance().filter(|advance| combine.is_some() && *advance < windows.size());
+        let plan = WindowPlan { windows, emit, panes };
+        let (serdes, kept) = ((keys.clone(), rows.clone()), (&plan, combine));
         let (store, named_store) =
-            materialize_window(&mut grouped.up.graph(), materialized, serdes, prefix, &plan);
+            materialize_window(&mut grouped.up.graph(), materialized, serdes, prefix, kept);
         let store_name = store.spec.name.clone();
         let name = grouped.up.graph().name_or(&grouped.up.pending, prefix);
         let up = grouped.repartitioned(&store_name, named_store);
@@ -330,7 +355,7 @@ where
         let (keys, send_old, stream_time) = (NullCheck::new(&keys), node.send_old, -1);
         Ok(match &plan.windows {
             FixedWindows::Placed { rule, grace, .. } => {
-                ErasedPush::handled::<K, V>(WindowAggregate::<K, V, A, G> {
+                let of_windows = WindowAggregate::<K, V, A, G> {
                     name,
                     keys,
                     aggregate,
@@ -342,7 +367,11 @@ where
                     stream_time,
                     windows: Vec::new(),
                     input: std::marker::PhantomData,
-                })
+                };
+                match plan.panes {
+                    Some(_) => ErasedPush::handled::<K, V>(PaneAggregate::new(of_windows)),
+                    None => ErasedPush::handled::<K, V>(of_windows),
+                }
             }
             FixedWindows::Sliding(windows) => ErasedPush::handled::<K, V>(SlidingAggregate {
                 name,
@@ -424,6 +453,6 @@ impl<K: Clone + 'static, T: Clone + 'static> TimeWindowedKStream<K, Option<T>> {
         materialized: impl Into<Materialized<K, T>>,
     ) -> KTable<Windowed<K>, T> {
         let aggregate = EachWindow(WindowReduceOption(reducer));
-        self.aggregated(names::REDUCE, materialized.into(), None, aggregate)
+        self.aggregated(names::REDUCE, materialized.into(), None, (aggregate, None))
     }
 }

@@ -91,11 +91,12 @@ impl<K: Clone + 'static, A: Clone + 'static> TimeWindowedCogroupedKStream<K, A> 
         let keys = materialized.keys.take().unwrap_or_else(|| cogrouped.keys.clone());
         let rows = materialized.rows(None);
         let (size, grace) = (windows.size(), windows.grace());
-        let plan = WindowPlan { windows, emit: EmitStrategy::OnWindowUpdate };
+        let plan = WindowPlan { windows, emit: EmitStrategy::OnWindowUpdate, panes: None };
         let serdes = (keys.clone(), rows.clone());
         let prefix = names::COGROUP_AGGREGATE;
-        let store =
-            materialize_window(&mut cogrouped.graph.borrow_mut(), materialized, serdes, prefix, &plan);
+        let mut graph = cogrouped.graph.borrow_mut();
+        let store = materialize_window(&mut graph, materialized, serdes, prefix, (&plan, None));
+        drop(graph);
         let (store_name, init): (Arc<str>, Init<A>) = (store.0.spec.name.clone(), Arc::new(init));
         let node_store = store_name.clone();
         let make = move |input: &dyn GroupInput<K, A>| {

@@ -185,6 +185,15 @@ impl FixedWindows {
         }
     }
 
+    /// By how much they advance, ms, if they lie at even distances.
+    pub(crate) fn advance(&self) -> Option<Timestamp> {
+        match self {
+            Self::Placed { rule: WindowRule::Hopping { advance, .. }, .. } => Some(*advance),
+            Self::Placed { rule: WindowRule::Unlimited { .. } | WindowRule::Custom(_), .. }
+            | Self::Sliding(_) => None,
+        }
+    }
+
     /// How long rows must be kept at least.
     pub(crate) fn least_retention(&self) -> Timestamp {
         match self {

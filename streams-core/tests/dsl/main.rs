@@ -11,6 +11,7 @@ mod handlers;
 mod join_stores;
 mod join_windows;
 mod own_serdes;
+mod panes;
 mod processor_context;
 mod processors;
 mod routes;

@@ -27,7 +27,7 @@ pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
 pub use outer_join::{JoinSide, LeftOrRight, OuterJoinOptions, OuterJoinStore, WaitingRow};
 pub use session::{SessionOptions, SessionStore};
 pub use versioned::{VersionedOptions, VersionedPut, VersionedStore};
-pub use window::{KeyedRowVisitor, RowVisitor, WindowOptions, WindowStore, segment_interval};
+pub use window::{Combine, KeyedRowVisitor, RowVisitor, WindowOptions, WindowStore, segment_interval};
 
 /// A changelog entry as the producer wants it. `value` is `None` for a tombstone.
 #[derive(Debug, Clone, Copy)]

@@ -117,6 +117,11 @@ impl<V> RecordCache<V> {
         }
     }
 
+    /// The value at the last flush of what is in `entry`.
+    pub(super) fn flushed(&self, entry: u32) -> Option<&V> {
+        self.entries[entry as usize].held.flushed.as_ref()
+    }
+
     /// Takes the entry whose last update is the oldest.
     pub(super) fn pop(&mut self) -> Option<Held<V>> {
         while let Some(index) = self.marks.pop_front() {

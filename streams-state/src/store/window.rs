@@ -26,6 +26,7 @@ mod access;
 mod cache;
 pub(super) mod layout;
 mod lifecycle;
+mod panes;
 mod range;
 mod rows;
 mod segment;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use self::cache::HeldPlaces;
+use self::panes::Panes;
 use self::segment::Segment;
 use super::changelog_buffer::ChangelogBuffer;
 use super::header_aware::LoggedHeaders;
@@ -49,6 +51,7 @@ use crate::error::StateError;
 use crate::serdes::{SerdeError, SerdeRef};
 use crate::types::{RecordContext, Timestamp, Window, Windowed};
 
+pub use self::panes::Combine;
 pub use self::range::{KeyedRowVisitor, RowVisitor};
 
 /// Default of `tier_max_bytes`.
@@ -144,6 +147,12 @@ pub struct WindowStore<K, V> {
     dropped: Option<i64>,
     /// What of these goes from the engine with the flush that is under way.
     dropping: Option<i64>,
+    /// Rows of segments up to this one may be gone from a store with a cache, which shows expired rows as long as it has them.
+    gone: Option<i64>,
+    /// The rows are parts of windows, not windows.
+    panes: Option<Box<Panes<K, V>>>,
+    /// A row for each key and window: neither duplicates nor panes.
+    row_is_window: bool,
     cache: RecordCache<V>,
     places: HeldPlaces,
     mean_len: MeanLen,
@@ -169,6 +178,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let segment_interval = options.segment_interval.max(1);
         let caching = options.caching && !options.retain_duplicates;
         let options = WindowOptions { segment_interval, caching, ..options };
+        let row_is_window = !options.retain_duplicates;
         let evict_above = options.tier_max_bytes;
         let logged_headers = if options.headers { LoggedHeaders::Update } else { LoggedHeaders::None };
         let layout = Layout::Window {
@@ -192,6 +202,9 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             flushed_state: (crate::types::NO_TIMESTAMP, 0),
             dropped: None,
             dropping: None,
+            gone: None,
+            panes: None,
+            row_is_window,
             cache: RecordCache::new(),
             places: HeldPlaces::default(),
             mean_len: MeanLen::default(),
@@ -245,6 +258,9 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if self.is_expired(start) {
             return Ok(None);
         }
+        if self.panes.is_some() {
+            return self.fetch_window(key, start);
+        }
         let hash = self.encode_key(key)?;
         let Some(segment) = self.segment_at(start) else { return Ok(None) };
         let Some(slot) = self.resolve(segment, hash)? else { return Ok(None) };
@@ -285,7 +301,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if self.is_expired(start) {
             return Ok(None);
         }
-        if self.options.retain_duplicates {
+        if !self.row_is_window {
+            self.check_writable()?;
             let mut row = None;
             let result = change(&mut row);
             if result.is_ok() {
@@ -293,7 +310,19 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             }
             return Ok(Some(result));
         }
-        let place = self.locate_or_insert(key, start)?;
+        self.update_row(key, (start, 0), context, change).map(Some)
+    }
+
+    /// Changes the row at this start and sequence in place.
+    #[inline]
+    fn update_row<R, E>(
+        &mut self,
+        key: &K,
+        (start, sequence): (Timestamp, u32),
+        context: &RecordContext,
+        change: impl FnOnce(&mut Option<(V, Timestamp)>) -> Result<R, E>,
+    ) -> Result<Result<R, E>, StateError> {
+        let place = self.locate_or_insert(key, start, sequence)?;
         let wants_flushed = self.wants_flushed(place);
         let row = self.segments[place.segment].row_mut(place.slot, place.row);
         let flushed = match &row.value {
@@ -309,7 +338,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             }
             self.updated(start);
         }
-        Ok(Some(result))
+        Ok(result)
     }
 
     /// Sets or (`None`) deletes the value of `key` in the window that starts at `start`; with duplicates adds a row,
@@ -327,7 +356,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         context: &RecordContext,
     ) -> Result<bool, StateError> {
         let value = value.map(|value| (value, timestamp));
-        if self.options.retain_duplicates {
+        if !self.row_is_window {
+            self.check_writable()?;
             return self.put_duplicate(key, start, value, context);
         }
         if self.is_expired(start) || self.keeps_nothing(start) {
@@ -336,7 +366,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             self.updated(start);
             return Ok(!self.refuses(start));
         }
-        let place = self.locate_or_insert(key, start)?;
+        let place = self.locate_or_insert(key, start, 0)?;
         let wants_flushed = self.wants_flushed(place);
         let row = self.segments[place.segment].row_mut(place.slot, place.row);
         let before = std::mem::replace(&mut row.value, value);

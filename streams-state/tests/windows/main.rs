@@ -7,6 +7,7 @@
 #[path = "../model/engines.rs"]
 mod engines;
 mod model;
+mod panes;
 mod reads;
 
 use std::ops::{Bound, ControlFlow};

@@ -5,6 +5,8 @@
 mod foreign_keys;
 // Joins of a stream with a table.
 mod lookups;
+// Hopping windows in panes.
+mod panes;
 // Joins of two streams.
 mod stream_joins;
 // Calls on streams.
@@ -32,6 +34,8 @@ use crate::case::{Config, Step};
 use crate::functions::Text;
 
 use self::windows::{WindowedGroup, WindowedTable};
+
+pub(crate) use self::panes::in_panes;
 
 type Stream = KStream<Text, Text>;
 type Table = KTable<Text, String>;
@@ -124,12 +128,18 @@ pub(crate) fn unsupported(steps: &[Step]) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// Builds the topology of `steps`, all of which must be supported.
-pub(crate) fn build(config: &Config, steps: &[Step], seen: &Seen) -> Result<Topology, TopologyError> {
+/// Builds the topology of `steps`, all of which must be supported; with the results `panes` in panes.
+pub(crate) fn build(
+    config: &Config,
+    steps: &[Step],
+    seen: &Seen,
+    panes: BTreeSet<String>,
+) -> Result<Topology, TopologyError> {
     let mut options = TopologyConfig::optimized(&config.optimization).map_err(TopologyError::new)?;
     options.ensure_explicit_naming = config.explicit_naming;
     options.dsl_stores_in_memory = config.store_suppliers == "inmemory";
-    let mut calls = Calls { builder: StreamsBuilder::new(), variables: HashMap::new(), seen: seen.clone() };
+    let (builder, variables, seen) = (StreamsBuilder::new(), HashMap::new(), seen.clone());
+    let mut calls = Calls { builder, variables, seen, panes };
     steps.iter().for_each(|step| calls.step(step));
     calls.builder.build_with(options)
 }
@@ -139,6 +149,7 @@ struct Calls {
     builder: StreamsBuilder,
     variables: HashMap<String, Variable>,
     seen: Seen,
+    panes: BTreeSet<String>,
 }
 
 fn text_topic(name: &str) -> Topic<Text, Text> {
@@ -242,6 +253,11 @@ impl Calls {
             "toTable" | "groupByKey" | "groupBy" => Some(self.regroup(step)),
             "windowedBy" => Some(self.windowed_by(step)),
             "count" | "reduce" | "aggregate" => Some(match self.variables.get(step.text("in")) {
+                Some(Variable::WindowedGroup(WindowedGroup::Time(group)))
+                    if step.find("out").is_some_and(|out| self.panes.contains(out)) =>
+                {
+                    Variable::WindowedTable(panes::aggregation(step, group.clone()))
+                }
                 Some(Variable::WindowedGroup(group)) => {
                     Variable::WindowedTable(windows::aggregation(step, group.clone()))
                 }

@@ -25,7 +25,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                 ControlFlow::Break(())
             })?;
             match found {
-                Some(id) if id < min_live => self.dropped = Some(id),
+                Some(id) if id < min_live => (self.dropped, self.gone) = (Some(id), Some(id)),
                 Some(id) => self.segments.push(Segment::new(id, true, self.options.ordered_by_time)),
                 None => {}
             }
@@ -48,8 +48,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if keeps_last { expired } else { expired.saturating_add(1) }
     }
 
-    /// Whether Kafka Streams' store would refuse a put at `start`.
-    pub(super) fn refuses(&self, start: Timestamp) -> bool {
+    /// Whether Kafka Streams' store would refuse a put at `start`, as one that came too late.
+    pub fn refuses(&self, start: Timestamp) -> bool {
         let expired = self.stream_time.max(start).saturating_sub(self.options.retention);
         match self.options.persistent {
             true => self.segment_id(start) < self.segment_id(expired),
@@ -129,14 +129,19 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
 
     /// The row of `key` at `start`, made if there is none. For stores without duplicates.
     #[inline]
-    pub(super) fn locate_or_insert(&mut self, key: &K, start: Timestamp) -> Result<Place, StateError> {
+    pub(super) fn locate_or_insert(
+        &mut self,
+        key: &K,
+        start: Timestamp,
+        sequence: u32,
+    ) -> Result<Place, StateError> {
         let hash = self.encode_key(key)?;
         let segment = self.segment_or_insert(start);
         let slot = match self.resolve(segment, hash)? {
             Some(slot) => slot,
             None => self.segments[segment].insert(hash, &self.key_bytes, false),
         };
-        Ok(Place { segment, slot, row: self.segments[segment].find_or_insert(slot, start, 0) })
+        Ok(Place { segment, slot, row: self.segments[segment].find_or_insert(slot, start, sequence) })
     }
 
     /// Takes the rows of the key in `key_bytes` from the engine into the tier, or the knowledge that there are none.
@@ -178,6 +183,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
 
     fn decode_row(&self, entry: &[u8], bytes: &[u8]) -> Result<Row<V>, StateError> {
         let (start, sequence) = layout::decode_row_suffix(entry).ok_or_else(|| self.corrupt("row key"))?;
+        self.check_sequence(sequence)?;
         let (timestamp, value) = bytes.split_first_chunk::<8>().ok_or_else(|| self.corrupt("row"))?;
         let timestamp = Timestamp::from_be_bytes(*timestamp);
         let len = value.len();
@@ -266,6 +272,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             let goes =
                 segment.id < min_live && segment.held == 0 && outdated > self.options.expired_max_bytes;
             outdated -= if goes { segment.memory_bytes() } else { 0 };
+            self.gone = self.gone.max(goes.then_some(segment.id));
             !goes
         });
     }

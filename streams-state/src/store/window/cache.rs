@@ -19,6 +19,7 @@ struct HeldPlace {
     segment: i64,
     slot: u32,
     start: Timestamp,
+    sequence: u32,
 }
 
 impl HeldPlaces {
@@ -88,7 +89,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         }
         match row.cached {
             NONE => {
-                let held = self.places.add(HeldPlace { segment: id, slot: place.slot, start: row.start });
+                let (start, sequence) = (row.start, row.sequence);
+                let held = self.places.add(HeldPlace { segment: id, slot: place.slot, start, sequence });
                 row.cached = self.cache.add(held, key_len, flushed, context);
                 segment.held += 1;
             }
@@ -99,12 +101,12 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     }
 
     /// Takes the oldest held-back update, and says where its row is.
-    fn pop_held(&mut self) -> Result<Option<(Held<V>, Place)>, StateError> {
+    pub(super) fn pop_held(&mut self) -> Result<Option<(Held<V>, Place)>, StateError> {
         let Some(held) = self.cache.pop() else { return Ok(None) };
         let at = self.places.take(held.slot);
         let segment = self.segment_index(at.segment)?;
         let rows = &mut self.segments[segment];
-        let row = rows.find_or_insert(at.slot, at.start, 0);
+        let row = rows.find_or_insert(at.slot, at.start, at.sequence);
         rows.row_mut(at.slot, row).cached = NONE;
         rows.held -= 1;
         Ok(Some((held, Place { segment, slot: at.slot, row })))
@@ -156,6 +158,9 @@ impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for WindowStore
     /// In order of last update. A row that is absent now and was at the last flush is passed over. For a deletion
     /// without `send_old_values` `old` says what was there; a forwarder need not send it.
     fn pop_cached(&mut self) -> Result<Option<CachedUpdate<Windowed<K>, V>>, StateError> {
+        if self.panes.is_some() {
+            return self.pop_cached_window();
+        }
         while let Some((held, place)) = self.pop_held()? {
             let row = self.segments[place.segment].row(place.slot, place.row);
             let start = row.start;

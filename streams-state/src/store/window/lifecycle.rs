@@ -121,7 +121,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         self.evict_above = self.options.tier_max_bytes;
         (self.stream_time, self.sequence) = (NO_TIMESTAMP, 0);
         self.flushed_state = (NO_TIMESTAMP, 0);
-        (self.dropped, self.dropping) = (None, None);
+        (self.dropped, self.dropping, self.gone) = (None, None, None);
         self.progress.wiped();
         Ok(())
     }
@@ -141,6 +141,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         };
         self.progress.restored();
         let sequence = at.sequence as u32;
+        self.check_sequence(sequence)?;
         if self.options.retain_duplicates {
             self.sequence = sequence;
         }

@@ -14,22 +14,22 @@ pub type RowVisitor<'a, V> = dyn FnMut(Timestamp, &V, Timestamp) -> ControlFlow<
 pub type KeyedRowVisitor<'a, K, V> = dyn FnMut(K, Timestamp, &V, Timestamp) -> ControlFlow<()> + 'a;
 
 /// Which rows are visited, and in which direction. Limits are included; `None` is no limit.
-struct Span {
-    from: Timestamp,
-    to: Timestamp,
+pub(super) struct Span {
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
     low: Option<Vec<u8>>,
     high: Option<Vec<u8>>,
-    backward: bool,
+    pub(super) backward: bool,
     /// Rows of a segment are visited by key, and those of a key by start.
-    by_key: bool,
+    pub(super) by_key: bool,
 }
 
 impl Span {
-    fn of_time(from: Timestamp, to: Timestamp, backward: bool) -> Self {
+    pub(super) fn of_time(from: Timestamp, to: Timestamp, backward: bool) -> Self {
         Self { from, to, low: None, high: None, backward, by_key: false }
     }
 
-    fn has_key(&self, key: &[u8]) -> bool {
+    pub(super) fn has_key(&self, key: &[u8]) -> bool {
         self.low.as_deref().is_none_or(|low| key >= low)
             && self.high.as_deref().is_none_or(|high| key <= high)
     }
@@ -73,6 +73,9 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if to < from {
             return Ok(());
         }
+        if self.panes.is_some() {
+            return self.visit_windows(key, (from, to), false, visit);
+        }
         let hash = self.encode_key(key)?;
         let (first, last) = (self.segment_id(from), self.segment_id(to));
         for segment in 0..self.segments.len() {
@@ -97,6 +100,9 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let from = from.max(self.shown_from());
         if to < from {
             return Ok(());
+        }
+        if self.panes.is_some() {
+            return self.visit_windows(key, (from, to), true, visit);
         }
         let hash = self.encode_key(key)?;
         let (first, last) = (self.segment_id(from), self.segment_id(to));
@@ -177,7 +183,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         })
     }
 
-    /// Number of rows: exact while all of them are in the tier, else the engine's estimate or what is in the tier.
+    /// Number of rows, be they windows, records or panes: exact while all of them are in the tier, else the engine's estimate or what is in the tier.
     pub fn approximate_num_entries(&self) -> u64 {
         let rows = self.segments.iter().map(Segment::rows).sum();
         match self.segments.iter().all(|segment| segment.complete) {
@@ -216,6 +222,9 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         span.by_key = self.options.persistent && !self.options.ordered_by_time;
         if span.to < span.from {
             return Ok(());
+        }
+        if self.panes.is_some() {
+            return self.scan_windows(&span, visit);
         }
         let (first, last) = (self.segment_id(span.from), self.segment_id(span.to));
         for step in 0..self.segments.len() {
@@ -285,7 +294,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     }
 
     /// Starts and keys of the rows that the engine has in a segment, as long as `span` may want them.
-    fn engine_rows(
+    pub(super) fn engine_rows(
         &self,
         segment: i64,
         span: &Span,

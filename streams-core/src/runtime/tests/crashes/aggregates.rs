@@ -1,8 +1,9 @@
 //! Windows and sessions, emitted on update and on close; cogroups.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Case, IN, OUT, check};
+use super::{Case, IN, OUT, check, input, uninterrupted};
 use crate::dsl::{
     EmitStrategy, KGroupedStream, KTable, Materialized, SessionWindows, SlidingWindows, StreamsBuilder,
     TimeWindows,
@@ -183,4 +184,43 @@ fn cogroups() {
         builder.build().unwrap()
     };
     assert!(check(Case::new(sessioned)) > 200);
+}
+
+/// All values of a window, in their own order: does not ask in which order they came.
+fn sets(strategy: EmitStrategy, in_panes: bool) -> Topology {
+    of(|grouped| {
+        let windowed = grouped.windowed_by(hopping()).emit_strategy(strategy);
+        let add = |_: &String, value: String, set: &mut BTreeSet<String>| {
+            set.insert(value);
+        };
+        let all = match in_panes {
+            true => windowed.in_panes().aggregate(BTreeSet::new, add, |_, one, two| &one | two),
+            false => windowed.aggregate(BTreeSet::new, add),
+        };
+        all.map_values(|set| set.iter().map(|value| format!("{value} ")).collect())
+    })
+}
+
+/// Windows of 10 s by 3 s: two panes a slide. Interrupted or not, in panes or not, the outputs are the same.
+#[test]
+fn hopping_windows_in_panes() {
+    fn same(strategy: EmitStrategy, topologies: [fn() -> Topology; 2]) {
+        let [rows, panes] = topologies.map(Case::new);
+        assert!(check(panes) > 200, "{strategy:?}");
+        check(Case { caching: true, ..panes });
+        let lines = input(&rows, 1);
+        assert_eq!(
+            uninterrupted(&panes, &lines).outputs,
+            uninterrupted(&rows, &lines).outputs,
+            "{strategy:?}"
+        );
+    }
+    same(
+        EmitStrategy::OnWindowUpdate,
+        [|| sets(EmitStrategy::OnWindowUpdate, false), || sets(EmitStrategy::OnWindowUpdate, true)],
+    );
+    same(
+        EmitStrategy::OnWindowClose,
+        [|| sets(EmitStrategy::OnWindowClose, false), || sets(EmitStrategy::OnWindowClose, true)],
+    );
 }
