@@ -60,7 +60,8 @@ impl Run {
         self.entries.push(Entry { start, key: key.len() as u32, value: len });
     }
 
-    /// Sorts by key. Keys must differ: an engine takes each key once in a run.
+    /// Sorts by key; rows of one key stay in the order in which they were pushed. An engine takes each key once in a run:
+    /// see [`keep_last`](Self::keep_last).
     pub fn sort(&mut self) {
         let Self { bytes, entries } = self;
         let key = |entry: &Entry| &bytes[entry.start..entry.start + entry.key as usize];
@@ -80,10 +81,64 @@ impl Run {
         };
         let mut order: Vec<(u64, Entry)> = entries.iter().map(|entry| (number(entry), *entry)).collect();
         order.sort_unstable_by(|left, right| {
-            left.0.cmp(&right.0).then_with(|| key(&left.1)[common..].cmp(&key(&right.1)[common..]))
+            left.0.cmp(&right.0).then_with(|| {
+                let keys = key(&left.1)[common..].cmp(&key(&right.1)[common..]);
+                keys.then(left.1.start.cmp(&right.1.start))
+            })
         });
         entries.clear();
         entries.extend(order.into_iter().map(|(_, entry)| entry));
+    }
+
+    /// Keeps the last row of each key of a sorted run. The bytes of the others stay until [`compact`](Self::compact).
+    pub fn keep_last(&mut self) {
+        let Self { bytes, entries } = self;
+        let key = |entry: &Entry| &bytes[entry.start..entry.start + entry.key as usize];
+        entries.dedup_by(|later, kept| {
+            let same = key(later) == key(kept);
+            if same {
+                *kept = *later;
+            }
+            same
+        });
+    }
+
+    /// Puts a row before all others.
+    pub fn push_first(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.push(key, value);
+        self.entries.rotate_right(1);
+    }
+
+    /// Keeps the rows whose key is `wanted`.
+    pub fn retain(&mut self, wanted: impl Fn(&[u8]) -> bool) {
+        let Self { bytes, entries } = self;
+        entries.retain(|entry| wanted(&bytes[entry.start..entry.start + entry.key as usize]));
+    }
+
+    /// Gives up the bytes of rows that are not there any more.
+    pub fn compact(&mut self) {
+        let mut compact = Self::with_capacity(self.entries.len(), self.live_bytes());
+        self.iter().for_each(|(key, value)| compact.push(key, value));
+        *self = compact;
+    }
+
+    /// Bytes of the keys and values of all rows.
+    pub fn live_bytes(&self) -> usize {
+        let len = |entry: &Entry| {
+            entry.key as usize + if entry.value == DELETED { 0 } else { entry.value as usize }
+        };
+        self.entries.iter().map(len).sum()
+    }
+
+    /// Bytes that were pushed, whether their rows are still there or not, and what a sort of the rows needs.
+    pub fn used_bytes(&self) -> usize {
+        self.bytes.len() + self.entries.len() * (2 * size_of::<Entry>() + size_of::<u64>())
+    }
+
+    /// Forgets all rows, and keeps the room that they had.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
     }
 
     /// The rows, in the order in which they were pushed or sorted.

@@ -4,13 +4,16 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use streams_state::engine::{Engine, EngineProvider, InMemoryEngine, InMemoryProvider, RunEntry, Visitor};
+use streams_state::engine::{
+    Engine, EngineProvider, InMemoryEngine, InMemoryProvider, RunEntry, RunWriter, Visitor,
+};
 use streams_state::error::StateError;
 
 /// Opens the engine; the last one is closed.
 pub(crate) type Opener = Box<dyn FnMut() -> Box<dyn Engine>>;
 
 /// An in-memory engine that is there after a crash, as one on disk is.
+#[derive(Clone)]
 struct KeptMap(Arc<Mutex<InMemoryEngine>>);
 
 impl KeptMap {
@@ -31,9 +34,10 @@ impl Engine for KeptMap {
         run: &mut dyn Iterator<Item = RunEntry<'_>>,
         offset: Option<i64>,
     ) -> Result<(), StateError> {
-        let entries: Vec<RunEntry<'_>> = run.collect();
-        assert!(entries.is_sorted_by(|left, right| left.0 < right.0), "a run is sorted, without duplicates");
-        self.map().apply(&mut entries.into_iter(), offset)
+        self.write(run, offset)
+    }
+    fn writer(&self) -> Option<Box<dyn RunWriter>> {
+        Some(Box::new(self.clone()))
     }
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
         self.map().drop_range(from, to)
@@ -49,6 +53,21 @@ impl Engine for KeptMap {
     }
     fn size_bytes(&self) -> u64 {
         self.map().size_bytes()
+    }
+}
+
+impl RunWriter for KeptMap {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError> {
+        self.map().get(key, out)
+    }
+    fn write(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError> {
+        let entries: Vec<RunEntry<'_>> = run.collect();
+        assert!(entries.is_sorted_by(|left, right| left.0 < right.0), "a run is sorted, without duplicates");
+        self.map().apply(&mut entries.into_iter(), offset)
     }
 }
 

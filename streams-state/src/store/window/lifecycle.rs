@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use super::bulk::WindowRows;
 use super::*;
 use crate::format::window_key::WindowKey;
+use crate::store::bulk_restore::BulkRestore;
 use crate::store::tier::hash;
 use crate::store::{ChangelogEntry, ChangelogRecord};
 use crate::types::{Headers, NO_TIMESTAMP};
@@ -91,8 +93,20 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
+        if self.logged_headers.in_rows() {
+            return Ok(None);
+        }
+        let rows = WindowRows::new(&self.options, self.flushed_state);
+        BulkRestore::new(&self.options.name, &*self.engine, rows)
+    }
+
     fn wipe(&mut self) -> Result<(), StateError> {
         self.engine.wipe()?;
+        self.reopen()
+    }
+
+    fn reopen(&mut self) -> Result<(), StateError> {
         self.segments.clear();
         self.cache = super::RecordCache::new();
         self.places = HeldPlaces::default();
@@ -101,8 +115,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         (self.stream_time, self.sequence) = (NO_TIMESTAMP, 0);
         self.flushed_state = (NO_TIMESTAMP, 0);
         self.dropped = None;
-        self.progress.wiped();
-        Ok(())
+        self.progress = Progress::new(self.options.name.clone(), self.engine.offset()?);
+        self.open()
     }
 }
 
