@@ -125,13 +125,14 @@ impl KafkaStreams {
             )));
         }
         let engines = self.engines.clone().unwrap_or_else(|| default_engines(&self.config));
-        let shared = Arc::new(Shared::prepare(
+        let shared = Shared::prepare(
             self.config.clone(),
             self.topology.clone(),
             self.supplier.clone(),
             engines,
             self.restore_listener.clone(),
-        )?);
+        )?;
+        let shared = Arc::new(shared.with_restore_workers());
         let global = !shared.global_stores.is_empty();
         // With nothing but global stores there is nothing that a stream thread could do, as in Kafka Streams.
         let planned = shared.planned();

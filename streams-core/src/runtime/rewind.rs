@@ -145,7 +145,9 @@ impl StreamThread {
 
     /// The stores that are being restored start over from the beginning of their changelogs.
     fn rebuild(&mut self) -> Result<(), Trouble> {
-        for id in self.restorer.tasks() {
+        let restoring = self.restorer.tasks();
+        self.restorer.clear(self.shared.restore_listener.as_deref());
+        for id in restoring {
             if let Some(owned) = self.tasks.get_mut(id) {
                 owned.task.state_mut().wipe()?;
             }

@@ -13,6 +13,8 @@ use streams_state::types::{TaskId, TopicPartition};
 use super::housekeeping::Purgeable;
 use super::listener::StateRestoreListener;
 use super::produce::StreamsProducer;
+use super::restore::Restorer;
+use super::restore_workers::RestoreWorkers;
 use super::{StreamsError, internal_topics};
 use crate::client::{Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
 use crate::config::StreamsConfig;
@@ -46,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) process_id: String,
     pub(crate) engines: Arc<dyn EngineProvider>,
     pub(crate) restore_listener: Option<Arc<dyn StateRestoreListener>>,
+    /// Threads that restore; without them stream threads do it themselves.
+    restore_workers: Option<Arc<RestoreWorkers>>,
     pub(crate) purgeable: Purgeable,
     /// The global stores, which every task may read.
     pub(crate) global_stores: Vec<GlobalStore>,
@@ -85,11 +89,31 @@ impl Shared {
             process_id,
             engines,
             restore_listener,
+            restore_workers: None,
             purgeable,
             global_stores,
             global_inputs,
             admin: Arc::new(Mutex::new(admin)),
         })
+    }
+
+    /// Restores on threads of their own from now on, as many as there are cores.
+    pub(crate) fn with_restore_workers(mut self) -> Self {
+        let settings = ConsumerSettings {
+            client_id: format!("{}-{}-RestoreWorker", self.config.application_id, self.process_id),
+            group: None,
+            group_instance: None,
+            read_committed: self.config.exactly_once(),
+            properties: self.config.bulk_restore_consumer_properties(),
+        };
+        let workers_max = self.config.restore_workers_max();
+        self.restore_workers = Some(RestoreWorkers::new(self.supplier.clone(), settings, workers_max));
+        self
+    }
+
+    /// What restores the stores of a stream thread.
+    pub(crate) fn restorer(&self) -> Restorer {
+        Restorer::new(self.restore_workers.clone(), self.config.bulk_restore_memory_max())
     }
 
     /// The admin client, for one call or a few: other threads wait for it.

@@ -42,8 +42,7 @@ pub(super) trait BulkRows: Send {
 
     /// Sorts `run` and leaves one row for each key.
     fn settle(&mut self, run: &mut Run) -> Result<(), SerdeError> {
-        run.sort();
-        run.keep_last();
+        run.sort_last();
         Ok(())
     }
 

@@ -5,18 +5,18 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use streams_state::engine::{Engine, EngineProvider, InMemoryEngine, RunEntry, Visitor};
+use streams_state::engine::{Engine, EngineProvider, InMemoryEngine, RunEntry, RunWriter, Visitor};
 use streams_state::error::StateError;
 
 type Shared = Arc<Mutex<InMemoryEngine>>;
 
 /// The disk.
 #[derive(Clone, Default)]
-pub(super) struct Kept(Arc<Mutex<BTreeMap<(PathBuf, String), Shared>>>);
+pub(in crate::runtime::tests) struct Kept(Arc<Mutex<BTreeMap<(PathBuf, String), Shared>>>);
 
 impl Kept {
     /// Everything below `directory` is gone.
-    pub(super) fn delete(&self, directory: &Path) {
+    pub(in crate::runtime::tests) fn delete(&self, directory: &Path) {
         self.0.lock().unwrap().retain(|(path, _), _| !path.starts_with(directory));
     }
 }
@@ -36,6 +36,7 @@ impl EngineProvider for Kept {
     }
 }
 
+#[derive(Clone)]
 struct KeptEngine(Shared);
 
 impl Engine for KeptEngine {
@@ -53,6 +54,10 @@ impl Engine for KeptEngine {
         offset: Option<i64>,
     ) -> Result<(), StateError> {
         self.0.lock().unwrap().apply(run, offset)
+    }
+
+    fn writer(&self) -> Option<Box<dyn RunWriter>> {
+        Some(Box::new(self.clone()))
     }
 
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
@@ -73,5 +78,19 @@ impl Engine for KeptEngine {
 
     fn size_bytes(&self) -> u64 {
         self.0.lock().unwrap().size_bytes()
+    }
+}
+
+impl RunWriter for KeptEngine {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError> {
+        Engine::get(self, key, out)
+    }
+
+    fn write(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError> {
+        self.apply(run, offset)
     }
 }
