@@ -72,6 +72,7 @@ fn task(topology: &Topology, caching: bool) -> StreamTask {
         app_configs: Arc::default(),
         global_stores: Vec::new(),
         global_feed: None,
+        topic_ids: Default::default(),
         partition_counts: Rc::new(|_| Ok(Some(4))),
         deserialization_handler: Arc::new(LogAndFail),
         processing_handler: Arc::new(LogAndFail),

@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -53,7 +53,7 @@ impl StateDirectory {
     /// [`StateError::Locked`] if another process has it, [`StateError::NewerFormat`] if a newer version wrote it,
     /// [`StateError::Directory`] if it cannot be made or written.
     pub fn open(state_dir: &Path, application_id: &str) -> Result<Self, StateError> {
-        let path = state_dir.join(application_id);
+        let path = state_dir.join(one_name(application_id, state_dir)?);
         make_directory(&path).map_err(|error| unusable(&path, "created", &error))?;
         let lock = lock(&path)?;
         check_format(&path)?;
@@ -76,6 +76,12 @@ impl StateDirectory {
     /// The directory of `task`. It need not exist.
     pub fn task_dir(&self, task: TaskId) -> PathBuf {
         self.path.join(task.to_string())
+    }
+
+    /// The task whose directory is `path`, or has it inside.
+    pub fn task_at(&self, path: &Path) -> Option<TaskId> {
+        let below = path.strip_prefix(&self.path).ok()?;
+        task_of(below.components().next()?.as_os_str().to_str()?)
     }
 
     /// The tasks that have a directory, in order.
@@ -143,6 +149,11 @@ impl StateDirectory {
     /// Deletes the state of all tasks and of the global stores. The process id stays. Nobody must use them.
     pub fn wipe(&self) -> Result<(), StateError> {
         self.tasks()?.into_iter().try_for_each(|task| self.remove_task(task))?;
+        self.remove_global()
+    }
+
+    /// Deletes the directory of the global stores, if there is one. Nobody must use them.
+    pub fn remove_global(&self) -> Result<(), StateError> {
         remove_all(&self.global_dir())
     }
 
@@ -177,7 +188,27 @@ impl StateDirectory {
     }
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
+/// `name`, if it is the name of one entry of a directory and leads nowhere else.
+fn one_name<'a>(name: &'a str, directory: &Path) -> Result<&'a str, StateError> {
+    let mut parts = Path::new(name).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(part)), None) if part == name && !name.contains('\0') => Ok(name),
+        (Some(_) | None, Some(_) | None) => Err(StateError::Directory {
+            path: directory.to_owned(),
+            message: format!(
+                "`{}` cannot be the name of a directory below it; choose another application.id",
+                name.escape_debug()
+            ),
+        }),
+    }
+}
+
+/// Makes the directory `path`, and those above it that are missing, for the user of this process only (mode 0700). It may
+/// exist.
+///
+/// # Errors
+/// What the system says.
+pub fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -348,6 +379,9 @@ mod tests {
         assert_eq!(removed, [task(1)]);
         directory.remove_task(task(2)).unwrap();
         directory.remove_task(task(2)).unwrap();
+        let inside = directory.task_dir(task(10)).join("rocksdb/000007.sst");
+        assert_eq!(directory.task_at(&inside), Some(task(10)));
+        assert_eq!(directory.task_at(&directory.global_dir()), None);
         assert_eq!(directory.tasks().unwrap(), [task(0), task(10)]);
         drop(directory);
         let directory = StateDirectory::open(root.path(), "app").unwrap();

@@ -12,9 +12,9 @@ pub mod format;
 pub mod serdes;
 // What can go wrong with state, and where.
 pub mod error;
+// The directory on disk: lock, format, process id, task directories.
+pub mod directory;
 // What an engine must do; the in-memory and the RocksDB engine.
 pub mod engine;
 // Typed stores.
 pub mod store;
-// The directory on disk: lock, format, process id, task directories.
-pub mod directory;

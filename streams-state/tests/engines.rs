@@ -102,7 +102,7 @@ mod rocksdb {
         assert!(engines[0].is_empty().unwrap());
         assert_eq!((engines[1].offset().unwrap(), engines[1].is_empty().unwrap()), (Some(6), false));
         let second = provider.open(directory.path(), &["two"]).err().unwrap();
-        assert!(matches!(second, StateError::Directory { .. }), "{second}");
+        assert!(matches!(second, StateError::Locked { .. }), "{second}");
         drop(engines);
         assert!(!directory.path().join("rocksdb/0.run").exists());
 

@@ -21,6 +21,7 @@ cases![
     a_deleted_topic_is_gone,
     deleting_a_missing_topic_is_no_error,
     a_topic_created_again_begins_at_zero,
+    a_topic_created_again_has_another_id,
     deleting_records_moves_the_beginning,
     deleting_all_records_empties_the_partition,
     deleting_records_twice_or_backwards_changes_nothing,
@@ -36,7 +37,21 @@ fn try_create(kafka: &dyn ClientSupplier, new: NewTopic) -> Fault {
 fn a_created_topic_is_described(kafka: &dyn ClientSupplier, names: &Names) {
     let topic = create(kafka, names, 5);
     let described = admin(kafka).describe_topics(std::slice::from_ref(&topic), WAIT).unwrap();
-    assert_eq!(described, [Some(AdminTopic { name: topic, partitions: 5 })]);
+    let id = described[0].as_ref().and_then(|topic| topic.id);
+    assert_eq!(described, [Some(AdminTopic { name: topic, partitions: 5, id })]);
+    assert!(id.is_some());
+}
+
+fn a_topic_created_again_has_another_id(kafka: &dyn ClientSupplier, names: &Names) {
+    let topics = [create(kafka, names, 1)];
+    let id = || admin(kafka).describe_topics(&topics, WAIT).unwrap().remove(0).and_then(|topic| topic.id);
+    let first = id();
+    assert_eq!(first, id());
+    admin(kafka).delete_topics(&topics, WAIT).unwrap();
+    eventually("the topic to go", || id().is_none().then_some(()));
+    create_with(kafka, &topics[0], 1, &[]);
+    let second = eventually("the topic to come", id);
+    assert_ne!(Some(second), first);
 }
 
 fn a_missing_topic_is_described_as_none(kafka: &dyn ClientSupplier, names: &Names) {

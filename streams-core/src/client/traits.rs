@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use streams_state::types::{Headers, Timestamp, TopicPartition};
+use uuid::Uuid;
 
 use super::ClientError;
 use crate::record::RawRecord;
@@ -268,6 +269,9 @@ pub struct AdminTopic {
     pub name: String,
     /// Number of partitions.
     pub partitions: i32,
+    /// Its id, which a topic that is deleted and created anew under the same name does not get again. `None`: the cluster
+    /// does not say.
+    pub id: Option<Uuid>,
 }
 
 /// Creates and inspects topics. Threads of an application share one.

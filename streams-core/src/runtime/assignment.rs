@@ -14,7 +14,7 @@ use super::recover::Phase;
 use super::restore::RestoreError;
 use super::stream_thread::{StreamThread, Trouble};
 use super::tasks::{OwnedTask, TaskPhase};
-use crate::client::{CommittedOffset, OffsetSpec, RebalanceEvent};
+use crate::client::{ClientError, CommittedOffset, Fault, OffsetSpec, RebalanceEvent};
 use crate::topology::OffsetReset;
 
 /// Deadline for committed offsets; long enough for a foreign transaction to be settled.
@@ -173,11 +173,6 @@ impl StreamThread {
         Ok(tasks)
     }
 
-    pub(crate) fn open_task(&self, id: TaskId) -> Result<OwnedTask, Trouble> {
-        let task = self.shared.open_task(&self.planned, id)?;
-        Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
-    }
-
     /// Gives `tasks` their slots and start offsets, and starts the restore of their stores. If that fails they are kept.
     pub(crate) fn start_tasks(&mut self, mut tasks: Vec<OwnedTask>, joined: bool) -> Result<(), Trouble> {
         for owned in &mut tasks {
@@ -218,6 +213,11 @@ impl StreamThread {
         let mut offsets = Vec::with_capacity(partitions.len());
         for (partition, committed) in partitions.iter().zip(committed) {
             let offset = match committed {
+                Some(_) if self.restorer.took_for_uncommitted(partition) => {
+                    let call = format!("committed offset of {partition}");
+                    let text = "there was none a moment ago, and now there is one; asking again";
+                    return Err(assign(ClientError::new(Fault::Retriable, call, text)));
+                }
                 Some(committed) => {
                     self.start_at(partition, &committed);
                     committed.offset

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use streams_state::directory::make_directory;
 use streams_state::types::TopicPartition;
 
 const FILE: &str = ".checkpoint";
@@ -34,7 +35,7 @@ fn entry(line: &str) -> Option<(TopicPartition, i64)> {
 
 /// Replaces the file; it is there as a whole or not at all.
 pub(crate) fn write(directory: &Path, offsets: &[(TopicPartition, i64)]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
+    make_directory(directory)?;
     let mut text = format!("0\n{}\n", offsets.len());
     for (partition, offset) in offsets {
         text.push_str(&format!("{} {} {offset}\n", partition.topic, partition.partition));

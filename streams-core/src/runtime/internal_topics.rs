@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use streams_state::error::StateError;
 use streams_state::types::TopicPartition;
 
 use super::StreamsError;
+use super::local_state::{LocalState, TopicIds};
 use crate::client::{Admin, AdminTopic, ClientError, Fault, NewTopic};
 use crate::config::StreamsConfig;
-use crate::topology::{TopicDefaults, TopicPlan, Topology};
+use crate::topology::{TopicDefaults, TopicKind, TopicPlan, Topology};
 
 /// Deadline of one admin call.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,8 +27,11 @@ pub(crate) fn prepare(
     topology: &Topology,
     config: &StreamsConfig,
     at: &str,
-) -> Result<TopicPlan, StreamsError> {
-    let counts = source_counts(admin, &external_sources(topology), at)?;
+    local: &LocalState<'_>,
+) -> Result<(TopicPlan, TopicIds), StreamsError> {
+    let sources = sources(admin, &external_sources(topology), at)?;
+    let counts: HashMap<&str, i32> =
+        sources.iter().map(|topic| (topic.name.as_str(), topic.partitions)).collect();
     let plan = topology.plan(
         &config.application_id,
         &|topic| counts.get(topic).copied(),
@@ -38,8 +43,11 @@ pub(crate) fn prepare(
             .unwrap_or(i64::MAX),
         },
     )?;
-    ensure(admin, &plan, config)?;
-    Ok(plan)
+    let deleted = |topic: &str| local.misses(topic, topology, &config.application_id);
+    let internal = ensure(admin, &plan, config, &deleted)?;
+    let ids = sources.into_iter().chain(internal);
+    let ids = ids.filter_map(|topic| Some((topic.name, topic.id?))).collect();
+    Ok((plan, ids))
 }
 
 /// The topology with the topics that its patterns match now.
@@ -68,12 +76,11 @@ pub(crate) fn global_inputs(
     if topics.is_empty() {
         return Ok(Vec::new());
     }
-    let counts = source_counts(admin, &topics, at)?;
-    let partitions = |topic: &String| {
-        let count = counts.get(topic).copied().unwrap_or(0);
-        (0..count).map(|partition| TopicPartition::new(topic.as_str(), partition)).collect::<Vec<_>>()
+    let partitions = |topic: &AdminTopic| {
+        let name = topic.name.clone();
+        (0..topic.partitions).map(move |partition| TopicPartition::new(name.as_str(), partition))
     };
-    Ok(topics.iter().flat_map(partitions).collect())
+    Ok(sources(admin, &topics, at)?.iter().flat_map(partitions).collect())
 }
 
 /// Topics that the application reads and does not make itself.
@@ -83,20 +90,12 @@ fn external_sources(topology: &Topology) -> Vec<String> {
     topics.map(|topic| topic.name.to_string()).collect()
 }
 
-fn source_counts(
-    admin: &mut dyn Admin,
-    sources: &[String],
-    at: &str,
-) -> Result<HashMap<String, i32>, StreamsError> {
-    let found = describe(admin, sources)?;
-    let mut counts = HashMap::new();
-    for (topic, found) in sources.iter().zip(found) {
-        match found {
-            Some(found) => counts.insert(topic.clone(), found.partitions),
-            None => return Err(StreamsError::MissingSourceTopic { topic: topic.clone(), at: at.to_owned() }),
-        };
-    }
-    Ok(counts)
+/// What the cluster says of these topics; all must be there.
+fn sources(admin: &mut dyn Admin, names: &[String], at: &str) -> Result<Vec<AdminTopic>, StreamsError> {
+    let missing =
+        |topic: &String| StreamsError::MissingSourceTopic { topic: topic.clone(), at: at.to_owned() };
+    let found = describe(admin, names)?;
+    names.iter().zip(found).map(|(topic, found)| found.ok_or_else(|| missing(topic))).collect()
 }
 
 fn describe(admin: &mut dyn Admin, topics: &[String]) -> Result<Vec<Option<AdminTopic>>, StreamsError> {
@@ -105,15 +104,21 @@ fn describe(admin: &mut dyn Admin, topics: &[String]) -> Result<Vec<Option<Admin
         .map_err(|error| StreamsError::client("looking at the topics of the application", error))
 }
 
-/// Creates the internal topics that are missing and checks the partition counts of the others.
-fn ensure(admin: &mut dyn Admin, plan: &TopicPlan, config: &StreamsConfig) -> Result<(), StreamsError> {
+/// Creates the internal topics that are missing and checks the partition counts of the others. `deleted` is an error for a
+/// changelog that must not be missing.
+fn ensure(
+    admin: &mut dyn Admin,
+    plan: &TopicPlan,
+    config: &StreamsConfig,
+    deleted: &dyn Fn(&str) -> Result<(), StateError>,
+) -> Result<Vec<AdminTopic>, StreamsError> {
     let names: Vec<String> = plan.internal_topics.iter().map(|topic| topic.name.to_string()).collect();
     let mut last_refusal: Option<ClientError> = None;
     for attempt in 0..CREATE_ATTEMPTS {
         if attempt > 1 {
             std::thread::sleep(CREATE_PAUSE);
         }
-        let mut missing = Vec::new();
+        let (mut missing, mut present) = (Vec::new(), Vec::new());
         for (planned, found) in plan.internal_topics.iter().zip(describe(admin, &names)?) {
             match found {
                 Some(found) if found.partitions != planned.partitions => {
@@ -123,17 +128,22 @@ fn ensure(admin: &mut dyn Admin, plan: &TopicPlan, config: &StreamsConfig) -> Re
                         needed: planned.partitions,
                     });
                 }
-                Some(_) => {}
-                None => missing.push(NewTopic {
-                    name: planned.name.to_string(),
-                    partitions: planned.partitions,
-                    replication_factor: config.replication_factor,
-                    config: planned.config.clone(),
-                }),
+                Some(found) => present.push(found),
+                None => {
+                    if attempt == 0 && planned.kind == TopicKind::Changelog {
+                        deleted(&planned.name)?;
+                    }
+                    missing.push(NewTopic {
+                        name: planned.name.to_string(),
+                        partitions: planned.partitions,
+                        replication_factor: config.replication_factor,
+                        config: planned.config.clone(),
+                    });
+                }
             }
         }
         if missing.is_empty() {
-            return Ok(());
+            return Ok(present);
         }
         last_refusal = create(admin, &missing)?.or(last_refusal);
     }

@@ -13,6 +13,7 @@ mod metadata;
 mod metrics;
 // Before the first record.
 mod internal_topics;
+mod local_state;
 mod shared;
 mod tasks;
 // Beside the path: what the cluster has, looked at again now and then.
@@ -24,6 +25,7 @@ mod assignment;
 mod commit;
 mod poll;
 mod produce;
+mod rebuilds;
 mod recover;
 mod restore;
 mod restore_job;

@@ -1,6 +1,10 @@
 //! Step 8: an error of a client call -> what happens to task, transaction and client. Decided here and nowhere else.
 
+use streams_state::error::{Cure, StateError};
+
+use super::StreamsError;
 use crate::client::{ClientError, Fault};
+use crate::error::TaskErrorCause;
 
 /// What to do after a client call failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,7 +16,12 @@ pub enum Recovery {
     /// The outcome is not known, or the producer is dead: make a new one with the same transactional id (which
     /// settles the old transaction), then go back to the committed offsets, whichever they are by then.
     ReplaceProducer,
-    /// The local state of the task does not fit its changelog: delete it and restore from the start.
+    /// A changelog does not have the offset that is to be restored next, or is not there: look at it, stop if it is gone or
+    /// another one, else go back to the committed offsets, and restore the stores that reach an offset which their changelog lost
+    /// from its start. The other stores keep what they have.
+    RebuildStores,
+    /// The local state of a task is damaged: go back to the committed offsets, delete what the task has on disk, and
+    /// restore it from its changelogs.
     RebuildTask,
     /// An input does not have the offset that is read next: go to where its reset policy says.
     ResetOffsets,
@@ -63,14 +72,56 @@ impl Recovery {
             },
             Fault::NotInGroup => Recovery::Rejoin,
             Fault::OffsetOutOfRange => match phase {
-                Phase::Restore => Recovery::RebuildTask,
+                Phase::Restore => Recovery::RebuildStores,
                 Phase::Poll | Phase::Assign => Recovery::ResetOffsets,
                 Phase::Produce | Phase::Commit => Recovery::Fatal,
             },
-            Fault::UnknownTopic => Recovery::Fatal,
+            Fault::UnknownTopic => match phase {
+                // Whether it is gone, or a broker does not know it yet, shows when it is looked at.
+                Phase::Restore => Recovery::RebuildStores,
+                Phase::Poll | Phase::Assign | Phase::Produce | Phase::Commit => Recovery::Fatal,
+            },
             Fault::AlreadyExists => Recovery::Retry,
             Fault::Denied | Fault::BadRecord | Fault::Invalid => Recovery::Fatal,
         }
+    }
+
+    /// What to do about an error of state, wherever it came up.
+    #[must_use]
+    pub fn of_state(error: &StateError) -> Recovery {
+        match error.cure() {
+            Cure::Rebuild => Recovery::RebuildTask,
+            Cure::Stop => Recovery::Fatal,
+        }
+    }
+
+    /// What to do about an error that came of no client call.
+    pub(crate) fn of_error(error: &StreamsError) -> Recovery {
+        state_error(error).map_or(Recovery::Fatal, Recovery::of_state)
+    }
+}
+
+/// The error of state in `error`, if it is one.
+pub(crate) fn state_error(error: &StreamsError) -> Option<&StateError> {
+    match error {
+        StreamsError::State(error) => Some(error),
+        StreamsError::Task(error) => match &error.cause {
+            TaskErrorCause::State(error) => Some(error),
+            TaskErrorCause::Deserialization { .. }
+            | TaskErrorCause::Timestamp(_)
+            | TaskErrorCause::Processing(_)
+            | TaskErrorCause::Panic(_)
+            | TaskErrorCause::Serialization { .. }
+            | TaskErrorCause::TooLarge { .. }
+            | TaskErrorCause::Unanswered { .. }
+            | TaskErrorCause::Wiring(_) => None,
+        },
+        StreamsError::Topology(_)
+        | StreamsError::MissingSourceTopic { .. }
+        | StreamsError::InternalTopicMismatch { .. }
+        | StreamsError::Client { .. }
+        | StreamsError::Panic { .. }
+        | StreamsError::IllegalState(_) => None,
     }
 }
 
@@ -100,8 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn a_changelog_that_lost_the_offset_rebuilds_the_task() {
-        assert_eq!(of(Fault::OffsetOutOfRange, Phase::Restore, true), Recovery::RebuildTask);
+    fn a_changelog_that_lost_the_offset_rebuilds_the_store() {
+        assert_eq!(of(Fault::OffsetOutOfRange, Phase::Restore, true), Recovery::RebuildStores);
+    }
+
+    #[test]
+    fn only_damaged_state_is_deleted() {
+        let (path, message) = (std::path::PathBuf::from("/state/app/0_0"), String::new());
+        let corrupt = StateError::Corrupt { store: None, path: path.clone(), message: message.clone() };
+        let full = StateError::Directory { path: path.clone(), message };
+        let newer = StateError::NewerFormat { path, found: 2, supported: 1 };
+        let recoveries = [corrupt, full, newer].map(|error| Recovery::of_error(&StreamsError::State(error)));
+        assert_eq!(recoveries, [Recovery::RebuildTask, Recovery::Fatal, Recovery::Fatal]);
     }
 
     #[test]

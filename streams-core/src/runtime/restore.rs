@@ -21,7 +21,7 @@ use super::listener::StateRestoreListener;
 use super::restore_job::RestoreJob;
 use super::restore_workers::{RestoreWorkers, SubmittedJob};
 use super::tasks::{OwnedTask, Tasks};
-use crate::client::{ClientError, Consumer, OffsetSpec, RecordSink, Slot};
+use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::record::RawRecord;
 
 /// Deadline for the offsets of changelogs.
@@ -64,6 +64,10 @@ pub(crate) struct Restorer {
     memory_max: usize,
     /// Records from which on a restore is in bulk.
     pub(crate) bulk_min_records: i64,
+    /// Changelogs that lost an offset were looked at: their stores may be wiped.
+    rebuild_lost: bool,
+    /// Source topics that serve as changelogs and for which the group had committed nothing when the restore began.
+    uncommitted: Vec<TopicPartition>,
 }
 
 /// What stops a restore step.
@@ -149,7 +153,7 @@ impl Restorer {
             return Ok(());
         }
         let mut ends = consumer.list_offsets(&partitions, OffsetSpec::End, OFFSETS_TIMEOUT)?;
-        limit_to_committed(&sources, &partitions, &mut ends, consumer)?;
+        self.uncommitted = limit_to_committed(&sources, &partitions, &mut ends, consumer)?;
         let starts = consumer.list_offsets(&partitions, OffsetSpec::Beginning, OFFSETS_TIMEOUT)?;
         for ((task, store, name, changelog, offset), (start, end)) in
             wanted.into_iter().zip(starts.into_iter().zip(ends))
@@ -159,9 +163,7 @@ impl Restorer {
             let position = match offset {
                 Some(offset) if (start..=end.max(start)).contains(&offset) => offset,
                 Some(offset) => {
-                    tracing::warn!(%task, store = %name, %changelog, offset, start, end,
-                        "the store reaches an offset that its changelog does not have; rebuilding it");
-                    owned.task.state_mut().wipe_store(store)?;
+                    self.wipe_lost(owned, store, offset, (start, end))?;
                     start
                 }
                 None => start,
@@ -181,7 +183,40 @@ impl Restorer {
             self.entries.push(Restoring { task, store, name, changelog, position, end, records, batch, way });
             self.assigned = false;
         }
+        self.rebuild_lost = false;
         Ok(())
+    }
+
+    /// Wipes a store that reaches `offset`, which its changelog does not have, if that was looked at.
+    fn wipe_lost(
+        &self,
+        owned: &mut OwnedTask,
+        store: usize,
+        offset: i64,
+        (start, end): (i64, i64),
+    ) -> Result<(), RestoreError> {
+        let task = owned.task.id();
+        let name = owned.task.state().stores().get(store).map_or("", |store| &*store.name).to_owned();
+        if !self.rebuild_lost {
+            let call = format!("restore store `{name}` of task {task}");
+            let text = format!("the store reaches offset {offset}, its changelog has {start} to {end}");
+            return Err(ClientError::new(Fault::OffsetOutOfRange, call, text).into());
+        }
+        tracing::warn!(%task, store = %name, offset, start, end,
+            "the store reaches an offset that its changelog does not have; rebuilding it");
+        Ok(owned.task.state_mut().wipe_store(store)?)
+    }
+
+    /// Whether a store was taken for complete because nothing was committed for its `source`. While a coordinator moves it may
+    /// say so for a moment (KAFKA-20416): the store would be empty, and processing would go on in the middle.
+    pub(crate) fn took_for_uncommitted(&self, source: &TopicPartition) -> bool {
+        self.uncommitted.contains(source)
+    }
+
+    /// Stores that reach an offset which their changelog does not have are wiped at the next start: whether it is the topic that
+    /// they came from was looked at.
+    pub(crate) fn rebuild_lost(&mut self) {
+        self.rebuild_lost = true;
     }
 
     /// How store number `store` is restored from a part of its changelog: by a worker, if it is long and the store can.
@@ -339,11 +374,6 @@ impl Restorer {
     pub(crate) fn is_restoring(&self, task: TaskId) -> bool {
         self.entries.iter().any(|entry| entry.task == task)
     }
-
-    /// A changelog lost the offset that was asked for: these tasks start over from the beginning.
-    pub(crate) fn tasks(&self) -> Vec<TaskId> {
-        self.entries.iter().map(|entry| entry.task).collect()
-    }
 }
 
 /// A store was restored in bulk: it opens anew.
@@ -352,24 +382,29 @@ fn end_bulk(tasks: &mut Tasks, entry: &Restoring) -> Result<(), StateError> {
     owned.task.state_mut().end_bulk_restore(entry.store)
 }
 
-/// A source topic that serves as changelog counts up to what the group committed: the rest is still to be processed.
+/// A source topic that serves as changelog counts up to what the group committed: the rest is still to be processed. Gives
+/// those for which it committed nothing.
 fn limit_to_committed(
     sources: &[TopicPartition],
     partitions: &[TopicPartition],
     ends: &mut [i64],
     consumer: &mut dyn Consumer,
-) -> Result<(), ClientError> {
+) -> Result<Vec<TopicPartition>, ClientError> {
+    let mut uncommitted = Vec::new();
     if sources.is_empty() {
-        return Ok(());
+        return Ok(uncommitted);
     }
     let committed = consumer.committed(sources, OFFSETS_TIMEOUT)?;
     for (source, committed) in sources.iter().zip(committed) {
+        if committed.is_none() {
+            uncommitted.push(source.clone());
+        }
         let committed = committed.map_or(0, |committed| committed.offset);
         for (_, end) in partitions.iter().zip(ends.iter_mut()).filter(|(partition, _)| *partition == source) {
             *end = committed.min(*end);
         }
     }
-    Ok(())
+    Ok(uncommitted)
 }
 
 /// Applies changelog records as they come.

@@ -5,13 +5,19 @@
 
 use std::time::Duration;
 
-use super::StreamsError;
+use streams_state::error::StateError;
+use streams_state::types::TaskId;
+
 use super::commit::COMMIT_TIMEOUT;
+use super::local_state::check_changelogs;
 use super::metrics::ThreadMetrics;
-use super::recover::{Phase, Recovery, may_answer_later};
+use super::rebuilds::REBUILD_AGAIN;
+use super::recover::{Phase, Recovery, may_answer_later, state_error};
 use super::stream_thread::{StreamThread, Trouble};
+use super::tasks::{OwnedTask, TaskPhase};
+use super::{StreamsError, checkpoint};
 use crate::client::ClientError;
-use crate::error::TaskError;
+use crate::error::{TaskError, TaskErrorCause};
 
 /// Rewinds in a row, without a commit between, before the thread gives up.
 const REWINDS_MAX: u32 = 20;
@@ -30,9 +36,10 @@ impl StreamThread {
             }
             Trouble::Task(error) => {
                 self.send_dead_letters(&error);
-                (Recovery::Fatal, StreamsError::Task(error))
+                let error = StreamsError::Task(error);
+                (Recovery::of_error(&error), error)
             }
-            Trouble::Streams(error) => (Recovery::Fatal, error),
+            Trouble::Streams(error) => (Recovery::of_error(&error), error),
         };
         if recovery != Recovery::Retry {
             tracing::warn!(thread = %self.name, ?recovery, "{error}");
@@ -44,7 +51,11 @@ impl StreamThread {
             }
             Recovery::AbortAndRewind => self.abort_and_rewind(),
             Recovery::ReplaceProducer => self.replace_producer().and_then(|()| self.rewind()),
-            Recovery::RebuildTask => self.rebuild(),
+            Recovery::RebuildStores => self.rebuild_lost(),
+            Recovery::RebuildTask => match self.discard_state(error) {
+                Ok(()) => self.abort_and_rewind(),
+                Err(error) => return Err(error),
+            },
             Recovery::ResetOffsets => self.reset_lost_positions(),
             Recovery::Rejoin => self.rejoin(),
             Recovery::Fatal => return Err(error),
@@ -77,8 +88,8 @@ impl StreamThread {
     fn go_back_later(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
         let (phase, error) = match trouble {
             Trouble::Client(phase, error) => (phase, error),
-            Trouble::Task(error) => return Err(StreamsError::Task(error)),
-            Trouble::Streams(error) => return Err(error),
+            Trouble::Task(error) => return self.join_anew_without(StreamsError::Task(error)),
+            Trouble::Streams(error) => return self.join_anew_without(error),
         };
         self.lose_time(phase, &error)?;
         let error = StreamsError::client(format!("{}, {phase:?}", self.name), error);
@@ -87,6 +98,13 @@ impl StreamThread {
             return Err(error);
         }
         tracing::warn!(thread = %self.name, attempt = self.rewinds, "going back failed, joining anew: {error}");
+        self.going_back = true;
+        Ok(())
+    }
+
+    /// The way back found damaged state: it is gone when the task is opened after joining anew. Any other error ends the thread.
+    fn join_anew_without(&mut self, error: StreamsError) -> Result<(), StreamsError> {
+        self.discard_state(error)?;
         self.going_back = true;
         Ok(())
     }
@@ -134,25 +152,82 @@ impl StreamThread {
             ))));
         }
         self.restorer.clear(self.shared.restore_listener.as_deref());
+        let mut ids =
+            self.tasks.take().into_iter().map(|owned| owned.task.id()).collect::<Vec<_>>().into_iter();
         let mut reopened = Vec::new();
-        for owned in self.tasks.take() {
-            let id = owned.task.id();
-            drop(owned);
-            reopened.push(self.open_task(id)?);
+        while let Some(id) = ids.next() {
+            match self.open_task(id) {
+                Ok(owned) => reopened.push(owned),
+                Err(trouble) => {
+                    // Those that are open are closed with the way back; the others may be opened by anybody.
+                    self.kept.extend(reopened);
+                    std::iter::once(id).chain(ids).for_each(|id| self.shared.unlock_task(id));
+                    return Err(trouble);
+                }
+            }
         }
         self.start_tasks(reopened, false)
     }
 
-    /// The stores that are being restored start over from the beginning of their changelogs.
-    fn rebuild(&mut self) -> Result<(), Trouble> {
-        let restoring = self.restorer.tasks();
-        self.restorer.clear(self.shared.restore_listener.as_deref());
-        for id in restoring {
-            if let Some(owned) = self.tasks.get_mut(id) {
-                owned.task.state_mut().wipe()?;
+    /// Damaged state is deleted before its task is opened the next time. `Err`: it is not worth while.
+    fn discard_state(&mut self, error: StreamsError) -> Result<(), StreamsError> {
+        let path = match state_error(&error) {
+            Some(StateError::Corrupt { path, .. }) => path,
+            Some(_) | None => return Err(error),
+        };
+        match self.shared.directory.task_at(path) {
+            Some(task) if self.rebuilds.request(task, self.wall_time) => {
+                tracing::warn!(thread = %self.name, %task, "the state of the task is deleted and restored from its changelogs; stores without one begin empty");
+                Ok(())
+            }
+            Some(task) => Err(StreamsError::IllegalState(format!(
+                "task {task} was restored less than {} s ago and its state is damaged again, so that another restore \
+                 would not help; look for faults of disk and memory, then delete the directory of the task. What was \
+                 found: {error}",
+                REBUILD_AGAIN.as_secs()
+            ))),
+            None => {
+                // A global store: the next start does not believe what is on disk.
+                checkpoint::delete(&self.shared.directory.global_dir());
+                Err(error)
             }
         }
-        self.rewind()
+    }
+
+    /// Opens a task over its directory, of which the caller has the lock. Damaged state is deleted; its stores restore all
+    /// of their changelogs then.
+    pub(crate) fn open_task(&mut self, id: TaskId) -> Result<OwnedTask, Trouble> {
+        if self.rebuilds.take(id) {
+            self.shared.directory.remove_task(id)?;
+        }
+        let damaged =
+            |error: &TaskError| matches!(&error.cause, TaskErrorCause::State(StateError::Corrupt { .. }));
+        let task = match self.shared.open_task(&self.planned, id) {
+            Err(error) if damaged(&error) => {
+                tracing::warn!(thread = %self.name, "{error}");
+                self.discard_state(StreamsError::Task(error)).map_err(Trouble::Streams)?;
+                self.rebuilds.take(id);
+                self.shared.directory.remove_task(id)?;
+                self.shared.open_task(&self.planned, id)?
+            }
+            opened => opened?,
+        };
+        Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
+    }
+
+    /// Stores whose offset their changelog lost start over from its beginning, if it is still the same topic.
+    fn rebuild_lost(&mut self) -> Result<(), Trouble> {
+        let owned = self.tasks.iter().chain(&self.kept);
+        let stores: Vec<_> = owned
+            .flat_map(|owned| owned.task.state().stores().iter().map(|store| (owned.task.id(), store)))
+            .filter_map(|(task, store)| Some((task, store.name.clone(), store.changelog.clone()?)))
+            .collect();
+        let whose = (self.shared.config.application_id.as_str(), &self.shared.directory);
+        check_changelogs(&mut **self.shared.admin(), &self.planned.topic_ids, &stores, whose)
+            .map_err(|error| Trouble::Client(Phase::Restore, error))?
+            .map_err(Trouble::Streams)?;
+        self.restorer.rebuild_lost();
+        self.abort_and_rewind()
     }
 
     /// Gives up all tasks and joins the group anew.

@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
+use streams_state::error::Cure;
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::housekeeping::Purgeable;
 use super::listener::StateRestoreListener;
+use super::local_state::{LocalState, TopicIds};
 use super::produce::StreamsProducer;
 use super::restore::Restorer;
 use super::restore_workers::RestoreWorkers;
@@ -33,6 +35,8 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Planned {
     pub(crate) topology: Arc<Topology>,
     pub(crate) plan: Arc<TopicPlan>,
+    /// Ids of the topics that stores are restored from.
+    pub(crate) topic_ids: Arc<TopicIds>,
 }
 
 /// Shared by all threads of an instance; only the plan may change after the start.
@@ -74,15 +78,32 @@ impl Shared {
         let mut admin =
             supplier.admin().map_err(|error| StreamsError::client(format!("connecting to {at}"), error))?;
         let topology = internal_topics::resolve(&mut *admin, topology, &config)?;
-        let plan = internal_topics::prepare(&mut *admin, &topology, &config, &at)?;
+        let local = LocalState { directory: &directory, engines: &*engines };
+        let (plan, topic_ids) = internal_topics::prepare(&mut *admin, &topology, &config, &at, &local)?;
         let global_inputs = internal_topics::global_inputs(&mut *admin, &plan, &at)?;
         let budget = config.memory_max_bytes / 2 / (plan.tasks.len() as u64 + 1);
-        let global_stores = open_global_stores(&topology, &directory.global_dir(), &*engines, budget)?;
+        let open_global = || {
+            open_global_stores(&topology, &config.application_id, &directory.global_dir(), &*engines, budget)
+        };
+        let global_stores = match open_global() {
+            Err(error) if error.cure() == Cure::Rebuild => {
+                tracing::warn!(
+                    "the state of the global stores is deleted and restored from their topics: {error}"
+                );
+                directory.remove_global()?;
+                open_global()?
+            }
+            opened => opened?,
+        };
         let purgeable = Purgeable::default();
         Ok(Self {
             threads: AtomicUsize::new(config.num_stream_threads),
             config,
-            planned: Mutex::new(Arc::new(Planned { topology, plan: Arc::new(plan) })),
+            planned: Mutex::new(Arc::new(Planned {
+                topology,
+                plan: Arc::new(plan),
+                topic_ids: Arc::new(topic_ids),
+            })),
             look: AtomicBool::new(false),
             supplier,
             directory,
@@ -285,6 +306,7 @@ impl Shared {
             app_configs: self.config.app_configs.clone(),
             global_stores: self.global_stores.clone(),
             global_feed: None,
+            topic_ids: planned.topic_ids.clone(),
             record_max_bytes: Some(self.config.producer_record_max_bytes()),
             partition_counts: Rc::new(move |topic| Ok(partition_count(&admin, topic)?)),
             deserialization_handler: self.config.deserialization_exception_handler.clone(),

@@ -10,6 +10,7 @@ use super::commit::{COMMIT_TIMEOUT, FLUSH_IDLE};
 use super::metrics::ThreadMetrics;
 use super::poll::Intake;
 use super::produce::StreamsProducer;
+use super::rebuilds::Rebuilds;
 use super::recover::Phase;
 use super::restore::Restorer;
 use super::restore_progress::RestoreProgress;
@@ -92,6 +93,7 @@ pub(crate) struct StreamThread {
     pub(super) stuck_in: Phase,
     /// A way back met trouble: the next step joins anew.
     pub(super) going_back: bool,
+    pub(super) rebuilds: Rebuilds,
 }
 
 impl StreamThread {
@@ -136,6 +138,7 @@ impl StreamThread {
             timeout,
             stuck_in: Phase::Poll,
             going_back: false,
+            rebuilds: Rebuilds::default(),
         })
     }
 

@@ -11,9 +11,10 @@ use super::global_thread::GlobalThread;
 use super::housekeeping::{Housekeeper, ROUND};
 use super::instance::{Instance, lock};
 use super::listener::StreamThreadExceptionResponse;
+use super::recover::Recovery;
 use super::shared::Shared;
 use super::stream_thread::StreamThread;
-use super::{StreamsError, ThreadState};
+use super::{StreamsError, ThreadState, checkpoint};
 use crate::client::embedded::Clock;
 use crate::error::panic_text;
 
@@ -61,6 +62,10 @@ pub(super) fn spawn_global(
         });
         if let Err(error) = ended {
             tracing::error!("the thread of the global stores failed: {error}");
+            if Recovery::of_error(&error) == Recovery::RebuildTask {
+                // The next start does not believe what is on disk.
+                checkpoint::delete(&shared.directory.global_dir());
+            }
             instance.ask(&error);
             instance.fail(error);
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use streams_state::types::Timestamp;
 
+use super::local_state::LocalState;
 use super::shared::{Planned, Shared};
 use super::{StreamsError, internal_topics};
 use crate::client::Admin;
@@ -58,8 +59,10 @@ fn plan_anew(
     if names(&topology) == names(&planned.topology) {
         return Ok(None);
     }
-    let plan = internal_topics::prepare(admin, &topology, &shared.config, &shared.supplier.describe())?;
-    Ok(Some(Planned { topology, plan: Arc::new(plan) }))
+    let local = LocalState { directory: &shared.directory, engines: &*shared.engines };
+    let at = shared.supplier.describe();
+    let (plan, topic_ids) = internal_topics::prepare(admin, &topology, &shared.config, &at, &local)?;
+    Ok(Some(Planned { topology, plan: Arc::new(plan), topic_ids: Arc::new(topic_ids) }))
 }
 
 fn max_age(shared: &Shared) -> i64 {

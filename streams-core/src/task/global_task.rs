@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use streams_state::engine::{Engine, EngineProvider, InMemoryEngine, InMemoryProvider};
+use streams_state::engine::identity::claim;
+use streams_state::engine::{Engine, EngineProvider, Identity, InMemoryEngine, InMemoryProvider};
 use streams_state::error::StateError;
 
 use super::{GlobalFeed, StreamTask, TaskOptions};
@@ -20,6 +21,7 @@ use crate::topology::{OpenStore, StoreSpec, Topology};
 /// An engine cannot be opened, or a store's type cannot move between threads.
 pub fn open_global_stores(
     topology: &Topology,
+    application_id: &str,
     directory: &Path,
     engines: &dyn EngineProvider,
     tier_max_bytes: u64,
@@ -42,7 +44,8 @@ pub fn open_global_stores(
             message: message.to_owned(),
         };
         let engine = if spec.in_memory { memory.next() } else { others.next() };
-        let engine = engine.ok_or_else(|| fault("the engine was not opened"))?;
+        let mut engine = engine.ok_or_else(|| fault("the engine was not opened"))?;
+        claim(&mut *engine, Identity::new(application_id, "global", &spec.name), directory)?;
         let store = instance(spec, engine, tier_max_bytes / specs.len().max(1) as u64)?.share();
         stores.push(store.ok_or_else(|| fault("a store of this type cannot be shared between threads"))?);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use streams_state::engine::EngineProvider;
 use streams_state::types::{TaskId, TopicPartition};
+use uuid::Uuid;
 
 use crate::config::TimestampPolicy;
 use crate::handler::ExceptionHandler;
@@ -41,6 +42,8 @@ pub struct TaskOptions<'a> {
     pub global_stores: Vec<GlobalStore>,
     /// The task is the one that feeds the global stores.
     pub global_feed: Option<GlobalFeed>,
+    /// Ids of the topics that stores are restored from, where they are known.
+    pub topic_ids: Arc<BTreeMap<String, Uuid>>,
     /// Partition counts of topics that the task writes.
     pub partition_counts: PartitionCounts,
     /// Size of the largest record that the producer takes (`max.request.size`); `None` is no limit.

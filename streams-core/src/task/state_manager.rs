@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use streams_state::engine::{Engine, EngineProvider, InMemoryProvider};
+use streams_state::engine::identity::claim;
+use streams_state::engine::{Engine, EngineProvider, Identity, InMemoryProvider};
 use streams_state::error::StateError;
 use streams_state::store::{BulkRestore, ChangelogRecord, Unflushed};
 use streams_state::types::{TaskId, TopicPartition};
@@ -88,9 +89,11 @@ impl StateManager {
             let instance = match given(spec) {
                 Some((_, instance)) => instance.clone(),
                 None => {
-                    let Some(engine) = engines.next() else {
+                    let Some(mut engine) = engines.next() else {
                         return Err(context.wiring_error(&format!("no engine for store `{}`", spec.name)));
                     };
+                    claim(&mut *engine, identity(options, spec), &options.directory)
+                        .map_err(|error| context.state_error("", error))?;
                     let open = OpenStore {
                         name: spec.name.clone(),
                         engine,
@@ -314,6 +317,17 @@ impl TaskStore {
     /// The changelog offset from which the store must be restored; `None` is the start of the changelog.
     pub fn restore_offset(&self) -> Option<i64> {
         self.instance.state.borrow().offset()
+    }
+}
+
+/// Whose rows the store has.
+fn identity(options: &TaskOptions<'_>, spec: &StoreSpec) -> Identity {
+    let changelog = spec.changelog_topic(&options.application_id);
+    Identity {
+        changelog_id: changelog.as_ref().and_then(|topic| options.topic_ids.get(topic).copied()),
+        changelog,
+        headers: spec.format == StoreFormat::Headers,
+        ..Identity::new(&options.application_id, options.task, &spec.name)
     }
 }
 

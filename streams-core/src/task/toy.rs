@@ -310,6 +310,7 @@ impl Toy {
             app_configs: Arc::default(),
             global_stores: Vec::new(),
             global_feed: None,
+            topic_ids: Default::default(),
             partition_counts: Rc::new(|_| Ok(Some(4))),
             deserialization_handler: handler.clone(),
             processing_handler: handler.clone(),

@@ -128,7 +128,13 @@ impl Crank {
         nodes.iter_mut().for_each(|nodes| nodes.sort());
         let [own, global] = nodes;
         let directory = config.directory.join("global");
-        let stores = open_global_stores(topology, &directory, &*config.engines, config.tier_max_bytes);
+        let stores = open_global_stores(
+            topology,
+            &config.application_id,
+            &directory,
+            &*config.engines,
+            config.tier_max_bytes,
+        );
         let stores = stores.map_err(|error| wiring(error.to_string()))?;
         let global = match global.as_slice() {
             [] => None,
@@ -378,6 +384,7 @@ fn options<'a>(
         app_configs: config.app_configs.clone(),
         global_stores: stores.to_vec(),
         global_feed: None,
+        topic_ids: Default::default(),
         partition_counts: Rc::new(|_| Ok(Some(1))),
         deserialization_handler: config.deserialization_exception_handler.clone(),
         processing_handler: config.processing_exception_handler.clone(),

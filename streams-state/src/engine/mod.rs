@@ -1,5 +1,6 @@
 //! What an engine must do: keep the committed bytes of one store together with the changelog offset they reach.
 
+pub mod identity;
 mod in_memory;
 mod mixed;
 #[cfg(feature = "rocksdb")]
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use crate::error::StateError;
 
+pub use identity::{Identity, Layout};
 pub use in_memory::{InMemoryEngine, InMemoryProvider};
 pub use mixed::MixedProvider;
 #[cfg(feature = "rocksdb")]
@@ -67,6 +69,27 @@ pub trait Engine: Send {
     /// Approximate number of entries; 0 if the engine cannot tell.
     fn approximate_entries(&self) -> u64 {
         0
+    }
+
+    /// Whose rows these are, as it was written beside them. `None`: there are none, nobody claimed them, or the engine does not
+    /// keep it.
+    fn identity(&self) -> Result<Option<Identity>, StateError> {
+        Ok(None)
+    }
+
+    /// What [`set_claim`](Self::set_claim) was given.
+    fn claim(&self) -> Option<&Identity> {
+        None
+    }
+
+    /// Whose rows are applied from now on: written beside them with each run.
+    fn set_claim(&mut self, identity: Identity) {
+        let _ = identity;
+    }
+
+    /// The error for a row that the store above did not write, `message` saying which.
+    fn corrupt(&self, store: &str, message: String) -> StateError {
+        StateError::Engine { store: store.to_owned(), engine: "memory", message }
     }
 
     /// Whether what was applied is there after a restart. If not, a store keeps its rows in memory only and

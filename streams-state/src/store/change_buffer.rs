@@ -31,7 +31,7 @@ use super::key_bytes::KeyBytes;
 use super::ordered_rows::{OrderedRows, ROW};
 use super::progress::Progress;
 use super::{ChangelogRecord, StateStore, Unflushed};
-use crate::engine::Engine;
+use crate::engine::{Engine, Layout};
 use crate::error::StateError;
 use crate::format::buffer_value::{BufferValue, VERSION, VERSION_HEADER};
 use crate::format::record_context::ProcessorRecordContext;
@@ -98,11 +98,11 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
     /// Opens a buffer over `engine`.
     pub fn new(
         options: ChangeBufferOptions,
-        engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine>,
         keys: SerdeRef<K>,
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
-        let progress = Progress::new(options.name.clone(), engine.offset()?);
+        let progress = Progress::open(options.name.clone(), &mut *engine, Layout::ChangeBuffer)?;
         let memory_max = options.spill.unwrap_or(u64::MAX);
         let mut buffer = Self {
             rows: OrderedRows::open(engine, memory_max)?,

@@ -19,7 +19,7 @@ use super::kept_sources::KeptSources;
 use super::ordered_rows::{OrderedRows, ROW};
 use super::progress::Progress;
 use super::{ChangelogEntry, StateStore, Unflushed};
-use crate::engine::Engine;
+use crate::engine::{Engine, Layout};
 use crate::error::StateError;
 use crate::format::buffer_value::BufferValue;
 use crate::format::record_context::ProcessorRecordContext;
@@ -78,11 +78,11 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
     /// Opens a buffer over `engine`.
     pub fn new(
         options: GraceBufferOptions,
-        engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine>,
         keys: SerdeRef<K>,
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
-        let progress = Progress::new(options.name.clone(), engine.offset()?);
+        let progress = Progress::open(options.name.clone(), &mut *engine, Layout::GraceBuffer)?;
         let mut buffer = Self {
             rows: OrderedRows::open(engine, options.memory_max_bytes)?,
             sources: KeptSources::new(options.memory_max_bytes),

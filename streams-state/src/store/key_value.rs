@@ -37,9 +37,9 @@ use super::progress::Progress;
 use super::record_cache::RecordCache;
 use super::tier::{NONE, Tier};
 use super::{StateStore, Unflushed};
-use crate::engine::Engine;
+use crate::engine::{Engine, Layout};
 use crate::error::StateError;
-use crate::serdes::{SerdeError, SerdeRef};
+use crate::serdes::SerdeRef;
 use crate::types::{Change, RecordContext, Timestamp};
 
 /// How a key-value store is made.
@@ -100,12 +100,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Opens a store over `engine`.
     pub fn new(
         options: KeyValueOptions,
-        engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine>,
         keys: SerdeRef<K>,
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
+        let progress = Progress::open(options.name.clone(), &mut *engine, Layout::KeyValue)?;
         let complete = engine.is_empty()?;
-        let progress = Progress::new(options.name.clone(), engine.offset()?);
         let evict_above = options.tier_max_bytes;
         Ok(Self {
             options,
@@ -425,9 +425,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// A row as the engine has it: timestamp, 8 bytes big-endian, and the serialized value.
     fn decode(&self, bytes: &[u8]) -> Result<(V, Timestamp), StateError> {
         let Some((timestamp, value)) = bytes.split_first_chunk::<8>() else {
-            return Err(self
-                .progress
-                .serde_error(SerdeError(format!("a row of {} bytes has no timestamp", bytes.len()))));
+            let message = format!("a row of {} bytes has no timestamp", bytes.len());
+            return Err(self.engine.corrupt(&self.options.name, message));
         };
         let value =
             self.values.deserialize(Some(value)).map_err(|source| self.progress.serde_error(source))?;

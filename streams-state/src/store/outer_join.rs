@@ -21,7 +21,7 @@ use super::changelog_buffer::ChangelogBuffer;
 use super::ordered_rows::{OrderedRows, ROW};
 use super::progress::Progress;
 use super::{ChangelogEntry, StateStore, Unflushed};
-use crate::engine::Engine;
+use crate::engine::{Engine, Layout};
 use crate::error::StateError;
 use crate::format::left_or_right_value::LeftOrRightValue;
 use crate::format::list;
@@ -93,12 +93,12 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
     /// Opens a store over `engine`.
     pub fn new(
         options: OuterJoinOptions,
-        engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine>,
         keys: SerdeRef<K>,
         left: SerdeRef<L>,
         right: SerdeRef<R>,
     ) -> Result<Self, StateError> {
-        let progress = Progress::new(options.name.clone(), engine.offset()?);
+        let progress = Progress::open(options.name.clone(), &mut *engine, Layout::OuterJoin)?;
         let rows = OrderedRows::open(engine, options.memory_max_bytes)?;
         let mut store = Self {
             options,

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::engine::identity::claim_layout;
+use crate::engine::{Engine, Layout};
 use crate::error::StateError;
 use crate::serdes::SerdeError;
 
@@ -18,8 +20,14 @@ pub(super) struct Progress {
 
 impl Progress {
     /// A store whose engine reaches `offset`.
-    pub(super) fn new(store: Arc<str>, offset: Option<i64>) -> Self {
+    fn new(store: Arc<str>, offset: Option<i64>) -> Self {
         Self { store, uncommitted: 0, unflushed: 0, offset, flushed_offset: offset, broken: None }
+    }
+
+    /// A store whose rows in `engine` are laid out as `layout` says.
+    pub(super) fn open(store: Arc<str>, engine: &mut dyn Engine, layout: Layout) -> Result<Self, StateError> {
+        claim_layout(engine, layout)?;
+        Ok(Self::new(store, engine.offset()?))
     }
 
     /// An update was made that a commit must keep.

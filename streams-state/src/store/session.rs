@@ -36,7 +36,7 @@ use super::record_cache::{Held, RecordCache};
 use super::tier::{NONE, Tier};
 use super::window::{EXPIRED_MAX_BYTES, TIER_MAX_BYTES, segment_interval};
 use super::{CachedStore, CachedUpdate, StateStore, Unflushed};
-use crate::engine::Engine;
+use crate::engine::{Engine, Layout};
 use crate::error::StateError;
 use crate::format::session_key;
 use crate::serdes::SerdeRef;
@@ -148,13 +148,18 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// Opens a store over `engine`.
     pub fn new(
         options: SessionOptions,
-        engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine>,
         keys: SerdeRef<K>,
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
+        let layout = Layout::Session {
+            segment_interval: options.segment_interval,
+            retention: options.retention,
+            time_index: options.time_index,
+        };
         let durable = engine.is_durable();
         let mut store = Self {
-            progress: Progress::new(options.name.clone(), engine.offset()?),
+            progress: Progress::open(options.name.clone(), &mut *engine, layout)?,
             evict_above: options.tier_max_bytes,
             options,
             engine,

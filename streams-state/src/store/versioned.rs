@@ -29,7 +29,7 @@ use super::changelog_buffer::ChangelogBuffer;
 use super::progress::Progress;
 use super::tier::Tier;
 use super::{StateStore, Unflushed};
-use crate::engine::Engine;
+use crate::engine::{Engine, Layout};
 use crate::error::StateError;
 use crate::serdes::{SerdeError, SerdeRef};
 use crate::types::{NO_TIMESTAMP, Timestamp};
@@ -108,12 +108,16 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
     /// Opens a store over `engine`.
     pub fn new(
         options: VersionedOptions,
-        engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine>,
         keys: SerdeRef<K>,
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
+        let layout = Layout::Versioned {
+            segment_interval: options.segment_interval,
+            retention: options.history_retention,
+        };
+        let progress = Progress::open(options.name.clone(), &mut *engine, layout)?;
         let complete = engine.is_empty()?;
-        let progress = Progress::new(options.name.clone(), engine.offset()?);
         let evict_above = options.tier_max_bytes;
         let mut store = Self {
             options,

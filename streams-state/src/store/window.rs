@@ -45,7 +45,7 @@ use super::header_aware::LoggedHeaders;
 use super::progress::Progress;
 use super::record_cache::RecordCache;
 use super::{CachedUpdate, StateStore, Unflushed};
-use crate::engine::Engine;
+use crate::engine::{Engine, Layout};
 use crate::error::StateError;
 use crate::serdes::{SerdeError, SerdeRef};
 use crate::types::{RecordContext, Timestamp, Window, Windowed};
@@ -174,7 +174,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// Opens a store over `engine`. A segment interval below 1 counts as 1; with duplicates there is no cache.
     pub fn new(
         options: WindowOptions,
-        engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine>,
         keys: SerdeRef<K>,
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
@@ -183,7 +183,13 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let options = WindowOptions { segment_interval, caching, ..options };
         let evict_above = options.tier_max_bytes;
         let logged_headers = if options.headers { LoggedHeaders::Update } else { LoggedHeaders::None };
-        let progress = Progress::new(options.name.clone(), engine.offset()?);
+        let layout = Layout::Window {
+            segment_interval: options.segment_interval,
+            retention: options.retention,
+            retain_duplicates: options.retain_duplicates,
+            ordered_by_time: options.ordered_by_time,
+        };
+        let progress = Progress::open(options.name.clone(), &mut *engine, layout)?;
         let mut store = Self {
             options,
             engine,

@@ -25,7 +25,8 @@ impl Admin for EmbeddedAdmin {
     ) -> Result<Vec<Option<AdminTopic>>, ClientError> {
         let (log, _) = self.0.lock();
         let describe = |name: &String| {
-            log.partition_count(name).map(|partitions| AdminTopic { name: name.clone(), partitions })
+            let partitions = log.partition_count(name)?;
+            Some(AdminTopic { name: name.clone(), partitions, id: log.topic_id(name) })
         };
         Ok(topics.iter().map(describe).collect())
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use streams_state::types::{Headers, Timestamp, TopicPartition};
+use uuid::Uuid;
 
 use super::batch::Batch;
 use super::errors::{bad_record, invalid, unknown_topic};
@@ -27,6 +28,7 @@ pub(super) struct Now {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     topics: BTreeMap<Arc<str>, Topic>,
+    topics_created: u128,
     pub(super) coordinator: Coordinator,
     groups: BTreeMap<String, Group>,
     /// Nothing happens by itself before this time.
@@ -80,7 +82,7 @@ impl Log {
         if self.topics.contains_key(new.name.as_str()) {
             return Err(ClientError::new(Fault::AlreadyExists, call, "the topic is there already"));
         }
-        let topic = Topic::new(new)?;
+        let topic = Topic::new(new, self.next_topic_id())?;
         let flat = collision_name(&new.name);
         if let Some(clash) = self.topics.keys().find(|name| collision_name(name) == flat) {
             return Err(invalid(&call, format!("the name collides with topic `{clash}`")));
@@ -112,6 +114,17 @@ impl Log {
     /// Number of partitions of a topic.
     pub(super) fn partition_count(&self, topic: &str) -> Option<i32> {
         self.topics.get(topic).map(|topic| topic.partitions.len() as i32)
+    }
+
+    /// The id of a topic.
+    pub(super) fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        self.topics.get(topic).map(|topic| topic.id)
+    }
+
+    /// Ids are numbers: the same in each run of a test.
+    fn next_topic_id(&mut self) -> Uuid {
+        self.topics_created += 1;
+        Uuid::from_u128(self.topics_created)
     }
 
     /// Names of all topics.

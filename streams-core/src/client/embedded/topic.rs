@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::errors::{bad_record, invalid};
 use super::partition::PartitionLog;
 use crate::client::{ClientError, NewTopic};
@@ -56,6 +58,7 @@ const KNOWN_SETTINGS: [&str; 32] = [
 /// A topic.
 #[derive(Debug)]
 pub(super) struct Topic {
+    pub(super) id: Uuid,
     pub(super) settings: TopicSettings,
     pub(super) partitions: Vec<PartitionLog>,
 }
@@ -80,7 +83,7 @@ impl Topic {
     /// # Errors
     /// [`Fault::Invalid`](crate::client::Fault::Invalid) if the name, the counts or a setting is not one that Kafka
     /// accepts.
-    pub(super) fn new(new: &NewTopic) -> Result<Self, ClientError> {
+    pub(super) fn new(new: &NewTopic, id: Uuid) -> Result<Self, ClientError> {
         let call = format!("create topic `{}`", new.name);
         check_name(&call, &new.name)?;
         let partitions = match new.partitions {
@@ -93,7 +96,7 @@ impl Topic {
             return Err(invalid(&call, message));
         }
         let settings = TopicSettings::parse(&call, &new.config)?;
-        Ok(Self { settings, partitions: (0..partitions).map(|_| PartitionLog::default()).collect() })
+        Ok(Self { id, settings, partitions: (0..partitions).map(|_| PartitionLog::default()).collect() })
     }
 }
 

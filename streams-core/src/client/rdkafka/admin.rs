@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use streams_state::types::TopicPartition;
+use uuid::Uuid;
 
 use super::ffi::{Failure, Native, PartitionList};
 use super::handle::Handle;
@@ -25,17 +26,21 @@ impl KafkaAdmin {
         Self { handle: Handle::new(Arc::new(native), address) }
     }
 
-    fn describe(&self, topics: &[String], timeout: Duration) -> Result<HashMap<String, i32>, ClientError> {
+    fn describe(
+        &self,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<HashMap<String, (i32, Option<Uuid>)>, ClientError> {
         let answer = self.handle.native().describe_topics(topics, timeout);
         let answer = self
             .handle
             .check(answer)
             .map_err(|failure| self.handle.read_error("describe topics", failure))?;
         let mut known = HashMap::with_capacity(answer.len());
-        for (topic, count) in answer {
-            match count {
-                Ok(count) => {
-                    known.insert(topic, count);
+        for (topic, described) in answer {
+            match described {
+                Ok(described) => {
+                    known.insert(topic, described);
                 }
                 Err(failure) => {
                     let error = self.handle.read_error(format!("describe topic `{topic}`"), failure);
@@ -72,8 +77,9 @@ impl Admin for KafkaAdmin {
             return Ok(Vec::new());
         }
         let known = self.describe(topics, timeout)?;
-        let topic =
-            |name: &String| known.get(name).map(|&partitions| AdminTopic { name: name.clone(), partitions });
+        let topic = |name: &String| {
+            known.get(name).map(|&(partitions, id)| AdminTopic { name: name.clone(), partitions, id })
+        };
         Ok(topics.iter().map(topic).collect())
     }
 

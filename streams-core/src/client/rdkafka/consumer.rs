@@ -220,7 +220,7 @@ impl KafkaConsumer {
         let counts: HashMap<_, _> = answer.into_iter().collect();
         let missing = self.assignment.explain_silence(|TopicPartition { topic, partition }| {
             match counts.get(&**topic) {
-                Some(Ok(count)) if partition >= count => {
+                Some(Ok((count, _))) if partition >= count => {
                     Some(format!("topic `{topic}` has {count} partitions"))
                 }
                 Some(Err(failure)) if fault(failure) == Fault::UnknownTopic => {

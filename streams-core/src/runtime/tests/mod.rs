@@ -5,10 +5,14 @@ mod bad_input;
 mod bulk_restore;
 mod crashes;
 mod custom_store;
+#[cfg(feature = "rocksdb")]
+mod damage;
 mod exactly_once;
 mod foreign_keys;
 mod global;
 mod keyless;
+#[cfg(feature = "rocksdb")]
+mod other_changelog;
 mod outage;
 mod partition_counts;
 mod patterns;

@@ -2,7 +2,7 @@
 //! a thread that gives up too early or never, results lost or doubled, tasks lost while they start.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use streams_state::types::TopicPartition;
@@ -15,9 +15,9 @@ use crate::client::{
     TopicHandle,
 };
 use crate::config::{ProcessingGuarantee, StreamsConfig};
-use crate::dsl::StreamsBuilder;
+use crate::dsl::{Consumed, StreamsBuilder, TopologyConfig};
 use crate::runtime::StreamsError;
-use crate::topic::Topic;
+use crate::topic::{Store, Topic};
 
 /// The embedded log behind a connection that may be down. Then poll brings nothing, and calls that wait for an answer fail.
 struct Connection {
@@ -25,6 +25,8 @@ struct Connection {
     down: Arc<AtomicBool>,
     /// Polls bring nothing, but calls are answered.
     silent: bool,
+    /// So many questions for committed offsets are answered as if there were none.
+    forgets: Arc<AtomicU32>,
 }
 
 impl ClientSupplier for Connection {
@@ -33,6 +35,7 @@ impl ClientSupplier for Connection {
             inner: self.kafka.consumer(settings)?,
             down: self.down.clone(),
             silent: self.silent,
+            forgets: self.forgets.clone(),
         }))
     }
 
@@ -41,6 +44,7 @@ impl ClientSupplier for Connection {
             inner: self.kafka.producer(settings)?,
             down: self.down.clone(),
             silent: self.silent,
+            forgets: self.forgets.clone(),
         }))
     }
 
@@ -56,6 +60,7 @@ impl ClientSupplier for Connection {
 struct Client<T: ?Sized> {
     down: Arc<AtomicBool>,
     silent: bool,
+    forgets: Arc<AtomicU32>,
     inner: Box<T>,
 }
 
@@ -102,7 +107,12 @@ impl Consumer for Client<dyn Consumer> {
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, ClientError> {
         self.asked("committed offsets")?;
-        self.inner.committed(partitions, timeout)
+        let forgets =
+            self.forgets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match forgets {
+            Ok(_) => Ok(vec![None; partitions.len()]),
+            Err(_) => self.inner.committed(partitions, timeout),
+        }
     }
     fn commit(
         &mut self,
@@ -188,7 +198,8 @@ impl Producer for Client<dyn Producer> {
 /// A word count whose connection may be cut.
 fn connected(world: &World, guarantee: ProcessingGuarantee) -> (Instance, Arc<AtomicBool>) {
     let down = Arc::new(AtomicBool::new(false));
-    let connection = Connection { kafka: world.kafka.clone(), down: down.clone(), silent: false };
+    let connection =
+        Connection { kafka: world.kafka.clone(), down: down.clone(), silent: false, forgets: Arc::default() };
     let mut config = StreamsConfig { processing_guarantee: guarantee, ..world.config("i1") };
     config.commit_interval = Duration::from_millis(100);
     config.task_timeout = Duration::from_secs(60);
@@ -267,7 +278,12 @@ fn tasks_that_could_not_start_are_started_when_the_cluster_answers() {
 fn global_stores_that_do_not_fill_end_the_start() {
     let world = World::new(1);
     world.kafka.produce("lines", Some(0), Some(b"k"), Some(b"v"), 1).unwrap();
-    let connection = Connection { kafka: world.kafka.clone(), down: Arc::default(), silent: true };
+    let connection = Connection {
+        kafka: world.kafka.clone(),
+        down: Arc::default(),
+        silent: true,
+        forgets: Arc::default(),
+    };
     let config = StreamsConfig { task_timeout: Duration::from_secs(60), ..world.config("i1") };
     let builder = StreamsBuilder::new();
     builder.global_table(&Topic::<String, String>::new("lines"));
@@ -276,4 +292,38 @@ fn global_stores_that_do_not_fill_end_the_start() {
     let error = failed.err().unwrap().to_string();
     assert!(error.contains("filling the global stores: no progress for 60010 ms"), "{error}");
     assert_eq!(world.now() - started, 60_010);
+}
+
+/// A coordinator that moves may say for a moment that nothing is committed (KAFKA-20416). A table over its source topic was
+/// restored up to there, to nothing; the next answer let the task go on in the middle.
+#[test]
+fn an_offset_that_is_unknown_for_a_moment_empties_no_table() {
+    let rows = Topic::<String, String>::new("left");
+    let topology = || {
+        let builder = StreamsBuilder::new();
+        let table = builder.table_with(&rows, Consumed::new(), &Store::<String, String>::new("copy"));
+        let lines = builder.stream(&Topic::<String, String>::new("lines"));
+        let joined = lines.left_join_table(&table, |line, row: Option<&String>| {
+            format!("{line}={}", row.map_or("none", |row| row))
+        });
+        joined.to(&Topic::<String, String>::new("out"));
+        builder.build_with(TopologyConfig { reuse_ktable_source_topics: true, ..Default::default() }).unwrap()
+    };
+    let world = World::new(1);
+    ["left", "out"].iter().for_each(|topic| world.kafka.create_topic(topic, 1).unwrap());
+    let write = |topic: &str, value: &[u8]| {
+        world.kafka.produce(topic, Some(0), Some(b"k"), Some(value), 5).unwrap();
+    };
+    write("left", b"row");
+    let mut one = world.instance_of(topology(), world.config("i1")).unwrap();
+    world.run_until_drained(&mut [&mut one]);
+    one.close();
+    write("lines", b"line");
+    let (forgets, kafka) = (Arc::new(AtomicU32::new(1)), world.kafka.clone());
+    let connection = Connection { kafka, down: Arc::default(), silent: false, forgets };
+    let (config, connection) = (world.config("i2"), Arc::new(connection));
+    let mut two = world.instance_from(topology(), config, engines(), connection).unwrap();
+    world.run_until_drained(&mut [&mut two]);
+    let found = world.kafka.read_all("out", true).unwrap().remove(0).value.unwrap();
+    assert_eq!(String::from_utf8(found).unwrap(), "line=row");
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! key                  value
 //! 00 "format"          u32 big-endian: layout of this column family
+//! 00 "identity"        whose rows these are: `identity.rs`
 //! 00 "offset"          i64 big-endian: next changelog offset to read
 //! 01 <key>             the row as the store gives it
 //! ```
@@ -10,6 +11,7 @@
 //! nothing is. There is no write-ahead log, because the changelog is one, and no memtable on the way: a sorted
 //! run does not need to be sorted again. Nothing here sees a type, a timestamp or an uncommitted row.
 
+mod classify;
 mod options;
 mod provider;
 #[cfg(test)]
@@ -23,14 +25,16 @@ use rocksdb::{
     BoundColumnFamily, DBWithThreadMode, MultiThreaded, Options, ReadOptions, SstFileWriter, WriteOptions,
 };
 
-use super::{Engine, RunEntry, RunWriter, Visitor};
+use super::{Engine, Identity, RunEntry, RunWriter, Visitor};
 use crate::error::StateError;
 
+use classify::classify;
 pub use provider::RocksDbProvider;
 
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"\x00format";
+const IDENTITY_KEY: &[u8] = b"\x00identity";
 const OFFSET_KEY: &[u8] = b"\x00offset";
 /// First byte of the key of a row.
 const ROW: u8 = 1;
@@ -44,17 +48,24 @@ struct RocksDbEngine {
     store: String,
     family: String,
     options: Options,
+    /// The directory of the database.
+    path: PathBuf,
     /// Where a run is written before it is ingested.
     run_path: PathBuf,
+    claim: Option<Identity>,
 }
 
 impl RocksDbEngine {
     fn family(&self) -> Result<Arc<BoundColumnFamily<'_>>, StateError> {
-        self.db.cf_handle(&self.family).ok_or_else(|| self.failed("its column family is gone"))
+        self.db.cf_handle(&self.family).ok_or_else(|| StateError::Engine {
+            store: self.store.clone(),
+            engine: "rocksdb",
+            message: "its column family is gone".to_owned(),
+        })
     }
 
-    fn failed(&self, message: impl ToString) -> StateError {
-        StateError::Engine { store: self.store.clone(), engine: "rocksdb", message: message.to_string() }
+    fn failed(&self, error: rocksdb::Error) -> StateError {
+        classify(Some(&self.store), &self.path, &error)
     }
 
     /// The meta row `key`.
@@ -64,7 +75,10 @@ impl RocksDbEngine {
             None => Ok(None),
             Some(bytes) => match bytes.as_ref().try_into() {
                 Ok(array) => Ok(Some(array)),
-                Err(_) => Err(self.failed(format!("a meta row has {} bytes instead of {N}", bytes.len()))),
+                Err(_) => {
+                    let message = format!("a meta row has {} bytes instead of {N}", bytes.len());
+                    Err(self.corrupt(&self.store, message))
+                }
             },
         }
     }
@@ -83,6 +97,9 @@ impl RocksDbEngine {
         let mut writer = SstFileWriter::create(&self.options);
         writer.open(&self.run_path)?;
         writer.put(FORMAT_KEY, FORMAT.to_be_bytes())?;
+        if let Some(identity) = &self.claim {
+            writer.put(IDENTITY_KEY, identity.encode())?;
+        }
         match offset {
             Some(offset) => writer.put(OFFSET_KEY, offset.to_be_bytes())?,
             None => writer.delete(OFFSET_KEY)?,
@@ -179,8 +196,25 @@ impl Engine for RocksDbEngine {
         self.number("rocksdb.live-sst-files-size")
     }
 
+    fn identity(&self) -> Result<Option<Identity>, StateError> {
+        let row = self.db.get_pinned_cf(&self.family()?, IDENTITY_KEY).map_err(|error| self.failed(error))?;
+        row.map(|bytes| Identity::decode(&bytes, &self.path)).transpose()
+    }
+
+    fn claim(&self) -> Option<&Identity> {
+        self.claim.as_ref()
+    }
+
+    fn set_claim(&mut self, identity: Identity) {
+        self.claim = Some(identity);
+    }
+
+    fn corrupt(&self, store: &str, message: String) -> StateError {
+        StateError::Corrupt { store: Some(store.to_owned()), path: self.path.clone(), message }
+    }
+
     fn approximate_entries(&self) -> u64 {
-        let meta_rows = 2;
+        let meta_rows = 3;
         self.number("rocksdb.estimate-num-keys").saturating_sub(meta_rows)
     }
 }

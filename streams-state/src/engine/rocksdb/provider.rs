@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use rocksdb::{ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, Options};
 
+use super::classify::{classify, refused};
 use super::options::Shared;
 use super::{Db, FORMAT, RocksDbEngine};
+use crate::directory::make_directory;
 use crate::engine::{Engine, EngineProvider};
 use crate::error::StateError;
 
 /// Directory of the database in the directory of the task.
 const DATABASE_DIRECTORY: &str = "rocksdb";
+/// The file that says which MANIFEST is the database's.
+const CURRENT: &str = "CURRENT";
 /// A run that waits for its ingestion. Left over by a crash, it is deleted when the database is opened.
 const RUN_EXTENSION: &str = "run";
 
@@ -32,14 +36,15 @@ impl RocksDbProvider {
 impl EngineProvider for RocksDbProvider {
     fn open(&self, directory: &Path, stores: &[&str]) -> Result<Vec<Box<dyn Engine>>, StateError> {
         let path = directory.join(DATABASE_DIRECTORY);
-        std::fs::create_dir_all(&path).map_err(|error| refused(&path, error))?;
-        delete_runs(&path).map_err(|error| refused(&path, error))?;
+        make_directory(&path).map_err(|error| refused(None, &path, error))?;
+        delete_runs(&path).map_err(|error| refused(None, &path, error))?;
+        check_beginning(&path)?;
         let options = self.shared.database();
         let families = families(&path, &options, stores)?;
         let descriptors =
             families.into_iter().map(|name| ColumnFamilyDescriptor::new(name, self.shared.family()));
-        let db =
-            Db::open_cf_descriptors(&options, &path, descriptors).map_err(|error| refused(&path, error))?;
+        let db = Db::open_cf_descriptors(&options, &path, descriptors);
+        let db = db.map_err(|error| classify(None, &path, &error))?;
         let db = Arc::new(db);
         let mut engines: Vec<Box<dyn Engine>> = Vec::with_capacity(stores.len());
         for (index, store) in stores.iter().enumerate() {
@@ -48,7 +53,9 @@ impl EngineProvider for RocksDbProvider {
                 store: (*store).to_owned(),
                 family: family_name(store),
                 options: self.shared.family(),
+                path: path.clone(),
                 run_path: path.join(format!("{index}.{RUN_EXTENSION}")),
+                claim: None,
             };
             check_format(&engine, &path)?;
             engines.push(Box::new(engine));
@@ -65,10 +72,24 @@ impl EngineProvider for RocksDbProvider {
 fn families(path: &Path, options: &Options, stores: &[&str]) -> Result<BTreeSet<String>, StateError> {
     let mut names: BTreeSet<String> = stores.iter().map(|store| family_name(store)).collect();
     names.insert(DEFAULT_COLUMN_FAMILY_NAME.to_owned());
-    if path.join("CURRENT").exists() {
-        names.extend(Db::list_cf(options, path).map_err(|error| refused(path, error))?);
+    if path.join(CURRENT).exists() {
+        names.extend(Db::list_cf(options, path).map_err(|error| classify(None, path, &error))?);
     }
     Ok(names)
+}
+
+/// Without `CURRENT` RocksDB would begin anew and delete what is there.
+fn check_beginning(path: &Path) -> Result<(), StateError> {
+    if path.join(CURRENT).exists() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).map_err(|error| refused(None, path, error))?;
+    let is_data = |name: &str| name.ends_with(".sst");
+    if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_data)) {
+        let message = "the file CURRENT is missing, and files with data are there".to_owned();
+        return Err(StateError::Corrupt { store: None, path: path.to_owned(), message });
+    }
+    Ok(())
 }
 
 /// A store may be called `default`; its column family may not.
@@ -93,12 +114,4 @@ fn delete_runs(path: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn refused(path: &Path, error: impl std::fmt::Display) -> StateError {
-    let message = format!(
-        "RocksDB cannot open it: {error}; if the disk is well and nothing else has it open, delete the directory: \
-         the state is rebuilt from the changelog topics"
-    );
-    StateError::Directory { path: path.to_owned(), message }
 }

@@ -3,7 +3,7 @@
 use super::super::ChangelogEntry;
 use super::*;
 use crate::engine::InMemoryEngine;
-use crate::serdes::{Auto, Serde};
+use crate::serdes::{Auto, Serde, SerdeError};
 
 type Logged = (String, Option<Vec<u8>>, Timestamp);
 

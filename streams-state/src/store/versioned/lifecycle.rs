@@ -105,9 +105,8 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             match bytes.as_slice().try_into() {
                 Ok(time) => self.stream_time = Timestamp::from_be_bytes(time),
                 Err(_) => {
-                    return Err(self
-                        .progress
-                        .serde_error(SerdeError::new("the stream time is not 8 bytes long")));
+                    let message = "the stream time is not 8 bytes long".to_owned();
+                    return Err(self.engine.corrupt(&self.options.name, message));
                 }
             }
         }

@@ -335,7 +335,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
 
     #[cold]
     pub(super) fn corrupt(&self, what: &str) -> StateError {
-        self.progress.serde_error(SerdeError(format!("a {what} that this store did not write")))
+        self.engine.corrupt(&self.options.name, format!("a {what} that this store did not write"))
     }
 }
 

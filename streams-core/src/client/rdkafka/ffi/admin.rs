@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rdkafka::bindings as sys;
 use rdkafka::types::RDKafkaErrorCode;
+use uuid::Uuid;
 
 use super::list::{Entry, entries, entry};
 use super::queue::Event;
@@ -116,16 +117,16 @@ unsafe fn topic_results(
     }
 }
 
-/// Number of partitions of topics, or why it is not known.
-pub(super) type TopicCounts = Vec<(String, Result<i32, Failure>)>;
+/// Number of partitions and id of topics, or why they are not known.
+pub(super) type TopicDescriptions = Vec<(String, Result<(i32, Option<Uuid>), Failure>)>;
 
 impl Native {
-    /// Number of partitions of each topic.
+    /// Number of partitions and id of each topic.
     pub(crate) fn describe_topics(
         self: &Arc<Self>,
         topics: &[String],
         timeout: Duration,
-    ) -> Result<TopicCounts, Failure> {
+    ) -> Result<TopicDescriptions, Failure> {
         let names: Vec<CString> = topics.iter().map(|topic| name(topic)).collect();
         let mut addresses: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
         let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout);
@@ -354,8 +355,10 @@ impl Native {
 ///
 /// # Safety
 /// `topic` is a living description.
-unsafe fn description(topic: *const sys::rd_kafka_TopicDescription_t) -> (String, Result<i32, Failure>) {
-    // SAFETY: getters of a living description; the error object belongs to it.
+unsafe fn description(
+    topic: *const sys::rd_kafka_TopicDescription_t,
+) -> (String, Result<(i32, Option<Uuid>), Failure>) {
+    // SAFETY: getters of a living description; error object and id belong to it.
     unsafe {
         let name = text(sys::rd_kafka_TopicDescription_name(topic));
         let error = sys::rd_kafka_TopicDescription_error(topic);
@@ -367,7 +370,14 @@ unsafe fn description(topic: *const sys::rd_kafka_TopicDescription_t) -> (String
         }
         let mut count = 0;
         sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
-        (name, Ok(i32::try_from(count).unwrap_or(i32::MAX)))
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        let id = (!id.is_null()).then(|| {
+            let high = sys::rd_kafka_Uuid_most_significant_bits(id);
+            Uuid::from_u64_pair(high as u64, sys::rd_kafka_Uuid_least_significant_bits(id) as u64)
+        });
+        // A broker older than 2.8 has no ids and says zero.
+        let id = id.filter(|id| !id.is_nil());
+        (name, Ok((i32::try_from(count).unwrap_or(i32::MAX), id)))
     }
 }
 

@@ -3,11 +3,13 @@
 //! [`check`] runs a topology over random input twice. First in one go. Then with the same input in portions, while instances
 //! are killed at random turns, closed, joined by others, given other numbers of threads, rewound, made to flush, and robbed of
 //! their state on disk, which they restore record by record or in bulk, and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
+//! their state on disk, whose engines fail and lose what was applied last, and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
 //! the end: that is what the stores hold.
 //!
 //! What stream time an operator has seen is not kept over a restart (as in Kafka Streams), so input is late only within the grace.
 
 mod aggregates;
+mod disk;
 mod joins;
 mod kept;
 mod late;
@@ -17,16 +19,19 @@ mod tables;
 mod waiting;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use streams_state::engine::EngineProvider;
 
+use self::kept::Failure;
 pub(super) use self::kept::Kept;
 use self::waiting::Waiting;
 use super::world::{APP, Instance, World};
 use crate::config::StreamsConfig;
-use crate::runtime::recover::Phase;
+use crate::runtime::StreamsError;
+use crate::runtime::recover::{Phase, state_error};
 use crate::runtime::stream_thread::{StreamThread, Trouble};
 use crate::task::FlushPolicy;
 use crate::topic::Topic;
@@ -274,12 +279,36 @@ fn done(result: Result<(), Trouble>) {
 
 /// Commits, then everything goes to the engines.
 pub(super) fn flush(thread: &mut StreamThread) {
+    done(try_flush(thread));
+}
+
+fn try_flush(thread: &mut StreamThread) -> Result<(), Trouble> {
     match thread.commit() {
-        Ok(_) => done(thread.flush_stores(FlushPolicy { records_max: 1, bytes_max: 1 })),
+        Ok(_) => thread.flush_stores(FlushPolicy { records_max: 1, bytes_max: 1 }),
         // A rebalance is under way, or the member is not in the group yet: the step answers that.
-        Err(Trouble::Client(Phase::Commit, _)) => done(thread.abort_and_rewind()),
-        Err(trouble) => done(Err(trouble)),
+        Err(Trouble::Client(Phase::Commit, _)) => thread.abort_and_rewind(),
+        Err(trouble) => Err(trouble),
     }
+}
+
+/// A turn of all instances, and what may happen to a thread. An error of the disk ends a thread; damaged data do not, unless
+/// they are found again and again.
+fn turn(stage: &Stage, instances: &mut [Instance], random: &mut Random) -> Result<(), StreamsError> {
+    let mut all: Vec<&mut Instance> = instances.iter_mut().collect();
+    stage.world.turn(&mut all)?;
+    for thread in instances.iter_mut().flat_map(|instance| &mut instance.threads) {
+        let result = match random.below(24) {
+            0 => thread.abort_and_rewind(),
+            1 | 2 => try_flush(thread),
+            _ => Ok(()),
+        };
+        result.or_else(|trouble| thread.recover(trouble))?;
+    }
+    Ok(())
+}
+
+fn is_of_the_disk(error: &StreamsError) -> bool {
+    state_error(error).is_some() || error.to_string().contains("damaged again")
 }
 
 /// In one go.
@@ -306,24 +335,29 @@ pub(super) fn interrupted(case: &Case, lines: &[Line], seed: u64, rocks: bool) -
         for thread in instances.iter_mut().flat_map(|instance| &mut instance.threads) {
             thread.restorer.bulk_min_records = if bulk.one_in(2) { 1 } else { i64::MAX };
         }
+        let mut failed = false;
         for _ in 0..random.below(40) {
             if random.one_in(2) {
                 rest.by_ref().take(random.below(8) as usize).for_each(|line| stage.produce(line));
             }
-            let mut all: Vec<&mut Instance> = instances.iter_mut().collect();
-            stage.world.turn(&mut all).unwrap();
-            for thread in instances.iter_mut().flat_map(|instance| &mut instance.threads) {
-                match random.below(24) {
-                    0 => done(thread.abort_and_rewind()),
-                    1 | 2 => flush(thread),
-                    _ => {}
-                }
+            if !rocks && random.one_in(16) {
+                let failure = if random.one_in(2) { Failure::Refused } else { Failure::Damaged };
+                stage.kept.fail_after(random.below(60), failure);
+            }
+            if let Err(error) = turn(&stage, &mut instances, &mut random) {
+                assert!(!rocks && is_of_the_disk(&error), "{error}");
+                failed = true;
+                break;
             }
         }
+        stage.kept.heal();
         let several = instances.len() > 1 || threads > 1;
-        let closed = random.one_in(4);
+        let closed = random.one_in(4) && !failed;
         for instance in instances {
             if closed { instance.close() } else { instance.kill() }
+        }
+        if random.one_in(4) {
+            stage.kept.lose(random.below(3) as usize);
         }
         let before = std::mem::replace(&mut threads, 1 + random.below(3) as usize);
         let robbed = random.one_in(3);
@@ -345,7 +379,7 @@ pub(super) fn interrupted(case: &Case, lines: &[Line], seed: u64, rocks: bool) -
 
 /// Both ways, for several seeds; gives the number of outputs. With caches only the last output of each key is the same.
 pub(super) fn check(case: Case) -> usize {
-    let mut count = 0;
+    let (mut count, mut schedules) = (0, 0);
     for seed in 1..6 {
         let lines = input(&case, seed);
         let expected = uninterrupted(&case, &lines);
@@ -353,6 +387,7 @@ pub(super) fn check(case: Case) -> usize {
         for rocks in 0..=u8::from(cfg!(feature = "rocksdb")) {
             let rocks = rocks == 1;
             let mut found = interrupted(&case, &lines, seed, rocks);
+            schedules += 1;
             let mut outputs = expected.outputs.clone();
             if case.caching {
                 only_rows(&mut outputs);
@@ -374,6 +409,9 @@ pub(super) fn check(case: Case) -> usize {
             }
         }
     }
+    // Past the capture of the test's output, for the summary of `make test`.
+    let words = format!("state schedules: {schedules}\n");
+    std::io::stdout().write_all(words.as_bytes()).unwrap();
     count
 }
 
