@@ -10,7 +10,7 @@ EXAMPLES := cargo run --release -p streams-examples
 LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare
+.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare bench-state bench-engine
 
 help: ## list of commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,9 +42,14 @@ lint: ## format and clippy only
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
-bench: ## criterion: record path, stores, serdes
+bench: ## criterion: record path, stores, serdes, each access to state
 	@scripts/setup demo
 	cargo bench -p kstreams --bench record_path --bench stores --bench serdes -- $(ARGS)
+	cargo bench -p streams-state --bench state -- $(ARGS)
+
+bench-engine: ## figures behind the settings of RocksDB: ingested files or write batches, block sizes, filters, in little memory
+	@scripts/setup demo
+	cargo bench -p streams-state --bench engine -- $(ARGS)
 
 oracle: ## compare with recorded Kafka Streams cases: make -s oracle CASES=DIR ARGS="--filter ID"
 	@cargo test --quiet --release --test oracle -- $(ARGS) '$(abspath $(or $(CASES),tests/data/oracle))'
@@ -55,6 +60,10 @@ golden: ## compare bytes, names and tables with Kafka Streams: make -s golden VE
 workload: ## build the workload program in release mode; the last line is its path
 	@cargo build --release -p streams-examples --bin workload
 	@echo '$(CARGO_TARGET_DIR)/release/workload'
+
+bench-state: ## memory of 10 M keys, restore and kill -9 beside Kafka Streams; fails if a limit is broken; about 10 minutes
+	@scripts/setup test
+	@scripts/bench-state $(ARGS)
 
 compare: ## three workloads side by side with Kafka Streams on the same broker; prints the table
 	@scripts/setup test

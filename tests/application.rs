@@ -113,6 +113,59 @@ fn two_instances_share_the_work_and_take_over() {
     assert_eq!(counts(&kafka).values().sum::<i64>(), 600);
 }
 
+#[cfg(feature = "rocksdb")]
+#[test]
+fn another_instance_starts_from_a_checkpoint_that_was_taken_under_load() {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    let start = |name: &str, config: StreamsConfig| {
+        let mut streams = KafkaStreams::new(word_count(), config, Arc::new(kafka.clone())).unwrap();
+        let restored = Arc::new(AtomicUsize::new(0));
+        streams.set_global_state_restore_listener(Arc::new(Restored(restored.clone())));
+        streams.start().unwrap();
+        assert!(streams.await_state(&[State::Running], PATIENCE), "{name}");
+        (streams, restored)
+    };
+    let mut without_cache = config(&folder, "one", 2);
+    without_cache.statestore_cache_max_bytes = 0; // Each update is a changelog record.
+    let (mut one, _) = start("one", without_cache);
+    let place = folder.path().join("checkpoint");
+    let closed = one.checkpoint(&folder.path().join("one/app")).unwrap_err().to_string();
+    assert!(closed.contains("not an empty directory"), "{closed}");
+    let taken = std::thread::scope(|scope| {
+        scope.spawn(|| (0..20).for_each(|_| feed(&kafka, 700)));
+        await_that("1000 lines", || counts(&kafka).get("a").is_some_and(|count| *count > 1000));
+        one.checkpoint(&place).unwrap()
+    });
+    assert_eq!(taken.tasks.iter().map(|task| &*task.task).collect::<Vec<_>>(), ["1_0", "1_1", "1_2", "1_3"]);
+    await_that("14000 lines", || counts(&kafka).get("a") == Some(&14_000));
+    one.close(PATIENCE).unwrap();
+    let error = one.checkpoint(&place).unwrap_err().to_string();
+    assert!(error.contains("in state NOT_RUNNING"), "{error}");
+
+    let end: i64 = kafka.end_offsets("app-store-changelog").unwrap().iter().sum();
+    let copied: i64 = taken.tasks.iter().filter_map(|task| task.stores[0].offset).sum();
+    let mut from = config(&folder, "two", 1);
+    from.state_start_from = Some(place);
+    let (mut two, restored) = start("two", from);
+    let restored = restored.load(Ordering::SeqCst) as i64;
+    assert!(copied > 0 && restored <= end - copied, "{restored} of {end} restored, {copied} copied");
+    feed(&kafka, 100);
+    await_that("14100 lines", || counts(&kafka).get("a") == Some(&14_100));
+    two.close(PATIENCE).unwrap();
+    assert_eq!(counts(&kafka).values().sum::<i64>(), 28_200);
+}
+
+/// Counts what is restored.
+#[cfg(feature = "rocksdb")]
+struct Restored(Arc<AtomicUsize>);
+
+#[cfg(feature = "rocksdb")]
+impl StateRestoreListener for Restored {
+    fn on_restore_end(&self, _: &kstreams::types::TopicPartition, _: &str, records: u64) {
+        self.0.fetch_add(records as usize, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn threads_come_and_go_while_it_runs() {
     let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());

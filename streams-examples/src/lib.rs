@@ -12,3 +12,4 @@ pub mod word_count;
 pub mod workloads;
 // What the binaries share: options, feeding, tailing, the live view.
 pub mod demo;
+pub mod process;

@@ -7,6 +7,8 @@
 //!     .format                             layout of this directory, a number
 //!     kafka-streams-process-metadata      {"processId":"<uuid>"}, stable over restarts
 //!     <subtopology>_<partition>/          a task; the engine decides what is inside
+//!     global/                             the global stores
+//!     .staging/                           tasks on their way into or out of a checkpoint; emptied at each start
 //! ```
 
 use std::collections::BTreeSet;
@@ -30,6 +32,9 @@ const FORMAT_FILE: &str = ".format";
 const PROCESS_FILE: &str = "kafka-streams-process-metadata";
 /// A task directory on its way out: renamed first, so that a crash never leaves half of a database.
 const DELETED_PREFIX: &str = ".deleted-";
+const STAGING: &str = ".staging";
+/// Directory of the global stores.
+pub(crate) const GLOBAL: &str = "global";
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,14 +86,14 @@ impl StateDirectory {
     /// The task whose directory is `path`, or has it inside.
     pub fn task_at(&self, path: &Path) -> Option<TaskId> {
         let below = path.strip_prefix(&self.path).ok()?;
-        task_of(below.components().next()?.as_os_str().to_str()?)
+        below.components().next()?.as_os_str().to_str()?.parse().ok()
     }
 
     /// The tasks that have a directory, in order.
     pub fn tasks(&self) -> Result<Vec<TaskId>, StateError> {
         let mut tasks = Vec::new();
         for name in self.entries()? {
-            tasks.extend(task_of(&name));
+            tasks.extend(name.parse::<TaskId>());
         }
         tasks.sort_unstable();
         Ok(tasks)
@@ -159,7 +164,13 @@ impl StateDirectory {
 
     /// The directory of the global stores. It need not exist.
     pub fn global_dir(&self) -> PathBuf {
-        self.path.join("global")
+        self.path.join(GLOBAL)
+    }
+
+    /// Where task directories are made that come from a checkpoint or go into one: on the same file system as the tasks, and empty
+    /// after a start. It need not exist.
+    pub fn staging(&self) -> PathBuf {
+        self.path.join(STAGING)
     }
 
     /// Names of the directories below this one.
@@ -177,10 +188,10 @@ impl StateDirectory {
         names().map_err(|error| unusable(&self.path, "read", &error))
     }
 
-    /// Finishes deletions that a crash interrupted.
+    /// Finishes deletions, and forgets copies, that a crash interrupted.
     fn remove_deleted(&self) -> Result<(), StateError> {
         for name in self.entries()? {
-            if name.starts_with(DELETED_PREFIX) {
+            if name.starts_with(DELETED_PREFIX) || name == STAGING {
                 remove_all(&self.path.join(name))?;
             }
         }
@@ -270,7 +281,7 @@ fn process_id(path: &Path) -> Result<Uuid, StateError> {
 }
 
 /// Writes a small file so that it is there as a whole or not at all.
-fn write(file: &Path, bytes: &[u8]) -> Result<(), StateError> {
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), StateError> {
     let draft = file.with_extension("tmp");
     let written = File::create(&draft).and_then(|mut out| {
         out.write_all(bytes)?;
@@ -279,18 +290,11 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), StateError> {
     written.and_then(|()| fs::rename(&draft, file)).map_err(|error| unusable(file, "written", &error))
 }
 
-fn remove_all(path: &Path) -> Result<(), StateError> {
+pub(crate) fn remove_all(path: &Path) -> Result<(), StateError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(path, "deleted", &error)),
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-/// `0_3` as a task.
-fn task_of(name: &str) -> Option<TaskId> {
-    let (subtopology, partition) = name.split_once('_')?;
-    let task = TaskId { subtopology: subtopology.parse().ok()?, partition: partition.parse().ok()? };
-    (task.to_string() == name).then_some(task)
 }
 
 fn unusable(path: &Path, action: &str, error: &io::Error) -> StateError {

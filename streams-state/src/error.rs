@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::serdes::SerdeError;
 
 /// An error of a store, an engine or the state directory.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// A key or value of a store could not be turned into bytes or back.
@@ -54,6 +54,14 @@ pub enum StateError {
     /// on would lose, without a word, what only the state on disk has.
     #[error("{0}")]
     OtherChangelog(Box<OtherChangelog>),
+    /// A checkpoint cannot be taken, read or started from.
+    #[error("checkpoint {}: {message}", path.display())]
+    Checkpoint {
+        /// The path in question.
+        path: PathBuf,
+        /// What happened and what to do.
+        message: String,
+    },
     /// The state directory is in use by another process.
     #[error(
         "state directory {} is in use by another process; give each instance on this machine its own state.dir",
@@ -80,7 +88,7 @@ pub enum StateError {
 }
 
 /// A changelog that is not the topic any more that state on disk came from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct OtherChangelog {
     /// The task.
     pub task: String,
@@ -137,6 +145,7 @@ impl StateError {
             | Self::Engine { .. }
             | Self::Directory { .. }
             | Self::OtherChangelog(_)
+            | Self::Checkpoint { .. }
             | Self::Locked { .. }
             | Self::NewerFormat { .. } => Cure::Stop,
         }

@@ -12,9 +12,13 @@ pub mod format;
 pub mod serdes;
 // What can go wrong with state, and where.
 pub mod error;
+// One number for the memory of a process, and how it is shared out.
+pub mod memory;
 // The directory on disk: lock, format, process id, task directories.
 pub mod directory;
 // What an engine must do; the in-memory and the RocksDB engine.
 pub mod engine;
 // Typed stores.
 pub mod store;
+// Copies of task directories with a manifest, to start from elsewhere.
+pub mod checkpoint;

@@ -1,6 +1,7 @@
 //! The words for Kafka's things that stores and everything above them share.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// Event time: milliseconds since the Unix epoch. Negative means unknown, as in Kafka.
@@ -51,6 +52,25 @@ impl fmt::Display for TaskId {
         write!(f, "{}_{}", self.subtopology, self.partition)
     }
 }
+
+impl FromStr for TaskId {
+    type Err = UnknownTask;
+
+    /// Reads what [`TaskId`] prints, and nothing else.
+    fn from_str(name: &str) -> Result<Self, UnknownTask> {
+        let unknown = || UnknownTask(name.to_owned());
+        let (subtopology, partition) = name.split_once('_').ok_or_else(unknown)?;
+        let parsed = (subtopology.parse(), partition.parse());
+        let (Ok(subtopology), Ok(partition)) = parsed else { return Err(unknown()) };
+        let task = TaskId { subtopology, partition };
+        if task.to_string() == name { Ok(task) } else { Err(unknown()) }
+    }
+}
+
+/// A text that names no task.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{0}` is no name of a task, like `0_3`")]
+pub struct UnknownTask(String);
 
 /// One record header: a name and a value that may be null. Names may repeat.
 #[derive(Clone, PartialEq, Eq, Debug)]

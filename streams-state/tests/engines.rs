@@ -78,6 +78,50 @@ fn in_memory_keeps_the_contract() {
 #[cfg(feature = "rocksdb")]
 mod rocksdb {
     use super::*;
+
+    #[test]
+    fn is_copied_and_read_while_it_is_in_use() {
+        let root = tempfile::tempdir().unwrap();
+        let (task, copy) = (root.path().join("0_0"), root.path().join("copy"));
+        let provider = RocksDbProvider::new(8 << 20);
+        assert!(provider.read(&task).unwrap().is_empty());
+        let mut engines = provider.open(&task, &["one", "other"]).unwrap();
+        apply(&mut *engines[0], &[("a", Some("1")), ("b", Some("2")), ("c", Some("3"))], Some(3));
+        engines[0].drop_range(b"b", b"c").unwrap();
+        engines[0].files().unwrap().checkpoint(&copy).unwrap();
+        apply(&mut *engines[0], &[("a", Some("later"))], Some(4));
+
+        let names = |directory: &Path| -> Vec<String> {
+            let mut names: Vec<String> = std::fs::read_dir(directory.join("rocksdb"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        for (directory, rows, offset) in [(&copy, "a=1 c=3 ", 3), (&task, "a=later c=3 ", 4)] {
+            let before = names(directory);
+            let found = provider.read(directory).unwrap();
+            assert_eq!(found.iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["one", "other"]);
+            let text: String = scan(&*found[0].1, Bound::Unbounded, Bound::Unbounded)
+                .into_iter()
+                .map(|(key, value)| format!("{}={} ", text(key), text(value)))
+                .collect();
+            let flushed = text.replace("b=2 ", "");
+            assert_eq!((&*flushed, found[0].1.offset().unwrap()), (rows, Some(offset)));
+            assert!(found[0].1.size_bytes() > 0 && found[1].1.is_empty().unwrap());
+            assert_eq!(names(directory), before, "nothing is written");
+        }
+        assert_eq!(
+            keys(&*provider.open(&copy, &["one"]).unwrap()[0], Bound::Unbounded, Bound::Unbounded),
+            "a c "
+        );
+        assert_eq!(keys(&*engines[0], Bound::Unbounded, Bound::Unbounded), "a c ");
+    }
+
+    fn text(bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).unwrap()
+    }
     use streams_state::engine::RocksDbProvider;
     use streams_state::error::StateError;
 

@@ -65,6 +65,7 @@ impl Member {
             group_instance: Some(instance.to_owned()),
             read_committed: true,
             properties: BTreeMap::from([("session.timeout.ms".to_owned(), "120000".to_owned())]),
+            ..ConsumerSettings::default()
         };
         Self::new(kafka, &settings, topics)
     }

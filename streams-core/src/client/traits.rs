@@ -89,6 +89,8 @@ pub struct ConsumerSettings {
     pub group_instance: Option<String>,
     /// Hide records of open and aborted transactions.
     pub read_committed: bool,
+    /// Bytes of fetched records that may wait for each partition; `None` leaves it to the client.
+    pub partition_buffer_bytes: Option<u64>,
     /// Settings passed through under librdkafka's or Java's names.
     pub properties: BTreeMap<String, String>,
 }
@@ -102,6 +104,8 @@ pub struct ProducerSettings {
     pub transactional_id: Option<String>,
     /// Transaction timeout.
     pub transaction_timeout: Option<Duration>,
+    /// Bytes of records that may wait for their acknowledgement; `None` leaves it to the client.
+    pub buffer_bytes: Option<u64>,
     /// Settings passed through under librdkafka's or Java's names.
     pub properties: BTreeMap<String, String>,
 }

@@ -119,6 +119,14 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ("replication.factor", Sets(replication_factor)),
     ("state.cleanup.delay.ms", Sets(|config, value| set(&mut config.state_cleanup_delay, millis(value)))),
     ("state.dir", Sets(|config, value| set(&mut config.state_dir, Ok(PathBuf::from(text(value)))))),
+    (
+        "state.start.from",
+        Sets(|config, value| set(&mut config.state_start_from, Ok(Some(PathBuf::from(text(value)))))),
+    ),
+    (
+        "state.start.from.max.age.ms",
+        Sets(|config, value| set(&mut config.state_start_from_max_age, millis(value))),
+    ),
     ("task.timeout.ms", Sets(|config, value| set(&mut config.task_timeout, millis(value)))),
     ("topology.optimization", Sets(topology_optimization)),
     (

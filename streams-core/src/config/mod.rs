@@ -100,8 +100,16 @@ pub struct StreamsConfig {
     pub processing_exception_handler: Arc<dyn ExceptionHandler>,
     /// `production.exception.handler`.
     pub production_exception_handler: Arc<dyn ExceptionHandler>,
-    /// Memory budget of the process for state, ours: `memory.max.bytes`, 256 MiB.
+    /// Memory budget of this instance, ours: `memory.max.bytes`, 256 MiB. Stores, engines, and records that clients hold share it;
+    /// code, the threads of clients and the application's own data come to it. How it is shared out:
+    /// [`MemoryPlan`](streams_state::memory::MemoryPlan).
     pub memory_max_bytes: u64,
+    /// A checkpoint ([`KafkaStreams::checkpoint`](crate::runtime::KafkaStreams::checkpoint)) whose state tasks without local state begin with,
+    /// ours: `state.start.from`; none. One that cannot be used stops an application without state, and warns one that has some.
+    pub state_start_from: Option<PathBuf>,
+    /// Age from which such a checkpoint is refused, ours: `state.start.from.max.age.ms`, a day. A changelog may have forgotten older
+    /// deletions: it should not be longer than the `delete.retention.ms` of the changelogs.
+    pub state_start_from_max_age: Duration,
     /// `topic.*`: settings of internal topics.
     pub topic_properties: BTreeMap<String, String>,
     /// Settings that go to the Kafka clients as they are, prefixes (`consumer.`, `producer.`, ...) included.
@@ -140,6 +148,8 @@ impl StreamsConfig {
             processing_exception_handler: Arc::new(LogAndFail),
             production_exception_handler: Arc::new(LogAndFail),
             memory_max_bytes: 256 * 1024 * 1024,
+            state_start_from: None,
+            state_start_from_max_age: Duration::from_secs(24 * 3600),
             topic_properties: BTreeMap::new(),
             client_properties: BTreeMap::new(),
             app_configs: Arc::default(),
@@ -183,6 +193,8 @@ impl fmt::Debug for StreamsConfig {
             .field("dsl_store_headers", &self.dsl_store_headers)
             .field("ensure_explicit_internal_resource_naming", &self.ensure_explicit_internal_resource_naming)
             .field("memory_max_bytes", &self.memory_max_bytes)
+            .field("state_start_from", &self.state_start_from)
+            .field("state_start_from_max_age", &self.state_start_from_max_age)
             .field("topic_properties", &self.topic_properties)
             .field("client_properties", &Redacted(&self.client_properties))
             .field("app_configs", &self.app_configs.keys())

@@ -62,7 +62,7 @@ pub(super) fn grace_buffer<K: 'static, V: 'static>(
             name: open.name,
             grace,
             logging: open.logging,
-            memory_max_bytes: open.tier_max_bytes,
+            memory_max_bytes: open.buffer_max_bytes,
         };
         let store = GraceBuffer::new(options, open.engine, keys, values)?;
         Ok(StoreInstance::new(store))

@@ -80,7 +80,7 @@ where
             let options = OuterJoinOptions {
                 name: open.name,
                 logging: open.logging,
-                memory_max_bytes: open.tier_max_bytes,
+                memory_max_bytes: open.buffer_max_bytes,
             };
             let store = OuterJoinStore::new(options, open.engine, keys, left, right)?;
             Ok(StoreInstance::new(store))

@@ -63,6 +63,7 @@ impl StreamThread {
 
     /// Commits and gives the partitions back; the tasks stay open for the next assignment.
     fn revoked(&mut self) -> Result<(), Trouble> {
+        self.shared.checkpoints.take_back(Some(self.index));
         self.restorer.clear(self.shared.restore_listener.as_deref());
         let committed = self.commit();
         if committed.is_err() {
@@ -75,6 +76,7 @@ impl StreamThread {
 
     /// Drops everything uncommitted; nothing may be committed any more.
     fn lost(&mut self) -> Result<(), Trouble> {
+        self.shared.checkpoints.take_back(Some(self.index));
         self.restorer.clear(self.shared.restore_listener.as_deref());
         self.drop_tasks();
         self.consumer.complete_revoke().map_err(|error| Trouble::Client(Phase::Poll, error))?;

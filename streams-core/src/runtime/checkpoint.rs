@@ -47,6 +47,14 @@ pub(crate) fn write(directory: &Path, offsets: &[(TopicPartition, i64)]) -> io::
     fs::rename(draft, directory.join(FILE))
 }
 
+/// Copies the file, if there is one.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::copy(from.join(FILE), to.join(FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// Deletes the file.
 pub(crate) fn delete(directory: &Path) {
     if let Err(error) = fs::remove_file(directory.join(FILE))

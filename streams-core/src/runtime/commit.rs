@@ -56,10 +56,12 @@ impl StreamThread {
     /// Steps 2 and 3.
     fn flush_caches(&mut self) -> Result<(), Trouble> {
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
+            owned.task.outbox().swap_buffers(&mut self.commit_buffers);
             owned.task.prepare_commit()?;
             self.producer
                 .send_all(owned.task.outbox(), &mut owned.outputs)
                 .map_err(|error| Trouble::Client(Phase::Produce, error))?;
+            owned.task.outbox().swap_buffers(&mut self.commit_buffers);
         }
         Ok(())
     }

@@ -208,6 +208,27 @@ impl GlobalThread {
         self.publish(records);
         self.ready |= self.at_the_ends();
         self.flush_if_due()?;
+        self.answer_checkpoint()
+    }
+
+    /// A checkpoint of the instance gets a copy of the stores, and of the file that says how far they have read.
+    fn answer_checkpoint(&mut self) -> Result<(), StreamsError> {
+        let shared = self.shared.clone();
+        if !shared.checkpoints.wants(None) {
+            return Ok(());
+        }
+        self.flush()?;
+        let topics = shared.global_topics().into_iter().map(|(store, topic)| (store, Some(topic)));
+        let source = &self.directory;
+        shared.checkpoints.copy(None, topics.collect(), |directory| {
+            let Some(files) = &shared.global_files else { return Ok(()) };
+            files.checkpoint(directory)?;
+            checkpoint::copy(source, directory).map_err(|error| StateError::Checkpoint {
+                path: directory.to_owned(),
+                message: format!("the offsets of the global stores cannot be written: {error}"),
+            })
+        });
+        shared.checkpoints.answered(None);
         Ok(())
     }
 

@@ -1,13 +1,16 @@
 //! `KafkaStreams`: an application in this process. Starts and stops stream threads, and shows how they do.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use streams_state::checkpoint::Checkpoint;
 use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
 
+use super::clock::SystemClock;
 use super::close_options::{CloseOptions, GroupMembershipOperation};
 use super::instance::{Instance, Member, Status, lock};
 use super::listener::{StateRestoreListener, StreamThreadExceptionResponse};
@@ -17,8 +20,12 @@ use super::shared::Shared;
 use super::threads::{spawn, spawn_global, spawn_housekeeping, thread_name};
 use super::{State, StreamsError};
 use crate::client::ClientSupplier;
+use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
 use crate::topology::Topology;
+
+/// How long `checkpoint` waits for the threads.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An application in this process.
 ///
@@ -124,7 +131,10 @@ impl KafkaStreams {
                 "start was called in state {state}; an application starts once, make a new one"
             )));
         }
-        let engines = self.engines.clone().unwrap_or_else(|| default_engines(&self.config));
+        let engines = match &self.engines {
+            Some(engines) => engines.clone(),
+            None => default_engines(&self.config)?,
+        };
         let shared = Shared::prepare(
             self.config.clone(),
             self.topology.clone(),
@@ -165,7 +175,11 @@ impl KafkaStreams {
     /// Figures at this moment.
     #[must_use]
     pub fn metrics(&self) -> MetricsSnapshot {
-        self.instance.metrics.snapshot()
+        MetricsSnapshot {
+            memory_max_bytes: self.config.memory_max_bytes,
+            process_memory_bytes: memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem as u64),
+            ..self.instance.metrics.snapshot()
+        }
     }
 
     /// Waits up to `timeout` for one of `states`. Returns whether it came.
@@ -239,6 +253,90 @@ impl KafkaStreams {
             )));
         }
         Ok(StateDirectory::open(&self.config.state_dir, &self.config.application_id)?.wipe()?)
+    }
+
+    /// Copies the state of this instance, while it runs, into `directory`, which is new or empty. There it is whole, or not at all.
+    ///
+    /// Each thread commits and lets its stores' engines copy their files between two batches of records: links within a file system,
+    /// however large they are. Then processing goes on, while this call gathers the copies and waits until they are on disk; to
+    /// another file system they are copied here, not on the threads. The copy of a store holds committed rows and the offset of its
+    /// changelog that they reach. A task that still restores is copied as far as it is; one that comes or goes in a rebalance at that
+    /// moment may be missing. Stores in memory only are named but not kept.
+    ///
+    /// Another instance, on a new machine too, starts from it by [`state_start_from`](StreamsConfig::state_start_from)
+    /// (`state.start.from`): its tasks restore only what their changelogs gained since.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use streams_core::{client::embedded::EmbeddedKafka, config::*, dsl::StreamsBuilder, topic::{Store, Topic}};
+    /// # use streams_core::runtime::{KafkaStreams, State, clock::SystemClock};
+    /// # const CLICKS: Topic<String, String> = Topic::new("clicks");
+    /// # const COUNTS: Store<String, i64> = Store::new("counts");
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = std::env::temp_dir().join(format!("kstreams-checkpoint-{}", std::process::id()));
+    /// # let kafka = Arc::new(EmbeddedKafka::new(SystemClock));
+    /// # kafka.create_topic("clicks", 1)?;
+    /// # let topology = || {
+    /// #     let builder = StreamsBuilder::new();
+    /// #     builder.stream(&CLICKS).group_by_key().count_with(&COUNTS);
+    /// #     builder.build()
+    /// # };
+    /// # let mut config = StreamsConfig::new("clicks", ProcessingGuarantee::ExactlyOnceV2);
+    /// # config.state_dir = folder.join("state");
+    /// let mut streams = KafkaStreams::new(topology()?, config.clone(), kafka.clone())?;
+    /// streams.start()?;
+    /// # assert!(streams.await_state(&[State::Running], Duration::from_secs(30)));
+    /// let checkpoint = streams.checkpoint(&folder.join("monday"))?;
+    /// for task in &checkpoint.tasks {
+    ///     println!("{}: {} bytes in {} stores", task.task, task.bytes(), task.stores.len());
+    /// }
+    /// assert_eq!(checkpoint.tasks[0].stores[0].name, "counts");
+    /// # streams.close(Duration::from_secs(30))?;
+    ///
+    /// // Elsewhere, with the directory `monday` brought there:
+    /// config.state_start_from = Some(folder.join("monday"));
+    /// # config.state_dir = folder.join("elsewhere");
+    /// let mut streams = KafkaStreams::new(topology()?, config, kafka)?;
+    /// streams.start()?;
+    /// # streams.close(Duration::from_secs(30))?;
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The application does not run; `directory` is not empty or cannot be written; a thread did not answer within a minute: which.
+    pub fn checkpoint(&self, directory: &Path) -> Result<Checkpoint, StreamsError> {
+        let Some(shared) = self.shared.upgrade().filter(|_| self.state().is_running_or_rebalancing()) else {
+            return Err(StreamsError::IllegalState(format!(
+                "checkpoint was called in state {}; it is for an application that runs (a closed one left all its state \
+                 in its state directory)",
+                self.state()
+            )));
+        };
+        let draft = shared.begin_checkpoint(directory)?;
+        let living = || {
+            let status = lock(&self.instance.status);
+            status.threads.iter().filter(|member| member.is_alive()).map(|member| member.index).collect()
+        };
+        let waited = shared.checkpoints.wait(CHECKPOINT_TIMEOUT, living).map_err(|missing| {
+            let thread = |index: &Option<usize>| match index {
+                Some(index) => thread_name(&self.config.application_id, *index),
+                None => format!("{}-GlobalStreamThread", self.config.application_id),
+            };
+            let missing: Vec<String> = missing.iter().map(thread).collect();
+            StreamsError::IllegalState(format!(
+                "no checkpoint was taken: {} did not come to a commit within {CHECKPOINT_TIMEOUT:?} (a long rebalance, a \
+                 record that takes long, or a cluster that does not answer); try again",
+                missing.join(", ")
+            ))
+        });
+        let waited = waited.and_then(|()| match self.state().is_running_or_rebalancing() {
+            true => Ok(()),
+            false => Err(StreamsError::IllegalState(
+                "no checkpoint was taken: the application stopped meanwhile".to_owned(),
+            )),
+        });
+        shared.end_checkpoint(draft, waited, SystemClock.now_ms())
     }
 
     /// The stream threads of this instance that live, and their tasks.
@@ -337,12 +435,20 @@ impl Drop for KafkaStreams {
 }
 
 /// RocksDB if it is compiled in, for the stores that are not in memory only.
-fn default_engines(config: &StreamsConfig) -> Arc<dyn EngineProvider> {
+fn default_engines(config: &StreamsConfig) -> Result<Arc<dyn EngineProvider>, StreamsError> {
     #[cfg(feature = "rocksdb")]
-    return Arc::new(streams_state::engine::RocksDbProvider::new(config.memory_max_bytes / 8));
+    {
+        use streams_state::engine::{BackgroundProvider, RocksDbProvider};
+        use streams_state::memory::MemoryPlan;
+        let rocksdb = Arc::new(RocksDbProvider::new(MemoryPlan::of(config.memory_max_bytes).engines));
+        let background = BackgroundProvider::new(rocksdb).map_err(|error| {
+            StreamsError::IllegalState(format!("the system gives no thread to write state with: {error}"))
+        })?;
+        Ok(Arc::new(background))
+    }
     #[cfg(not(feature = "rocksdb"))]
     {
         let _ = config;
-        Arc::new(streams_state::engine::InMemoryProvider)
+        Ok(Arc::new(streams_state::engine::InMemoryProvider))
     }
 }

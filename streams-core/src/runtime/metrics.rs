@@ -73,6 +73,10 @@ pub struct MetricsSnapshot {
     pub state_memory_bytes: u64,
     /// Bytes that the engines hold.
     pub state_engine_bytes: u64,
+    /// `memory.max.bytes`: what stores, engines and clients may use together.
+    pub memory_max_bytes: u64,
+    /// Resident memory of the process, bytes: everything, the application's own included. 0 where the system does not say.
+    pub process_memory_bytes: u64,
     /// Records between the position and the end of the inputs.
     pub lag: i64,
 }

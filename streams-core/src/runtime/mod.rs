@@ -34,7 +34,9 @@ mod restore_workers;
 mod rewind;
 mod stream_thread;
 mod task_timeout;
-// Beside it: the stores that all threads share.
+// Beside it: copies of what the tasks hold.
+mod checkpoint_request;
+// And the stores that all threads share.
 mod checkpoint;
 mod global_restore;
 mod global_thread;
@@ -56,3 +58,4 @@ pub use metadata::{TaskMetadata, ThreadMetadata};
 pub use metrics::MetricsSnapshot;
 pub use recover::{Phase, Recovery};
 pub use state::{State, ThreadState};
+pub use streams_state::checkpoint::{Checkpoint, CheckpointedFile, CheckpointedStore, CheckpointedTask};

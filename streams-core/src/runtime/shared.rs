@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use streams_state::directory::StateDirectory;
-use streams_state::engine::EngineProvider;
+use streams_state::engine::{EngineFiles, EngineProvider};
 use streams_state::error::Cure;
+use streams_state::memory::{MemoryBudget, MemoryPlan};
 use streams_state::types::{TaskId, TopicPartition};
 
+use super::checkpoint_request::{self, Checkpoints};
 use super::housekeeping::Purgeable;
 use super::listener::StateRestoreListener;
 use super::local_state::{LocalState, TopicIds};
@@ -51,12 +53,18 @@ pub(crate) struct Shared {
     pub(crate) directory: StateDirectory,
     pub(crate) process_id: String,
     pub(crate) engines: Arc<dyn EngineProvider>,
+    /// The memory that the tiers of all tasks share.
+    pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) restore_listener: Option<Arc<dyn StateRestoreListener>>,
     /// Threads that restore; without them stream threads do it themselves.
     restore_workers: Option<Arc<RestoreWorkers>>,
     pub(crate) purgeable: Purgeable,
+    /// Where threads are asked for copies of their tasks.
+    pub(crate) checkpoints: Checkpoints,
     /// The global stores, which every task may read.
     pub(crate) global_stores: Vec<GlobalStore>,
+    /// Their files.
+    pub(crate) global_files: Option<Arc<dyn EngineFiles>>,
     /// All partitions of the topics of the global stores.
     pub(crate) global_inputs: Vec<TopicPartition>,
     /// The one admin client of the instance: housekeeping, and what tasks ask about the topics that they write.
@@ -73,6 +81,7 @@ impl Shared {
         restore_listener: Option<Arc<dyn StateRestoreListener>>,
     ) -> Result<Self, StreamsError> {
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
+        checkpoint_request::start_from(&config, &directory, engines.name())?;
         let process_id = directory.process_id().to_string();
         let at = supplier.describe();
         let mut admin =
@@ -81,11 +90,13 @@ impl Shared {
         let local = LocalState { directory: &directory, engines: &*engines };
         let (plan, topic_ids) = internal_topics::prepare(&mut *admin, &topology, &config, &at, &local)?;
         let global_inputs = internal_topics::global_inputs(&mut *admin, &plan, &at)?;
-        let budget = config.memory_max_bytes / 2 / (plan.tasks.len() as u64 + 1);
+        let tiers = MemoryPlan::of(config.memory_max_bytes).tiers;
+        let for_global = tiers / (plan.tasks.len() as u64 + 1);
         let open_global = || {
-            open_global_stores(&topology, &config.application_id, &directory.global_dir(), &*engines, budget)
+            let id = &config.application_id;
+            open_global_stores(&topology, id, &directory.global_dir(), &*engines, for_global)
         };
-        let global_stores = match open_global() {
+        let (global_stores, global_files) = match open_global() {
             Err(error) if error.cure() == Cure::Rebuild => {
                 tracing::warn!(
                     "the state of the global stores is deleted and restored from their topics: {error}"
@@ -95,6 +106,7 @@ impl Shared {
             }
             opened => opened?,
         };
+        let memory = MemoryBudget::new(tiers - if global_stores.is_empty() { 0 } else { for_global });
         let purgeable = Purgeable::default();
         Ok(Self {
             threads: AtomicUsize::new(config.num_stream_threads),
@@ -109,10 +121,13 @@ impl Shared {
             directory,
             process_id,
             engines,
+            memory,
             restore_listener,
             restore_workers: None,
             purgeable,
+            checkpoints: Checkpoints::default(),
             global_stores,
+            global_files,
             global_inputs,
             admin: Arc::new(Mutex::new(admin)),
         })
@@ -162,6 +177,18 @@ impl Shared {
         self.look.swap(false, Ordering::Relaxed)
     }
 
+    fn memory_plan(&self) -> MemoryPlan {
+        MemoryPlan::of(self.config.memory_max_bytes)
+    }
+
+    /// Bytes of fetched records that may wait for each partition: all of them may be this instance's.
+    fn partition_buffer_bytes(&self) -> u64 {
+        let planned = self.planned();
+        let plan = &planned.plan;
+        let inputs = plan.tasks.iter().map(|task| plan.partitions_of_task(*task).len()).sum::<usize>();
+        self.memory_plan().fetched / (inputs + self.global_inputs.len()).max(1) as u64
+    }
+
     /// The consumer of thread `index`, a member of the group.
     pub(crate) fn main_consumer(&self, index: usize) -> Result<Box<dyn Consumer>, ClientError> {
         self.supplier.consumer(&ConsumerSettings {
@@ -169,6 +196,7 @@ impl Shared {
             group: Some(self.config.application_id.clone()),
             group_instance: Some(self.group_instance(index)),
             read_committed: self.config.exactly_once(),
+            partition_buffer_bytes: Some(self.partition_buffer_bytes()),
             properties: self.config.consumer_properties(),
         })
     }
@@ -180,6 +208,7 @@ impl Shared {
             group: None,
             group_instance: None,
             read_committed: self.config.exactly_once(),
+            partition_buffer_bytes: Some(self.partition_buffer_bytes()),
             properties: self.config.restore_consumer_properties(),
         })
     }
@@ -191,6 +220,7 @@ impl Shared {
             group: None,
             group_instance: None,
             read_committed: self.config.exactly_once(),
+            partition_buffer_bytes: Some(self.partition_buffer_bytes()),
             properties: self.config.global_consumer_properties(),
         })
     }
@@ -215,6 +245,9 @@ impl Shared {
             client_id: self.client_id(index, "producer"),
             transactional_id: transactional.then(|| self.instance_id(index)),
             transaction_timeout: Some(self.transaction_timeout()),
+            buffer_bytes: Some(
+                self.memory_plan().produced / self.threads.load(Ordering::Relaxed).max(1) as u64,
+            ),
             properties,
         })?;
         let producer = StreamsProducer::new(producer, transactional, timeout)?;
@@ -300,7 +333,8 @@ impl Shared {
             directory: self.directory.task_dir(id),
             engines: &*self.engines,
             caching: self.config.statestore_cache_max_bytes > 0,
-            tier_max_bytes: self.config.memory_max_bytes / 2 / (planned.plan.tasks.len() as u64 + 1),
+            memory: self.memory.clone(),
+            buffers_max_bytes: self.memory.tiers_max() / (planned.plan.tasks.len() as u64 + 1),
             max_task_idle: self.config.max_task_idle,
             timestamp_policy: self.config.default_timestamp_extractor,
             app_configs: self.config.app_configs.clone(),

@@ -20,6 +20,7 @@ use super::tasks::{OwnedTask, Tasks};
 use super::{StreamsError, ThreadState};
 use crate::client::{ClientError, Consumer};
 use crate::error::{TaskError, TaskErrorCause};
+use crate::processor::Outbox;
 
 /// Records of one task in a row before the next task has its turn.
 const TASK_RUN: usize = 1000;
@@ -80,7 +81,11 @@ pub(crate) struct StreamThread {
     restore_progress: RestoreProgress,
     pub(crate) metrics: Arc<ThreadMetrics>,
     pub(crate) wall_time: Timestamp,
+    /// What tasks send at a commit goes through these buffers, one task after the other.
+    pub(super) commit_buffers: Outbox,
     last_commit: Timestamp,
+    /// The last step committed: the interval to the next commit begins now, as in Kafka Streams.
+    commit_ended: bool,
     pub(super) uncommitted: bool,
     /// The last turn found nothing to do.
     idle: bool,
@@ -130,7 +135,9 @@ impl StreamThread {
             restore_progress: RestoreProgress::default(),
             metrics,
             wall_time: now,
+            commit_buffers: Outbox::default(),
             last_commit: now,
+            commit_ended: false,
             uncommitted: false,
             idle: false,
             drained: false,
@@ -157,9 +164,17 @@ impl StreamThread {
         self.kept.is_empty() && (self.consumer.group_metadata().generation >= 0 || nothing())
     }
 
+    /// Whether it is not between two assignments.
+    pub(super) fn has_its_tasks(&self) -> bool {
+        self.assigned.is_none() && self.joined()
+    }
+
     /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
     pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
         self.wall_time = now;
+        if std::mem::take(&mut self.commit_ended) {
+            self.last_commit = now;
+        }
         let result = self.join_anew().and_then(|()| self.turn(now));
         let healed = match result {
             Ok(()) => Ok(()),
@@ -262,6 +277,7 @@ impl StreamThread {
         let produce = |error| Trouble::Client(Phase::Produce, error);
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             let ran = run_task(owned, &mut **consumer, now)?;
+            owned.task.state_mut().balance();
             self.producer.send_all(owned.task.outbox(), &mut owned.outputs).map_err(produce)?;
             self.uncommitted |= ran > 0;
             processed += ran;
@@ -274,11 +290,14 @@ impl StreamThread {
     fn commit_if_due(&mut self, now: Timestamp) -> Result<(), Trouble> {
         let requested = self.tasks.iter().any(|owned| owned.task.commit_requested());
         let due = now >= self.next_commit() && !self.tasks.is_empty();
-        if !requested && !due && !self.cache_is_full() {
+        let checkpoint = self.owes_checkpoint();
+        let early = requested || checkpoint || self.cache_is_full() || self.memory_is_short();
+        if !due && !early {
             return Ok(());
         }
         let uncommitted = std::mem::replace(&mut self.uncommitted, false);
         self.last_commit = now;
+        self.commit_ended = true;
         let committed = self.commit()?;
         self.timeout.clear();
         if committed {
@@ -288,7 +307,12 @@ impl StreamThread {
         } else if self.drained && !uncommitted {
             self.flush_stores(FLUSH_IDLE)?;
         }
-        Ok(())
+        if checkpoint { self.answer_checkpoint(committed || !uncommitted) } else { Ok(()) }
+    }
+
+    /// Whether there is too much that engines do not have yet, and a commit would let them have it.
+    fn memory_is_short(&self) -> bool {
+        self.uncommitted && self.tasks.iter().any(|owned| owned.task.state().should_flush())
     }
 
     /// Whether the caches of this thread hold back more than their share of `statestore.cache.max.bytes`. A commit empties

@@ -7,13 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use streams_state::engine::identity::claim;
-use streams_state::engine::{Engine, EngineProvider, Identity, InMemoryEngine, InMemoryProvider};
+use streams_state::engine::{
+    Engine, EngineFiles, EngineProvider, Identity, InMemoryEngine, InMemoryProvider,
+};
 use streams_state::error::StateError;
 
 use super::{GlobalFeed, StreamTask, TaskOptions};
 use crate::error::NodeResult;
 use crate::processor::{GlobalStore, Lend, StoreInstance};
 use crate::topology::{OpenStore, StoreSpec, Topology};
+
+/// Global stores, and the files of those that are on disk.
+pub type OpenedGlobalStores = (Vec<GlobalStore>, Option<Arc<dyn EngineFiles>>);
 
 /// Opens the global stores of `topology` that a node feeds, over engines in `directory`.
 ///
@@ -25,7 +30,7 @@ pub fn open_global_stores(
     directory: &Path,
     engines: &dyn EngineProvider,
     tier_max_bytes: u64,
-) -> Result<Vec<GlobalStore>, StateError> {
+) -> Result<OpenedGlobalStores, StateError> {
     let specs: Vec<&StoreSpec> = fed(topology).collect();
     let mut stores = Vec::with_capacity(specs.len());
     let names = |in_memory: bool| -> Vec<&str> {
@@ -36,7 +41,9 @@ pub fn open_global_stores(
         names => provider.open(directory, names),
     };
     let mut memory = open(&InMemoryProvider, names(true))?.into_iter();
-    let mut others = open(engines, names(false))?.into_iter();
+    let others = open(engines, names(false))?;
+    let files = others.iter().find_map(|engine| engine.files());
+    let mut others = others.into_iter();
     for spec in &specs {
         let fault = |message: &str| StateError::Engine {
             store: spec.name.to_string(),
@@ -49,7 +56,7 @@ pub fn open_global_stores(
         let store = instance(spec, engine, tier_max_bytes / specs.len().max(1) as u64)?.share();
         stores.push(store.ok_or_else(|| fault("a store of this type cannot be shared between threads"))?);
     }
-    Ok(stores)
+    Ok((stores, files))
 }
 
 fn fed(topology: &Topology) -> impl Iterator<Item = &StoreSpec> {
@@ -69,6 +76,7 @@ fn instance(
         logging: false,
         headers: false,
         tier_max_bytes,
+        buffer_max_bytes: tier_max_bytes,
         changelog: spec.source_topic.clone().unwrap_or_else(|| spec.name.clone()),
     })
 }

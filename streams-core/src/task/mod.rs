@@ -29,7 +29,7 @@ pub(crate) mod toy;
 
 pub use crate::processor::ProcessorMetadata;
 pub use chain::{Chain, LifecycleNode, SourceEnd, topic_name};
-pub use global_task::{GlobalTask, open_global_stores};
+pub use global_task::{GlobalTask, OpenedGlobalStores, open_global_stores};
 pub use offset_metadata::OffsetMetadata;
 pub use options::{GlobalFeed, TaskOptions};
 pub use partition_group::{PartitionGroup, Turn};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::engine::EngineProvider;
+use streams_state::memory::MemoryBudget;
 use streams_state::types::{TaskId, TopicPartition};
 use uuid::Uuid;
 
@@ -30,8 +31,10 @@ pub struct TaskOptions<'a> {
     pub engines: &'a dyn EngineProvider,
     /// Whether stores may hold updates back until a commit: `statestore.cache.max.bytes` is not 0.
     pub caching: bool,
-    /// Bytes of memory for the tiers of the task's stores, all together.
-    pub tier_max_bytes: u64,
+    /// The memory that the tiers of all tasks share.
+    pub memory: Arc<MemoryBudget>,
+    /// Bytes of memory for what the task's stores do not share, all together: buffers that spill.
+    pub buffers_max_bytes: u64,
     /// `max.task.idle.ms`; `None` is -1.
     pub max_task_idle: Option<Duration>,
     /// `default.timestamp.extractor`.

@@ -3,11 +3,13 @@
 //! In: store specifications and an engine provider. Out: store instances for the nodes, changelog records in the outbox, and
 //! decisions about when committed updates go to the engines. Nothing uncommitted ever reaches an engine.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use streams_state::engine::identity::claim;
-use streams_state::engine::{Engine, EngineProvider, Identity, InMemoryProvider};
+use streams_state::engine::{Engine, EngineFiles, EngineProvider, Identity, InMemoryProvider};
 use streams_state::error::StateError;
+use streams_state::memory::MemoryShare;
 use streams_state::store::{BulkRestore, ChangelogRecord, Unflushed};
 use streams_state::types::{TaskId, TopicPartition};
 
@@ -51,7 +53,10 @@ pub struct TaskStore {
 /// The stores of a task, in registration order.
 pub struct StateManager {
     stores: Vec<TaskStore>,
+    /// The files of the stores that are on disk.
+    files: Option<Arc<dyn EngineFiles>>,
     partition: i32,
+    memory: MemoryShare,
 }
 
 /// The stores that `nodes` use, in Kafka Streams' registration order: by the first node that uses them.
@@ -82,9 +87,10 @@ impl StateManager {
         let given = |spec: &StoreSpec| lent.iter().find(|(name, _)| *name == spec.name);
         let own: Vec<&StoreSpec> = specs.iter().copied().filter(|spec| given(spec).is_none()).collect();
         let opened = open_engines(options, &own).map_err(|error| context.state_error("", error))?;
+        let files = opened.iter().find_map(|engine| engine.files());
         let mut engines = opened.into_iter();
         let mut stores = Vec::with_capacity(specs.len());
-        let tier_max_bytes = options.tier_max_bytes / own.len().max(1) as u64;
+        let buffer_max_bytes = options.buffers_max_bytes / own.len().max(1) as u64;
         for spec in specs {
             let instance = match given(spec) {
                 Some((_, instance)) => instance.clone(),
@@ -101,7 +107,8 @@ impl StateManager {
                         headers: spec.format == StoreFormat::Headers,
                         caching: spec.caching && options.caching,
                         logging: writes_changelog(spec),
-                        tier_max_bytes,
+                        tier_max_bytes: options.memory.tiers_max(),
+                        buffer_max_bytes,
                         changelog: spec.serde_topic(&options.application_id),
                     };
                     (spec.factory)(open).map_err(|error| context.state_error("", error))?
@@ -109,7 +116,7 @@ impl StateManager {
             };
             stores.push(task_store(options, spec, instance, given(spec).is_some(), context));
         }
-        Ok(Self { stores, partition: options.task.partition })
+        Ok(Self { stores, files, partition: options.task.partition, memory: options.memory.share() })
     }
 
     /// The stores, in registration order.
@@ -253,21 +260,68 @@ impl StateManager {
         })
     }
 
-    /// Gives committed updates to the engines if `policy` says so. Returns whether it did. To be called after a commit
-    /// only: no uncommitted update may be there.
+    /// Starts to give committed updates to the engines if `policy` or the memory budget says so. Returns whether it did. To be
+    /// called after a commit only: no uncommitted update may be there.
+    ///
+    /// Waits for the flush before only if memory is short, or if twice as much is unflushed as there may be: engines that do not
+    /// keep up hold the task up.
     pub fn flush_if_due(&mut self, policy: FlushPolicy) -> Result<bool, StateError> {
         let unflushed = self.unflushed();
-        let due = unflushed.bytes >= policy.bytes_max || unflushed.records >= policy.records_max;
-        if !due || unflushed == Unflushed::default() {
+        self.memory.report(self.memory_bytes(), unflushed.bytes);
+        let short = self.memory.should_flush();
+        let beyond = |times: u64| {
+            unflushed.bytes >= policy.bytes_max.saturating_mul(times)
+                || unflushed.records >= policy.records_max.saturating_mul(times)
+        };
+        let must = short || beyond(2);
+        let written = self.finish_flush(must)?;
+        let wait = !must && self.own().any(|store| store.instance.state.borrow().must_wait());
+        if !(short || beyond(1)) || wait || !written || unflushed == Unflushed::default() {
             return Ok(false);
         }
-        self.flush()?;
+        self.own().try_for_each(|store| store.instance.state.borrow_mut().start_flush())?;
+        self.balance();
         Ok(true)
+    }
+
+    /// Whether what was on its way to the engines has arrived.
+    fn finish_flush(&self, wait: bool) -> Result<bool, StateError> {
+        self.own()
+            .try_fold(true, |all, store| Ok(store.instance.state.borrow_mut().finish_flush(wait)? && all))
+    }
+
+    /// Reports what the stores use, and gives memory back if all tasks together use too much.
+    pub fn balance(&mut self) {
+        let used = self.memory_bytes();
+        self.memory.report(used, self.unflushed().bytes);
+        let Some(target) = self.memory.target() else { return };
+        for store in self.own() {
+            let mut state = store.instance.state.borrow_mut();
+            let part = u128::from(state.memory_bytes()) * u128::from(target) / u128::from(used.max(1));
+            state.shed(part as u64);
+        }
+        self.memory.report(self.memory_bytes(), self.unflushed().bytes);
+    }
+
+    /// Whether memory is short, and this task has much that its engines do not have yet: a commit would let them have it.
+    pub fn should_flush(&self) -> bool {
+        self.memory.should_flush()
     }
 
     /// Gives committed updates to the engines, with the changelog offsets that they reach.
     pub fn flush(&mut self) -> Result<(), StateError> {
         self.own().try_for_each(|store| store.instance.state.borrow_mut().flush())
+    }
+
+    /// Copies the files of the stores that are on disk into `directory`, which is made if there are any.
+    pub fn copy_files(&self, directory: &Path) -> Result<(), StateError> {
+        self.files.as_ref().map_or(Ok(()), |files| files.checkpoint(directory))
+    }
+
+    /// The stores of this task alone, and the topics that they are restored from.
+    pub fn store_topics(&self) -> Vec<(Arc<str>, Option<Arc<str>>)> {
+        let topic = |store: &TaskStore| store.changelog.as_ref().map(|changelog| changelog.topic.clone());
+        self.own().map(|store| (store.name.clone(), topic(store))).collect()
     }
 
     /// Deletes all data: the stores restore from the start of their changelogs.

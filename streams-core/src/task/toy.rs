@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::engine::InMemoryProvider;
+use streams_state::memory::MemoryBudget;
 use streams_state::serdes::{Auto, Part};
 use streams_state::store::{KeyValueOptions, KeyValueStore};
 use streams_state::types::{Headers, TaskId, Timestamp};
@@ -304,7 +305,8 @@ impl Toy {
             directory: "unused".into(),
             engines: &InMemoryProvider,
             caching: true,
-            tier_max_bytes: 1 << 20,
+            memory: MemoryBudget::new(1 << 20),
+            buffers_max_bytes: 1 << 20,
             max_task_idle,
             timestamp_policy: TimestampPolicy::default(),
             app_configs: Arc::default(),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use streams_state::memory::MemoryBudget;
 use streams_state::types::{Headers, NO_TIMESTAMP, TaskId, Timestamp};
 
 use super::DriverConfig;
@@ -135,7 +136,7 @@ impl Crank {
             &*config.engines,
             config.tier_max_bytes,
         );
-        let stores = stores.map_err(|error| wiring(error.to_string()))?;
+        let (stores, _) = stores.map_err(|error| wiring(error.to_string()))?;
         let global = match global.as_slice() {
             [] => None,
             nodes => Some(GlobalTask::new(options(topology, config, nodes, -1, &stores))?),
@@ -378,7 +379,8 @@ fn options<'a>(
         directory: config.directory.join(if partition < 0 { "global" } else { "0_0" }),
         engines: &*config.engines,
         caching: config.statestore_cache_max_bytes > 0 && partition >= 0,
-        tier_max_bytes: config.tier_max_bytes,
+        memory: MemoryBudget::new(config.tier_max_bytes),
+        buffers_max_bytes: config.tier_max_bytes,
         max_task_idle: None,
         timestamp_policy: config.default_timestamp_extractor,
         app_configs: config.app_configs.clone(),

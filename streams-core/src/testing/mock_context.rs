@@ -140,6 +140,7 @@ impl<K: Clone + 'static, V: Clone + 'static> MockProcessorContext<K, V> {
             caching: false,
             logging: false,
             tier_max_bytes: 1 << 24,
+            buffer_max_bytes: 1 << 24,
             changelog: spec.serde_topic("test"),
         })?;
         self.stores.push((spec.name, instance.typed));

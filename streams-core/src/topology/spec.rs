@@ -129,8 +129,10 @@ pub struct OpenStore {
     pub caching: bool,
     /// Whether updates go to a changelog.
     pub logging: bool,
-    /// Bytes of memory that the tier of this store may use.
+    /// Bytes of memory that the tier of this store may use if no other store needs them.
     pub tier_max_bytes: u64,
+    /// Bytes of memory that a store which spills may use.
+    pub buffer_max_bytes: u64,
     /// The topic that has its rows, or would have them if it were logged: serdes may want to know.
     pub changelog: Arc<str>,
 }

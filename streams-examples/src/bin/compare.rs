@@ -14,14 +14,13 @@ use kstreams::client::{Consumer, ConsumerSettings, RecordSink, Slot};
 use kstreams::record::RawRecord;
 use kstreams::types::TopicPartition;
 use streams_examples::demo::{App, Failure, Feeder, Options, report};
+use streams_examples::process::{cpu_seconds, peak_memory};
 
 const PARTITIONS: i32 = 4;
 /// Share of the results after which the steady part begins: start-up and JIT compilation lie before it.
 const STEADY_FROM: f64 = 0.3;
 /// A run without new results for so long has failed.
 const STALLED: Duration = Duration::from_secs(60);
-/// Clock ticks per second of `/proc/PID/stat` on Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Compares programs on the same topics of the same broker.
 #[derive(Parser)]
@@ -280,22 +279,6 @@ impl ResultSink {
 
 fn fnv(bytes: &[u8], start: u64) -> u64 {
     bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// User and system time of a process so far.
-fn cpu_seconds(pid: u32) -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
-}
-
-/// The most memory that a process has used.
-fn peak_memory(pid: u32) -> Result<u64, Failure> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kilobytes * 1024)
 }
 
 /// SplitMix64: the same input in every run.

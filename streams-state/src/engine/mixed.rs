@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Engine, EngineProvider, InMemoryEngine};
+use super::{Engine, EngineProvider, FoundStore, InMemoryEngine};
 use crate::error::StateError;
 
 /// Gives the stores that are named an in-memory engine, and the others one of `inner`.
@@ -30,6 +30,10 @@ impl EngineProvider for MixedProvider {
             other.unwrap_or_else(|| Box::new(InMemoryEngine::new()))
         };
         Ok(stores.iter().map(&mut engine).collect())
+    }
+
+    fn read(&self, directory: &Path) -> Result<Vec<FoundStore>, StateError> {
+        self.inner.read(directory)
     }
 
     fn name(&self) -> &'static str {

@@ -1,5 +1,6 @@
 //! What an engine must do: keep the committed bytes of one store together with the changelog offset they reach.
 
+mod background;
 pub mod identity;
 mod in_memory;
 mod mixed;
@@ -10,9 +11,11 @@ mod run;
 use std::ops::Bound;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::StateError;
 
+pub use background::BackgroundProvider;
 pub use identity::{Identity, Layout};
 pub use in_memory::{InMemoryEngine, InMemoryProvider};
 pub use mixed::MixedProvider;
@@ -46,8 +49,36 @@ pub trait Engine: Send {
         offset: Option<i64>,
     ) -> Result<(), StateError>;
 
+    /// Writes `run`, which need not be sorted, as [`apply`](Engine::apply) would. It may still be on its way when this returns: until
+    /// [`written`](Engine::written) says so `get` may or may not see it, and the caller keeps its rows. All other calls wait for it.
+    fn write(&mut self, mut run: Run, offset: Option<i64>) -> Result<(), StateError> {
+        run.sort();
+        self.apply(&mut run.iter(), offset)
+    }
+
+    /// Whether nothing is on its way any more; with `wait` it is `true` or the error of what was.
+    fn written(&mut self, wait: bool) -> Result<bool, StateError> {
+        let _ = wait;
+        Ok(true)
+    }
+
+    /// Whether runs of other engines are on their way and a run of this one would wait for them.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
+    /// Bytes of memory of what is on its way.
+    fn pending_bytes(&self) -> u64 {
+        0
+    }
+
     /// What writes runs into this engine from another thread. `None`: rows of this engine are not kept, there is nothing to write.
     fn writer(&self) -> Option<Box<dyn RunWriter>> {
+        None
+    }
+
+    /// The files below this engine, shared with the other engines of its task. `None`: there are none to copy.
+    fn files(&self) -> Option<Arc<dyn EngineFiles>> {
         None
     }
 
@@ -115,10 +146,28 @@ pub trait RunWriter: Send {
     ) -> Result<(), StateError>;
 }
 
+/// The files of all engines of a task, to be copied while the engines are in use, from any thread.
+pub trait EngineFiles: Send + Sync {
+    /// Puts into the task directory `directory` what [`EngineProvider::open`] needs to find there: all that was applied before the
+    /// call, and of what is applied meanwhile each run with its offset, or nothing of it. On the same file system data is linked, not
+    /// copied. The engines hold committed rows only, so the copy does, too.
+    fn checkpoint(&self, directory: &Path) -> Result<(), StateError>;
+}
+
+/// A store that was found in a task directory, and its engine, to read.
+pub type FoundStore = (String, Box<dyn Engine>);
+
 /// Opens the engines of a task: one directory, one engine for each store name.
 pub trait EngineProvider: Send + Sync {
     /// Opens `directory` and returns an engine for each of `stores`, in their order.
     fn open(&self, directory: &Path, stores: &[&str]) -> Result<Vec<Box<dyn Engine>>, StateError>;
+
+    /// Opens what `directory` holds for reading only, under the names of its stores and in their order: also if an application uses it.
+    /// It shows what the engines held when it was opened. Nothing is written. No stores: nothing that this provider knows.
+    fn read(&self, directory: &Path) -> Result<Vec<FoundStore>, StateError> {
+        let _ = directory;
+        Ok(Vec::new())
+    }
 
     /// A word for logs and `describe`: `rocksdb`, `in-memory`.
     fn name(&self) -> &'static str;

@@ -35,7 +35,7 @@ pub use windowed::{
 };
 
 /// Why bytes could not be made or read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct SerdeError(pub String);
 

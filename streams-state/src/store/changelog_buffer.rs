@@ -7,7 +7,7 @@ use crate::serdes::SerdeError;
 use crate::types::{Headers, Timestamp};
 
 /// Capacity that survives a drain.
-const KEPT_BYTES: usize = 1 << 20;
+const KEPT_BYTES: usize = 256 << 10;
 
 /// Entries in order. Key and value lie one after the other in `bytes`.
 #[derive(Default)]
@@ -28,6 +28,11 @@ struct Entry {
 impl ChangelogBuffer {
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Bytes of memory that the entries need.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        (self.bytes.len() + self.entries.len() * size_of::<Entry>()) as u64
     }
 
     /// Appends an entry whose value `write` appends, at `timestamps.0`; a tombstone, at `timestamps.1`, if

@@ -266,7 +266,7 @@ impl<K: 'static, V: 'static> StateStore for GraceBuffer<K, V> {
         Unflushed { records: self.progress.unflushed(), bytes: self.rows.unflushed_bytes() }
     }
 
-    fn flush(&mut self) -> Result<(), StateError> {
+    fn start_flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(!self.log.is_empty())?;
         if self.progress.behind() {
             let mut state = self.stream_time.to_be_bytes().to_vec();

@@ -1,4 +1,4 @@
-//! Typed stores, and what a task asks of any store.
+//! Typed stores, and what a task asks of any store. What an access costs: ARCHITECTURE.md section 5, measured by `benches/state.rs`.
 
 mod bulk_restore;
 mod change_buffer;
@@ -12,6 +12,7 @@ mod ordered_rows;
 mod outer_join;
 mod progress;
 mod record_cache;
+pub mod replay;
 mod session;
 mod slot_table;
 mod tier;
@@ -146,14 +147,38 @@ pub trait StateStore {
         Unflushed::default()
     }
 
-    /// Gives committed updates to the engine, with the offset that they reach. Must not be called with
-    /// uncommitted updates. Nothing to do for a store without an engine: it restores its whole changelog at a start.
+    /// Gives committed updates to the engine, with the offset that they reach: it has them when this returns. Must not be called
+    /// with uncommitted updates. Nothing to do for a store without an engine: it restores its whole changelog at a start.
     fn flush(&mut self) -> Result<(), StateError> {
+        self.finish_flush(true)?;
+        self.start_flush()?;
+        self.finish_flush(true).map(drop)
+    }
+
+    /// As [`flush`](Self::flush), but the updates may still be on their way when this returns. Not to be called before what is on
+    /// its way has arrived.
+    fn start_flush(&mut self) -> Result<(), StateError> {
         Ok(())
     }
 
-    /// Bytes of memory in use by the tier.
+    /// Whether what is on its way to the engine has arrived; with `wait` it has when this returns.
+    fn finish_flush(&mut self, wait: bool) -> Result<bool, StateError> {
+        let _ = wait;
+        Ok(true)
+    }
+
+    /// Whether a flush would only wait behind those of other stores: better begun later.
+    fn must_wait(&self) -> bool {
+        false
+    }
+
+    /// Bytes of memory in use: the tier, what the cache holds back, entries for the changelog, rows on their way to the engine.
     fn memory_bytes(&self) -> u64;
+
+    /// Gives back memory, until no more than `target_bytes` are in use or nothing is left that the engine has, too.
+    fn shed(&mut self, target_bytes: u64) {
+        let _ = target_bytes;
+    }
 
     /// Bytes of updates that the cache holds back until the next commit, about; 0 only if there are none.
     fn cached_bytes(&self) -> u64 {

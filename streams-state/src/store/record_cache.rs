@@ -16,6 +16,26 @@ const COMPACT_MIN: usize = 64;
 /// entry and its mark.
 const ENTRY_BYTES: u64 = 64;
 
+/// Bytes of a serialized value of a store, about: a mean that forgets.
+#[derive(Default)]
+pub(super) struct MeanLen {
+    /// In sixteenths of a byte.
+    sixteenths: u64,
+}
+
+impl MeanLen {
+    /// A value of `len` bytes was written.
+    #[inline]
+    pub(super) fn add(&mut self, len: usize) {
+        self.sixteenths += len as u64;
+        self.sixteenths -= self.sixteenths / 17;
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.sixteenths / 16
+    }
+}
+
 /// An update that was held back.
 pub(super) struct Held<V> {
     pub(super) slot: u32,

@@ -18,7 +18,7 @@
 
 mod bulk;
 mod find;
-mod layout;
+pub(super) mod layout;
 mod lifecycle;
 mod sessions;
 mod slots;

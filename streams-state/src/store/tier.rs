@@ -5,16 +5,17 @@
 //! ```text
 //! table: hash -> u32 ──► slots: | row: Option<(V, timestamp)> | key | tag, cached, len, flags |
 //!                                 64 bytes for an i64
-//! slot:  clean ──change──► touched ──flush──► clean ──evict──► gone      (absent rows go at the flush)
+//! slot:  clean ──change──► touched ──flush──► flushing ──written──► clean ──evict──► gone      (absent rows go when written)
 //! ```
-//! `touched` lists the slots that differ from the engine, each once, in the order of their first change.
+//! `touched` lists the slots that differ from the engine and what is on its way to it, each once, in the order of their first
+//! change. A flushing slot may be touched again.
 
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
 use super::key_bytes::KeyBytes;
-use super::slot_table::{KeyOrder, SlotTable, sorted};
+use super::slot_table::SlotTable;
 use crate::types::Timestamp;
 
 /// No slot, no cache entry.
@@ -34,6 +35,7 @@ pub(super) struct Slot<V> {
     len: u32,
     live: bool,
     touched: bool,
+    flushing: bool,
     used: bool,
 }
 
@@ -61,6 +63,8 @@ pub(super) struct Tier<V> {
     hasher: RandomState,
     touched: Vec<u32>,
     touched_bytes: u64,
+    /// Slots whose rows are on their way to the engine.
+    flushing: Vec<u32>,
     heap_bytes: u64,
     hand: usize,
 }
@@ -73,6 +77,7 @@ impl<V> Tier<V> {
             hasher: RandomState::default(),
             touched: Vec::new(),
             touched_bytes: 0,
+            flushing: Vec::new(),
             heap_bytes: 0,
             hand: 0,
         }
@@ -122,6 +127,7 @@ impl<V> Tier<V> {
             len: len as u32,
             live: true,
             touched: false,
+            flushing: false,
             used: true,
         };
         self.heap_bytes += slot.heap_bytes();
@@ -164,21 +170,34 @@ impl<V> Tier<V> {
         self.touched_bytes
     }
 
-    /// Touched slots, in byte order of their keys.
-    pub(super) fn sorted_run(&self) -> Vec<u32> {
-        sorted(&self.touched, KeyOrder::Bytes, &|id| self.slot(id).key())
+    /// All touched slots are on their way to the engine. What was on its way before has arrived.
+    pub(super) fn flushing(&mut self) {
+        debug_assert!(self.flushing.is_empty(), "one run at a time");
+        std::mem::swap(&mut self.flushing, &mut self.touched);
+        for id in &self.flushing {
+            let slot = &mut self.slots[*id as usize];
+            (slot.touched, slot.flushing) = (false, true);
+        }
+        self.touched_bytes = 0;
+    }
+
+    /// What was on its way is in the engine: absent rows go, the others are clean, unless they were touched again.
+    pub(super) fn written(&mut self) {
+        let mut arrived = std::mem::take(&mut self.flushing);
+        for id in arrived.drain(..) {
+            let slot = &mut self.slots[id as usize];
+            slot.flushing = false;
+            if slot.row.is_none() && !slot.touched {
+                self.remove(id);
+            }
+        }
+        self.flushing = arrived;
     }
 
     /// The engine has all touched slots now: absent rows go, the others are clean.
     pub(super) fn flushed(&mut self) {
-        for id in std::mem::take(&mut self.touched) {
-            let slot = &mut self.slots[id as usize];
-            slot.touched = false;
-            if slot.row.is_none() {
-                self.remove(id);
-            }
-        }
-        self.touched_bytes = 0;
+        self.flushing();
+        self.written();
     }
 
     /// Forgets absent rows; the other slots stay touched. For a store whose rows are nowhere but here.
@@ -201,7 +220,7 @@ impl<V> Tier<V> {
             steps -= 1;
             self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
             let slot = &mut self.slots[self.hand];
-            if !slot.live || slot.touched || slot.cached != NONE {
+            if !slot.live || slot.touched || slot.flushing || slot.cached != NONE {
                 continue;
             }
             if std::mem::take(&mut slot.used) {
@@ -213,6 +232,11 @@ impl<V> Tier<V> {
         lost_row
     }
 
+    /// Whether rows might be forgotten: some slot is neither touched nor on its way to the engine.
+    pub(super) fn has_clean(&self) -> bool {
+        self.table.len() > self.touched.len() + self.flushing.len()
+    }
+
     /// Number of slots.
     pub(super) fn slots(&self) -> u64 {
         self.table.len() as u64
@@ -222,7 +246,7 @@ impl<V> Tier<V> {
     pub(super) fn forget_if(&mut self, worthless: impl Fn(&V) -> bool) {
         for id in 0..self.slots.len() as u32 {
             let slot = &self.slots[id as usize];
-            let clean = slot.live && !slot.touched && slot.cached == NONE;
+            let clean = slot.live && !slot.touched && !slot.flushing && slot.cached == NONE;
             if clean && slot.row.as_ref().is_some_and(|(value, _)| worthless(value)) {
                 self.remove(id);
             }
@@ -271,6 +295,7 @@ impl<V> Tier<V> {
         slot.key = KeyBytes::default();
         slot.live = false;
         slot.touched = false;
+        slot.flushing = false;
     }
 }
 
@@ -337,19 +362,5 @@ mod tests {
         assert_eq!(tier.rows(), 10);
         assert_eq!(tier.touched().len(), 10);
         assert_eq!(tier.touched_bytes(), 10 * (4 + 8 + 8));
-    }
-
-    #[test]
-    fn sorts_its_run_as_bytes() {
-        let mut tier = Tier::new();
-        let mut keys: Vec<&[u8]> =
-            vec![b"", b"\0", b"\0\0", b"a", b"abcdefgh", b"abcdefgh\0", b"abcdefghi", b"\xff"];
-        for key in keys.iter().rev() {
-            let id = add(&mut tier, key, Some(1));
-            tier.touch(id, None);
-        }
-        keys.sort_unstable();
-        let run: Vec<&[u8]> = tier.sorted_run().into_iter().map(|id| tier.slot(id).key()).collect();
-        assert_eq!(run, keys);
     }
 }

@@ -16,7 +16,7 @@
 
 mod history;
 mod lifecycle;
-mod rows;
+pub(super) mod rows;
 mod scan;
 #[cfg(test)]
 mod tests;

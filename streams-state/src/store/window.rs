@@ -25,7 +25,7 @@
 mod access;
 mod bulk;
 mod cache;
-mod layout;
+pub(super) mod layout;
 mod lifecycle;
 mod range;
 mod rows;
@@ -43,7 +43,7 @@ use self::segment::Segment;
 use super::changelog_buffer::ChangelogBuffer;
 use super::header_aware::LoggedHeaders;
 use super::progress::Progress;
-use super::record_cache::RecordCache;
+use super::record_cache::{MeanLen, RecordCache};
 use super::{CachedUpdate, StateStore, Unflushed};
 use crate::engine::{Engine, Layout};
 use crate::error::StateError;
@@ -157,8 +157,11 @@ pub struct WindowStore<K, V> {
     flushed_state: (Timestamp, u32),
     /// The engine may have segments up to this one, and they are expired.
     dropped: Option<i64>,
+    /// What of these goes from the engine with the flush that is under way.
+    dropping: Option<i64>,
     cache: RecordCache<V>,
     places: HeldPlaces,
+    mean_len: MeanLen,
     send_old_values: bool,
     /// Updates in place are taken back if they cannot be written.
     undoes: bool,
@@ -203,8 +206,10 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             sequence: 0,
             flushed_state: (crate::types::NO_TIMESTAMP, 0),
             dropped: None,
+            dropping: None,
             cache: RecordCache::new(),
             places: HeldPlaces::default(),
+            mean_len: MeanLen::default(),
             send_old_values: false,
             undoes: false,
             log: ChangelogBuffer::default(),

@@ -124,6 +124,14 @@ proptest! {
     }
 
     #[test]
+    fn over_an_engine_that_gets_its_rows_late(
+        options in options(),
+        ops in proptest::collection::vec(op(), 1..120),
+    ) {
+        check(options, &ops, engines::late_map());
+    }
+
+    #[test]
     fn over_the_in_memory_engine(options in options(), ops in proptest::collection::vec(op(), 1..120)) {
         check(options, &ops, engines::in_memory());
     }

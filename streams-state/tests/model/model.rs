@@ -54,6 +54,8 @@ pub(crate) struct Run {
     /// What the engine has.
     flushed: Rows,
     flushed_offset: Option<i64>,
+    /// What is on its way to the engine.
+    flying: Option<(Rows, Option<i64>)>,
     durable: bool,
 }
 
@@ -81,6 +83,7 @@ impl Run {
             uncommitted: false,
             flushed: Rows::new(),
             flushed_offset: None,
+            flying: None,
             durable: true,
         };
         run.open();
@@ -213,23 +216,52 @@ impl Run {
         self.uncommitted = false;
     }
 
+    /// Half of the flushes wait; the others may be on their way for a while.
     fn flush(&mut self) {
-        let result = self.store().flush();
+        let wait = self.clock % 2 == 0;
+        if !self.store().finish_flush(wait).unwrap() {
+            return;
+        }
+        self.arrived();
+        let result = if wait { self.store().flush() } else { self.store().start_flush() };
         assert_eq!(result.is_err(), self.uncommitted || !self.dirty.is_empty());
         if result.is_ok() {
             assert_eq!(self.store().unflushed(), Default::default());
             if self.durable {
-                self.flushed = self.rows.clone();
-                self.flushed_offset = self.store().offset();
-                let max = self.options.tier_max_bytes;
-                assert!(self.store().memory_bytes() <= max);
+                self.flying = Some((self.rows.clone(), self.store().offset()));
+                if self.store().finish_flush(false).unwrap() {
+                    self.arrived();
+                    let max = self.options.tier_max_bytes;
+                    assert!(self.store().memory_bytes() <= max);
+                }
             }
         }
+    }
+
+    /// What was on its way to the engine has arrived.
+    fn arrived(&mut self) {
+        if let Some(arrived) = self.flying.take() {
+            (self.flushed, self.flushed_offset) = arrived;
+        }
+    }
+
+    /// Whether the engine of the store, just opened, has what was on its way when the store was closed.
+    fn found_what_flew(&mut self) -> bool {
+        let mut rows = Rows::new();
+        self.store()
+            .for_each(&mut |key, value, timestamp| drop(rows.insert(key, (value.clone(), timestamp))))
+            .unwrap();
+        let offset = self.store().offset();
+        self.flying.as_ref().is_some_and(|flying| *flying == (rows, offset))
     }
 
     /// Reopens the store and restores the tail of the changelog.
     fn crash(&mut self) {
         self.open();
+        if self.found_what_flew() {
+            self.arrived();
+        }
+        self.flying = None;
         assert_eq!(self.store().offset(), self.flushed_offset);
         self.rows = self.flushed.clone();
         self.dirty.clear();

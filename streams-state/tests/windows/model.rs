@@ -72,6 +72,8 @@ pub(crate) struct Run {
     /// What the engine has.
     flushed: State,
     flushed_offset: Option<i64>,
+    /// What is on its way to the engine.
+    flying: Option<(State, Option<i64>)>,
     durable: bool,
 }
 
@@ -106,6 +108,7 @@ impl Run {
             uncommitted: false,
             flushed: State::empty(),
             flushed_offset: None,
+            flying: None,
             durable: true,
         };
         run.open();
@@ -288,23 +291,49 @@ impl Run {
         self.uncommitted = false;
     }
 
+    /// Half of the flushes wait; the others may be on their way for a while.
     fn flush(&mut self) {
-        let result = self.store().flush();
+        let wait = self.clock % 2 == 0;
+        if !self.store().finish_flush(wait).unwrap() {
+            return;
+        }
+        self.arrived();
+        let result = if wait { self.store().flush() } else { self.store().start_flush() };
         assert_eq!(result.is_err(), self.uncommitted || !self.dirty.is_empty());
         if result.is_ok() {
             assert_eq!(self.store().unflushed(), Default::default());
             if self.durable {
-                self.flushed = self.now.clone();
-                self.flushed_offset = self.store().offset();
-                let max = self.options.tier_max_bytes;
-                assert!(self.store().memory_bytes() <= max);
+                self.flying = Some((self.now.clone(), self.store().offset()));
+                if self.store().finish_flush(false).unwrap() {
+                    self.arrived();
+                    let max = self.options.tier_max_bytes;
+                    assert!(self.store().memory_bytes() <= max);
+                }
             }
         }
+    }
+
+    /// What was on its way to the engine has arrived.
+    fn arrived(&mut self) {
+        if let Some(arrived) = self.flying.take() {
+            (self.flushed, self.flushed_offset) = arrived;
+        }
+    }
+
+    /// Whether the engine of the store, just opened, has what was on its way when the store was closed. A store without changelog
+    /// could not tell.
+    fn found_what_flew(&mut self) -> bool {
+        let offset = self.store().offset();
+        self.flying.as_ref().is_some_and(|(_, flying)| self.options.logging && *flying == offset)
     }
 
     /// Reopens the store and restores the tail of the changelog.
     fn crash(&mut self) {
         self.open();
+        if self.found_what_flew() {
+            self.arrived();
+        }
+        self.flying = None;
         assert_eq!(self.store().offset(), self.flushed_offset);
         assert_eq!(self.store().stream_time(), self.flushed.stream_time);
         self.now = self.flushed.clone();

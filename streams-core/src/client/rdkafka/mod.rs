@@ -39,11 +39,6 @@ const COMMON: &[(&str, &str)] = &[
 
 /// Settings of every consumer.
 const CONSUMER: &[(&str, &str)] = &[
-    // Fetched records wait in librdkafka, per partition: a fetch is made while less than this many of a partition
-    // wait, and brings at most `fetch.message.max.bytes` of it. Small records cost ten times their size there.
-    ("queued.min.messages", "10000"),
-    ("queued.max.messages.kbytes", "2048"),
-    ("fetch.message.max.bytes", "262144"),
     ("fetch.max.bytes", "8388608"),
     // A partition whose queue was full is fetched again after this.
     ("fetch.queue.backoff.ms", "2"),
@@ -57,12 +52,40 @@ const PRODUCER: &[(&str, &str)] = &[
     // Java's `max.request.size`.
     ("message.max.bytes", "1048576"),
     ("batch.num.messages", "10000"),
-    // A message costs 200 B besides its bytes; more of them in flight than the cache holds also costs time.
-    ("queue.buffering.max.messages", "30000"),
-    ("queue.buffering.max.kbytes", "32768"),
     // Partitions are always explicit.
     ("sticky.partitioning.linger.ms", "0"),
 ];
+
+/// Most bytes of fetched records that wait for a partition; more wait for nothing.
+const FETCHED_MAX_BYTES: u64 = 2 << 20;
+/// Most bytes of one fetch of a partition.
+const FETCH_MAX_BYTES: u64 = 256 << 10;
+/// Most bytes of records that wait for acknowledgement.
+const PRODUCED_MAX_BYTES: u64 = 32 << 20;
+/// Memory for a small record that waits in librdkafka, its message and its share of a batch included.
+const MESSAGE_BYTES: u64 = 1 << 10;
+/// Most records in flight: more of them than the processor's cache holds cost time.
+const IN_FLIGHT_MAX: u64 = 30_000;
+
+/// Fetched records wait in librdkafka, per partition: a fetch is made while less than `queued.min.messages` of a partition wait, and
+/// brings at most `fetch.message.max.bytes` of it.
+fn fetch_limits(partition_bytes: Option<u64>) -> [(&'static str, String); 3] {
+    let bytes = partition_bytes.map_or(FETCHED_MAX_BYTES, |bytes| bytes.clamp(128 << 10, FETCHED_MAX_BYTES));
+    [
+        ("queued.min.messages", (bytes / MESSAGE_BYTES).to_string()),
+        ("queued.max.messages.kbytes", (bytes / 1024).to_string()),
+        ("fetch.message.max.bytes", FETCH_MAX_BYTES.min(bytes / 8).to_string()),
+    ]
+}
+
+/// A record in flight costs 200 B besides its bytes.
+fn send_limits(bytes: Option<u64>) -> [(&'static str, String); 2] {
+    let bytes = bytes.map_or(PRODUCED_MAX_BYTES, |bytes| bytes.clamp(2 << 20, PRODUCED_MAX_BYTES));
+    [
+        ("queue.buffering.max.messages", (bytes / (MESSAGE_BYTES / 2)).min(IN_FLIGHT_MAX).to_string()),
+        ("queue.buffering.max.kbytes", (bytes / 1024).to_string()),
+    ]
+}
 
 /// Makes clients of a Kafka cluster.
 ///
@@ -94,7 +117,7 @@ impl RdKafka {
     fn native(
         &self,
         role: Role,
-        defaults: &[(&str, &str)],
+        (defaults, limits): (&[(&str, &str)], &[(&str, String)]),
         properties: &BTreeMap<String, String>,
         fixed: Vec<(&str, String)>,
     ) -> Result<Native, ClientError> {
@@ -102,6 +125,7 @@ impl RdKafka {
         for (key, value) in COMMON.iter().chain(defaults) {
             settings.insert((*key).to_owned(), (*value).to_owned());
         }
+        settings.extend(limits.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         properties::apply(&mut settings, role, &self.properties)?;
         properties::apply(&mut settings, role, properties)?;
         settings.insert("bootstrap.servers".to_owned(), self.bootstrap_servers.to_string());
@@ -143,7 +167,12 @@ impl ClientSupplier for RdKafka {
         if let Some(instance) = &settings.group_instance {
             fixed.push(("group.instance.id", instance.clone()));
         }
-        let native = self.native(role, CONSUMER, &settings.properties, fixed)?;
+        let native = self.native(
+            role,
+            (CONSUMER, &fetch_limits(settings.partition_buffer_bytes)),
+            &settings.properties,
+            fixed,
+        )?;
         let group = settings.group.clone();
         Ok(Box::new(KafkaConsumer::new(native, group, settings.read_committed, &self.bootstrap_servers)?))
     }
@@ -157,12 +186,17 @@ impl ClientSupplier for RdKafka {
         if let Some(timeout) = settings.transaction_timeout {
             fixed.push(("transaction.timeout.ms", timeout.as_millis().to_string()));
         }
-        let native = self.native(Role::Producer, PRODUCER, &settings.properties, fixed)?;
+        let native = self.native(
+            Role::Producer,
+            (PRODUCER, &send_limits(settings.buffer_bytes)),
+            &settings.properties,
+            fixed,
+        )?;
         Ok(Box::new(KafkaProducer::new(native, &self.bootstrap_servers)?))
     }
 
     fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
-        let native = self.native(Role::Admin, &[], &BTreeMap::new(), Vec::new())?;
+        let native = self.native(Role::Admin, (&[], &[]), &BTreeMap::new(), Vec::new())?;
         Ok(Box::new(KafkaAdmin::new(native, &self.bootstrap_servers)))
     }
 

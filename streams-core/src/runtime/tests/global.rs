@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+#[cfg(feature = "rocksdb")]
+use super::checkpoints::checkpoint;
 use super::world::{Instance, LINES, World, engines};
 use crate::config::StreamsConfig;
 use crate::dsl::{Consumed, Stores, StreamsBuilder, WindowRetention};
@@ -208,6 +210,28 @@ fn a_restart_reads_the_tail_only_and_a_kill_loses_nothing() {
     world.line("k99");
     let mut three = start(&world, joined(), world.config("i1")).unwrap();
     world.run_until_drained(&mut [&mut three]);
+    assert_eq!(results(&world), pairs(&[("k0", "2"), ("k99", "1")]));
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn a_start_from_a_checkpoint_reads_the_tail_only() {
+    let world = world();
+    (0..100).for_each(|number| rate(&world, number % 3, &format!("k{number}"), "1"));
+    let mut one = start(&world, joined(), world.config("i1")).unwrap();
+    let place = world.root.path().join("checkpoint");
+    let taken = checkpoint(&world, &mut [&mut one], 0, &place).unwrap();
+    let global = taken.tasks.last().unwrap();
+    assert_eq!((&*global.task, global.stores[0].offset, global.stores[0].kept), ("global", Some(100), true));
+    one.close();
+    rate(&world, 0, "k0", "2");
+    let mut config = world.config("i2");
+    config.state_start_from = Some(place);
+    let mut two = start(&world, joined(), config).unwrap();
+    assert_eq!(two.global.as_ref().unwrap().restored(), 1, "the tail behind the checkpoint");
+    world.line("k0");
+    world.line("k99");
+    world.run_until_drained(&mut [&mut two]);
     assert_eq!(results(&world), pairs(&[("k0", "2"), ("k99", "1")]));
 }
 

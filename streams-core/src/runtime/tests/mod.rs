@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod bulk_restore;
+#[cfg(feature = "rocksdb")]
+mod checkpoints;
 mod crashes;
 mod custom_store;
 #[cfg(feature = "rocksdb")]

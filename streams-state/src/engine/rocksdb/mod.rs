@@ -12,6 +12,7 @@
 //! run does not need to be sorted again. Nothing here sees a type, a timestamp or an uncommitted row.
 
 mod classify;
+mod files;
 mod options;
 mod provider;
 #[cfg(test)]
@@ -25,7 +26,7 @@ use rocksdb::{
     BoundColumnFamily, DBWithThreadMode, MultiThreaded, Options, ReadOptions, SstFileWriter, WriteOptions,
 };
 
-use super::{Engine, Identity, RunEntry, RunWriter, Visitor};
+use super::{Engine, EngineFiles, Identity, RunEntry, RunWriter, Visitor};
 use crate::error::StateError;
 
 use classify::classify;
@@ -161,6 +162,10 @@ impl Engine for RocksDbEngine {
 
     fn writer(&self) -> Option<Box<dyn RunWriter>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn files(&self) -> Option<Arc<dyn EngineFiles>> {
+        Some(Arc::new(files::RocksDbFiles::new(self.db.clone())))
     }
 
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {

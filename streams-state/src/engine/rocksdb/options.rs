@@ -1,7 +1,7 @@
 //! RocksDB's settings: one memory budget for all databases of a process, files that are written once, in order.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, DBCompactionStyle, DBCompressionType, DataBlockIndexType,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompactionStyle, DBCompressionType, DataBlockIndexType,
     IngestExternalFileOptions, LogLevel, Options, WriteBufferManager,
 };
 
@@ -9,8 +9,12 @@ use rocksdb::{
 const WRITE_BUFFER_BYTES: usize = 1 << 20;
 /// Threads for flushes and compactions of the whole process.
 const BACKGROUND_JOBS: i32 = 2;
-const BLOOM_BITS_PER_KEY: f64 = 10.0;
+/// Memory of a Bloom filter that is as good; a ribbon filter needs 30 % less. One absent key in thirty is looked for in vain.
+const FILTER_BITS_PER_KEY: f64 = 7.0;
 const BLOCK_BYTES: usize = 8 << 10;
+/// A piece of an index or a filter. In one piece, the filter of a large file would not fit into a shard of the cache, and each
+/// lookup would read all of it again.
+const METADATA_BLOCK_BYTES: usize = 4 << 10;
 /// RocksDB's own log files, each.
 const INFO_LOG_BYTES: usize = 1 << 20;
 
@@ -60,10 +64,13 @@ impl Shared {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&self.cache);
         table.set_block_size(BLOCK_BYTES);
-        table.set_bloom_filter(BLOOM_BITS_PER_KEY, false);
+        table.set_ribbon_filter(FILTER_BITS_PER_KEY);
+        table.set_partition_filters(true);
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_metadata_block_size(METADATA_BLOCK_BYTES);
         table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
         table.set_cache_index_and_filter_blocks(true);
-        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table.set_pin_top_level_index_and_filter(true);
         table
     }
 }

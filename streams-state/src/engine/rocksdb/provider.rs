@@ -10,15 +10,19 @@ use super::classify::{classify, refused};
 use super::options::Shared;
 use super::{Db, FORMAT, RocksDbEngine};
 use crate::directory::make_directory;
-use crate::engine::{Engine, EngineProvider};
+use crate::engine::{Engine, EngineProvider, FoundStore};
 use crate::error::StateError;
 
 /// Directory of the database in the directory of the task.
-const DATABASE_DIRECTORY: &str = "rocksdb";
+pub(super) const DATABASE_DIRECTORY: &str = "rocksdb";
 /// The file that says which MANIFEST is the database's.
 const CURRENT: &str = "CURRENT";
 /// A run that waits for its ingestion. Left over by a crash, it is deleted when the database is opened.
 const RUN_EXTENSION: &str = "run";
+/// What the names of column families begin with.
+const FAMILY_PREFIX: &str = "store-";
+/// How often a database that changes while it is opened for reading is looked at.
+const READ_ATTEMPTS: usize = 5;
 
 /// Opens one RocksDB per task. All of them share block cache, write buffers and background threads.
 pub struct RocksDbProvider {
@@ -46,26 +50,67 @@ impl EngineProvider for RocksDbProvider {
         let db = Db::open_cf_descriptors(&options, &path, descriptors);
         let db = db.map_err(|error| classify(None, &path, &error))?;
         let db = Arc::new(db);
-        let mut engines: Vec<Box<dyn Engine>> = Vec::with_capacity(stores.len());
-        for (index, store) in stores.iter().enumerate() {
-            let engine = RocksDbEngine {
-                db: db.clone(),
-                store: (*store).to_owned(),
-                family: family_name(store),
-                options: self.shared.family(),
-                path: path.clone(),
-                run_path: path.join(format!("{index}.{RUN_EXTENSION}")),
-                claim: None,
-            };
-            check_format(&engine, &path)?;
-            engines.push(Box::new(engine));
+        let engine = |(index, store): (usize, &&str)| -> Result<Box<dyn Engine>, StateError> {
+            Ok(Box::new(self.engine(&db, (index, store), &path)?))
+        };
+        stores.iter().enumerate().map(engine).collect()
+    }
+
+    fn read(&self, directory: &Path) -> Result<Vec<FoundStore>, StateError> {
+        let path = directory.join(DATABASE_DIRECTORY);
+        if !path.join(CURRENT).exists() {
+            return Ok(Vec::new());
         }
-        Ok(engines)
+        let mut options = self.shared.database();
+        // Else the numbers of rows are not known until the files are read.
+        options.set_skip_stats_update_on_db_open(false);
+        let opened = open_read_only(&options, &path);
+        let (db, families) = opened.map_err(|error| classify(None, &path, &error))?;
+        let db = Arc::new(db);
+        let mut stores: Vec<&str> =
+            families.iter().filter_map(|name| name.strip_prefix(FAMILY_PREFIX)).collect();
+        stores.sort_unstable();
+        let found = |(index, store): (usize, &&str)| -> Result<FoundStore, StateError> {
+            Ok(((*store).to_owned(), Box::new(self.engine(&db, (index, store), &path)?)))
+        };
+        stores.iter().enumerate().map(found).collect()
     }
 
     fn name(&self) -> &'static str {
         "rocksdb"
     }
+}
+
+impl RocksDbProvider {
+    fn engine(
+        &self,
+        db: &Arc<Db>,
+        (index, store): (usize, &str),
+        path: &Path,
+    ) -> Result<RocksDbEngine, StateError> {
+        let engine = RocksDbEngine {
+            db: db.clone(),
+            store: store.to_owned(),
+            family: family_name(store),
+            options: self.shared.family(),
+            path: path.to_owned(),
+            run_path: path.join(format!("{index}.{RUN_EXTENSION}")),
+            claim: None,
+        };
+        check_format(&engine, path)?;
+        Ok(engine)
+    }
+}
+
+/// The database with all its column families. An application that uses it may delete a file between the look and the opening: then
+/// the next look finds what came in its place.
+fn open_read_only(options: &Options, path: &Path) -> Result<(Db, Vec<String>), rocksdb::Error> {
+    let attempt = || {
+        let families = Db::list_cf(options, path)?;
+        let db = Db::open_cf_for_read_only(options, path, &families, false)?;
+        Ok((db, families))
+    };
+    (1..READ_ATTEMPTS).find_map(|_| attempt().ok()).map_or_else(attempt, Ok)
 }
 
 /// All column families to open: those of `stores`, and those on disk, which RocksDB does not leave out.
@@ -94,7 +139,7 @@ fn check_beginning(path: &Path) -> Result<(), StateError> {
 
 /// A store may be called `default`; its column family may not.
 fn family_name(store: &str) -> String {
-    format!("store-{store}")
+    format!("{FAMILY_PREFIX}{store}")
 }
 
 fn check_format(engine: &RocksDbEngine, path: &Path) -> Result<(), StateError> {

@@ -61,7 +61,7 @@ impl<K: 'static, V: 'static> StateStore for ChangeBuffer<K, V> {
         Unflushed { records: self.progress.unflushed(), bytes: self.rows.unflushed_bytes() }
     }
 
-    fn flush(&mut self) -> Result<(), StateError> {
+    fn start_flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(!self.dirty.is_empty() || !self.log.is_empty())?;
         if self.progress.behind() {
             let extras = self.extras();

@@ -3,6 +3,7 @@
 use super::super::bulk_restore::{BulkRestore, KeyValueRows};
 use super::super::{CachedStore, ChangelogEntry, ChangelogRecord};
 use super::*;
+use crate::engine::Run;
 use crate::types::Headers;
 
 impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
@@ -48,7 +49,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         Unflushed { records: self.progress.unflushed(), bytes: self.tier.touched_bytes() }
     }
 
-    fn flush(&mut self) -> Result<(), StateError> {
+    fn start_flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
         self.ordered.clear();
         if !self.engine.is_durable() {
@@ -57,19 +58,39 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
             return Ok(());
         }
         if !self.tier.touched().is_empty() || self.progress.offset_moved() {
-            self.apply()?;
-            self.tier.flushed();
+            let run = self.run()?;
+            self.engine.write(run, self.progress.offset())?;
+            self.tier.flushing();
         }
         self.progress.flushed();
-        self.evict_above = self.options.tier_max_bytes;
-        if self.tier.memory_bytes() > self.evict_above {
-            self.evict();
-        }
         Ok(())
     }
 
+    fn finish_flush(&mut self, wait: bool) -> Result<bool, StateError> {
+        if !self.engine.written(wait)? {
+            return Ok(false);
+        }
+        self.tier.written();
+        self.evict_above = self.options.tier_max_bytes;
+        if self.tier.memory_bytes() > self.evict_above {
+            self.evict(self.options.tier_max_bytes / 2);
+        }
+        Ok(true)
+    }
+
+    fn must_wait(&self) -> bool {
+        self.engine.is_busy()
+    }
+
     fn memory_bytes(&self) -> u64 {
-        self.tier.memory_bytes()
+        self.tier.memory_bytes() + self.cache.bytes() + self.log.memory_bytes() + self.engine.pending_bytes()
+    }
+
+    fn shed(&mut self, target_bytes: u64) {
+        let beside = StateStore::memory_bytes(self) - self.tier.memory_bytes();
+        if self.engine.is_durable() && self.tier.has_clean() {
+            self.evict(target_bytes.saturating_sub(beside));
+        }
     }
 
     fn cached_bytes(&self) -> u64 {
@@ -121,20 +142,6 @@ impl<K: 'static, V: Clone + 'static> CachedStore<K, V> for KeyValueStore<K, V> {
     }
 }
 
-/// A row of a run: its key, and its value in the buffer of values.
-type RunRow<'a> = (&'a [u8], Option<std::ops::Range<usize>>);
-
-/// Gives `rows`, which are sorted, to `engine`.
-fn apply_rows(
-    engine: &mut dyn Engine,
-    rows: &[RunRow<'_>],
-    bytes: &[u8],
-    offset: Option<i64>,
-) -> Result<(), StateError> {
-    let mut entries = rows.iter().map(|(key, value)| (*key, value.clone().map(|value| &bytes[value])));
-    engine.apply(&mut entries, offset)
-}
-
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     fn restore_row(
         &mut self,
@@ -167,35 +174,24 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         Ok(())
     }
 
-    /// Gives the touched slots to the engine as one sorted run.
-    fn apply(&mut self) -> Result<(), StateError> {
-        let run = self.tier.sorted_run();
-        let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
-        let mut rows = Vec::with_capacity(run.len());
-        for slot in run {
-            let slot = self.tier.slot(slot);
-            let value = match &slot.row {
-                Some(row) => self.encode(row, &mut bytes)?,
-                None => None,
-            };
-            rows.push((slot.key(), value));
+    /// The touched slots as the engine gets them: timestamp, 8 bytes big-endian, and value.
+    fn run(&self) -> Result<Run, StateError> {
+        let touched = self.tier.touched();
+        let mut run = Run::with_capacity(touched.len(), self.tier.touched_bytes() as usize);
+        for id in touched {
+            let slot = self.tier.slot(*id);
+            let written = run.push_with(
+                |out| out.extend_from_slice(slot.key()),
+                |out| match &slot.row {
+                    Some((value, timestamp)) => {
+                        out.extend_from_slice(&timestamp.to_be_bytes());
+                        self.values.serialize(value, out)
+                    }
+                    None => Ok(false),
+                },
+            );
+            written.map_err(|source| self.progress.serde_error(source))?;
         }
-        apply_rows(&mut *self.engine, &rows, &bytes, self.progress.offset())
-    }
-
-    /// Appends `row` as the engine has it. `None`: it serializes as null.
-    fn encode(
-        &self,
-        row: &(V, Timestamp),
-        out: &mut Vec<u8>,
-    ) -> Result<Option<std::ops::Range<usize>>, StateError> {
-        let start = out.len();
-        out.extend_from_slice(&row.1.to_be_bytes());
-        let present =
-            self.values.serialize(&row.0, out).map_err(|source| self.progress.serde_error(source))?;
-        if !present {
-            out.truncate(start);
-        }
-        Ok(present.then_some(start..out.len()))
+        Ok(run)
     }
 }

@@ -42,7 +42,7 @@ impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> 
         Unflushed { records: self.progress.unflushed(), bytes: self.rows.unflushed_bytes() }
     }
 
-    fn flush(&mut self) -> Result<(), StateError> {
+    fn start_flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(!self.log.is_empty())?;
         if self.progress.behind() {
             self.rows.flush(&[], self.progress.offset(), &mut |_, _| Ok(()))?;

@@ -69,6 +69,17 @@ pub(super) fn parse_index_key(index_key: &[u8]) -> Option<(Window, &[u8])> {
     Some((Window { start: unsortable(start), end: unsortable(end) }, key))
 }
 
+/// Segment and key of an entry; `None` is the state.
+pub(in crate::store) fn owner(entry: &[u8], segment_interval: i64) -> Option<(i64, &[u8])> {
+    match *entry.first()? {
+        INDEX => {
+            parse_index_key(entry).map(|(window, key)| (window.end.div_euclid(segment_interval.max(1)), key))
+        }
+        ROW => parse_row_key(entry),
+        _ => None,
+    }
+}
+
 /// Appends one session to a row. `write` appends the aggregate and says whether it is there; if not nothing is
 /// appended.
 pub(super) fn write_session(

@@ -63,7 +63,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
         Unflushed { records: self.progress.unflushed(), bytes: self.tier.touched_bytes() }
     }
 
-    fn flush(&mut self) -> Result<(), StateError> {
+    fn start_flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
         let changed = !self.tier.touched().is_empty() || self.index.changed();
         if self.durable && (changed || self.progress.behind()) {

@@ -48,7 +48,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         Unflushed { records: self.progress.unflushed(), bytes: self.unflushed_bytes }
     }
 
-    fn flush(&mut self) -> Result<(), StateError> {
+    fn start_flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(!self.log.is_empty())?;
         self.unflushed_bytes = 0;
         self.sweep();

@@ -35,7 +35,7 @@ pub(super) fn segment_key(segment: i64, key: &[u8], out: &mut Vec<u8>) {
 
 /// The segment and the store's key in the key of an engine row; segment `None` is the latest version. `None`: the
 /// row is neither.
-pub(super) fn parse_key(row: &[u8]) -> Option<(Option<i64>, &[u8])> {
+pub(in crate::store) fn parse_key(row: &[u8]) -> Option<(Option<i64>, &[u8])> {
     match row.split_first()? {
         (&LATEST, key) => Some((None, key)),
         (&SEGMENT, rest) => {

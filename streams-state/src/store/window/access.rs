@@ -188,14 +188,14 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         if self.tier_bytes() <= self.evict_above {
             return;
         }
-        self.evict();
+        self.evict(self.options.tier_max_bytes / 2);
         let in_use = self.tier_bytes();
         self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
     }
 
-    /// Evicts clean rows, those of the oldest segments first.
-    pub(super) fn evict(&mut self) {
-        let mut excess = self.tier_bytes().saturating_sub(self.options.tier_max_bytes / 2);
+    /// Evicts clean rows, those of the oldest segments first, until the tier needs no more than `target` bytes.
+    pub(super) fn evict(&mut self, target: u64) {
+        let mut excess = self.tier_bytes().saturating_sub(target);
         for segment in &mut self.segments {
             if excess == 0 {
                 break;
@@ -294,6 +294,9 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         };
         if let Some(None) = null {
             segment.row_mut(place.slot, place.row).value = None;
+        }
+        if let Some(Some(len)) = null {
+            self.mean_len.add(len);
         }
         segment.touch(place.slot, place.row, null.map(|len| len.unwrap_or(0)));
         self.progress.updated();

@@ -135,8 +135,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
 
     /// Bytes of the updates held back, about.
     pub(super) fn held_bytes(&self) -> u64 {
-        let mean = self.segments.iter().map(Segment::mean_heap_bytes).max().unwrap_or(0);
-        self.cache.bytes() + self.cache.len() as u64 * mean
+        let on_heap = if std::mem::needs_drop::<V>() { self.mean_len.bytes() } else { 0 };
+        self.cache.bytes() + self.cache.len() as u64 * on_heap
     }
 }
 

@@ -94,6 +94,15 @@ pub(super) fn decode_time_key(entry: &[u8]) -> Option<(Timestamp, &[u8])> {
     Some((number(*start), key))
 }
 
+/// Segment and key of an entry; `None` is the state.
+pub(in crate::store) fn owner(entry: &[u8]) -> Option<(i64, &[u8])> {
+    let key = match *entry.get(SEGMENT_BYTES)? {
+        BY_TIME => decode_time_key(entry)?.1,
+        _ => decode_row_key(entry)?,
+    };
+    Some((segment_of(entry)?, key))
+}
+
 /// The value of the state.
 pub(super) fn encode_state(stream_time: Timestamp, sequence: u32) -> [u8; 12] {
     let mut bytes = [0; 12];

@@ -1,9 +1,9 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
-use std::ops::Range;
-
 use super::bulk::WindowRows;
+use super::segment::Slot;
 use super::*;
+use crate::engine::Run;
 use crate::format::window_key::WindowKey;
 use crate::store::bulk_restore::BulkRestore;
 use crate::store::tier::hash;
@@ -49,7 +49,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         Unflushed { records: self.progress.unflushed(), bytes }
     }
 
-    fn flush(&mut self) -> Result<(), StateError> {
+    fn start_flush(&mut self) -> Result<(), StateError> {
         self.progress.check_flush(self.cache.len() > 0 || !self.log.is_empty())?;
         self.expire();
         if !self.engine.is_durable() {
@@ -60,29 +60,50 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         let state = (self.stream_time, self.sequence);
         let touched = self.segments.iter().any(Segment::is_touched);
         if touched || self.progress.offset_moved() || state != self.flushed_state {
-            self.apply()?;
+            let run = self.run()?;
+            self.engine.write(run, self.progress.offset())?;
             self.flushed_state = state;
             let min_live = self.min_live_segment();
             for segment in &mut self.segments {
-                segment.flushed();
+                segment.flushing();
                 segment.in_engine &= segment.id >= min_live;
             }
         }
+        self.dropping = self.dropped.take();
         self.progress.flushed();
-        if let Some(last) = self.dropped {
-            let (from, to) = (layout::segment_prefix(i64::MIN), layout::segment_prefix(last + 1));
-            self.engine.drop_range(&from, &to)?;
-            self.dropped = None;
-        }
-        self.evict_above = self.options.tier_max_bytes;
-        if self.tier_bytes() > self.evict_above {
-            self.evict();
-        }
         Ok(())
     }
 
+    fn finish_flush(&mut self, wait: bool) -> Result<bool, StateError> {
+        if !self.engine.written(wait)? {
+            return Ok(false);
+        }
+        self.segments.iter_mut().for_each(Segment::written);
+        if let Some(last) = self.dropping {
+            let (from, to) = (layout::segment_prefix(i64::MIN), layout::segment_prefix(last + 1));
+            self.engine.drop_range(&from, &to)?;
+            self.dropping = None;
+        }
+        self.evict_above = self.options.tier_max_bytes;
+        if self.tier_bytes() > self.evict_above {
+            self.evict(self.options.tier_max_bytes / 2);
+        }
+        Ok(true)
+    }
+
+    fn must_wait(&self) -> bool {
+        self.engine.is_busy()
+    }
+
     fn memory_bytes(&self) -> u64 {
-        self.tier_bytes()
+        self.tier_bytes() + self.cache.bytes() + self.log.memory_bytes() + self.engine.pending_bytes()
+    }
+
+    fn shed(&mut self, target_bytes: u64) {
+        let beside = StateStore::memory_bytes(self) - self.tier_bytes();
+        if self.engine.is_durable() {
+            self.evict(target_bytes.saturating_sub(beside));
+        }
     }
 
     fn cached_bytes(&self) -> u64 {
@@ -114,44 +135,9 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         self.evict_above = self.options.tier_max_bytes;
         (self.stream_time, self.sequence) = (NO_TIMESTAMP, 0);
         self.flushed_state = (NO_TIMESTAMP, 0);
-        self.dropped = None;
+        (self.dropped, self.dropping) = (None, None);
         self.progress = Progress::new(self.options.name.clone(), self.engine.offset()?);
         self.open()
-    }
-}
-
-/// Entries of a run in one buffer.
-#[derive(Default)]
-struct Run {
-    bytes: Vec<u8>,
-    entries: Vec<(Range<usize>, Option<Range<usize>>)>,
-}
-
-impl Run {
-    fn push(&mut self, key_from: usize, value_from: Option<usize>) {
-        let end = self.bytes.len();
-        let key_to = value_from.unwrap_or(end);
-        self.entries.push((key_from..key_to, value_from.map(|from| from..end)));
-    }
-
-    /// Appends keys, each with an empty value or as a deletion, in their order.
-    fn push_sorted(&mut self, mut entries: Vec<(Vec<u8>, bool)>) {
-        entries.sort_unstable();
-        for (entry, present) in entries {
-            let key_from = self.bytes.len();
-            self.bytes.extend_from_slice(&entry);
-            self.push(key_from, present.then_some(self.bytes.len()));
-        }
-    }
-
-    /// Gives the run to `engine`, with the offset that it reaches.
-    fn apply(&self, engine: &mut dyn Engine, offset: Option<i64>) -> Result<(), StateError> {
-        let bytes = &self.bytes;
-        let mut entries = self
-            .entries
-            .iter()
-            .map(|(key, value)| (&bytes[key.clone()], value.clone().map(|value| &bytes[value])));
-        engine.apply(&mut entries, offset)
     }
 }
 
@@ -192,57 +178,49 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         Ok(())
     }
 
-    /// Gives the touched rows to the engine as one sorted run, with stream time and sequence.
-    fn apply(&mut self) -> Result<(), StateError> {
+    /// The touched rows as the engine gets them, with stream time and sequence.
+    fn run(&self) -> Result<Run, StateError> {
         let mut run = Run::default();
-        run.bytes.extend_from_slice(layout::STATE_KEY);
-        run.bytes.extend_from_slice(&layout::encode_state(self.stream_time, self.sequence));
-        run.push(0, Some(layout::STATE_KEY.len()));
+        let state = layout::encode_state(self.stream_time, self.sequence);
+        run.push(layout::STATE_KEY, Some(&state));
         let min_live = self.min_live_segment();
         for segment in self.segments.iter().filter(|segment| segment.id >= min_live) {
-            let slots = segment.sorted_run();
-            self.add_rows(segment, &slots, &mut run)?;
-            if self.options.ordered_by_time {
-                add_times(segment, &slots, &mut run);
+            for id in segment.touched() {
+                self.add_rows(segment.id, segment.slot(*id), &mut run)?;
             }
         }
-        run.apply(&mut *self.engine, self.progress.offset())
+        Ok(run)
     }
 
-    fn add_rows(&self, segment: &Segment<V>, slots: &[u32], run: &mut Run) -> Result<(), StateError> {
-        for id in slots {
-            let slot = segment.slot(*id);
-            for row in slot.rows.as_slice().iter().filter(|row| row.touched) {
-                let key_from = run.bytes.len();
-                layout::key_prefix(segment.id, slot.key.as_slice(), &mut run.bytes);
-                layout::row_suffix(row.start, row.sequence, &mut run.bytes);
-                let value_from = run.bytes.len();
-                let mut present = false;
-                if let Some((value, timestamp)) = &row.value {
-                    run.bytes.extend_from_slice(&timestamp.to_be_bytes());
-                    let written = self.values.serialize(value, &mut run.bytes);
-                    present = written.map_err(|source| self.progress.serde_error(source))?;
+    fn add_rows(&self, segment: i64, slot: &Slot<V>, run: &mut Run) -> Result<(), StateError> {
+        let key = slot.key.as_slice();
+        for row in slot.rows.as_slice().iter().filter(|row| row.touched) {
+            let written = run.push_with(
+                |out| {
+                    layout::key_prefix(segment, key, out);
+                    layout::row_suffix(row.start, row.sequence, out);
+                },
+                |out| match &row.value {
+                    Some((value, timestamp)) => {
+                        out.extend_from_slice(&timestamp.to_be_bytes());
+                        self.values.serialize(value, out)
+                    }
+                    None => Ok(false),
+                },
+            );
+            written.map_err(|source| self.progress.serde_error(source))?;
+            if self.options.ordered_by_time {
+                let present = row.value.is_some();
+                let written = run.push_with(
+                    |out| layout::time_key(segment, row.start, key, row.sequence, out),
+                    |_| Ok::<bool, Infallible>(present),
+                );
+                match written {
+                    Ok(()) => {}
+                    Err(never) => match never {},
                 }
-                if !present {
-                    run.bytes.truncate(value_from);
-                }
-                run.push(key_from, present.then_some(value_from));
             }
         }
         Ok(())
     }
-}
-
-/// Appends the entries in the order of time of the rows of `slots`.
-fn add_times<V>(segment: &Segment<V>, slots: &[u32], run: &mut Run) {
-    let mut entries = Vec::new();
-    for id in slots {
-        let slot = segment.slot(*id);
-        for row in slot.rows.as_slice().iter().filter(|row| row.touched) {
-            let mut entry = Vec::new();
-            layout::time_key(segment.id, row.start, slot.key.as_slice(), row.sequence, &mut entry);
-            entries.push((entry, row.value.is_some()));
-        }
-    }
-    run.push_sorted(entries);
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::rows::{Row, Rows};
 use crate::store::key_bytes::KeyBytes;
-use crate::store::slot_table::{KeyOrder, SlotTable, sorted};
+use crate::store::slot_table::SlotTable;
 use crate::types::Timestamp;
 
 /// Bytes of hash table for each slot: index and control byte at the mean load.
@@ -29,6 +29,8 @@ pub(super) struct Slot<V> {
     pub(super) partial: bool,
     live: bool,
     touched: bool,
+    /// Rows are on their way to the engine.
+    flushing: bool,
     used: bool,
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Segment<V> {
     table: SlotTable,
     touched: Vec<u32>,
     touched_bytes: u64,
+    /// Slots with rows on their way to the engine.
+    flushing: Vec<u32>,
     heap_bytes: u64,
     hand: usize,
     /// All rows of the segment are here.
@@ -87,6 +91,7 @@ impl<V> Segment<V> {
             table: SlotTable::default(),
             touched: Vec::new(),
             touched_bytes: 0,
+            flushing: Vec::new(),
             heap_bytes: 0,
             hand: 0,
             complete: !in_engine,
@@ -133,6 +138,7 @@ impl<V> Segment<V> {
             partial,
             live: true,
             touched: false,
+            flushing: false,
             used: true,
         };
         self.heap_bytes += slot.key.heap_bytes();
@@ -208,29 +214,36 @@ impl<V> Segment<V> {
         self.touched_bytes
     }
 
-    /// Touched slots in the order of the engine: length of the key, key.
-    pub(super) fn sorted_run(&self) -> Vec<u32> {
-        sorted(&self.touched, KeyOrder::LengthAndBytes, &|id| self.slot(id).key.as_slice())
+    /// Slots with touched rows.
+    pub(super) fn touched(&self) -> &[u32] {
+        &self.touched
     }
 
-    /// The engine has all touched rows now: absent ones go, the others are clean.
-    pub(super) fn flushed(&mut self) {
-        for id in std::mem::take(&mut self.touched) {
-            let slot = &mut self.slots[id as usize];
-            slot.touched = false;
-            for row in slot.rows.as_mut_slice() {
-                row.touched = false;
-            }
-            self.drop_absent_rows(id);
+    /// All touched rows are on their way to the engine. What was on its way before has arrived.
+    pub(super) fn flushing(&mut self) {
+        debug_assert!(self.flushing.is_empty(), "one run at a time");
+        std::mem::swap(&mut self.flushing, &mut self.touched);
+        for id in &self.flushing {
+            let slot = &mut self.slots[*id as usize];
+            (slot.touched, slot.flushing) = (false, true);
+            slot.rows.as_mut_slice().iter_mut().for_each(|row| row.touched = false);
         }
         self.touched_bytes = 0;
         self.in_engine = true;
     }
 
+    /// What was on its way is in the engine: absent rows go, the others are clean, unless they were touched again.
+    pub(super) fn written(&mut self) {
+        for id in std::mem::take(&mut self.flushing) {
+            self.slots[id as usize].flushing = false;
+            self.drop_absent_rows(id, true);
+        }
+    }
+
     /// Forgets absent rows; the others stay touched. For a store whose rows are nowhere but here.
     pub(super) fn drop_absent(&mut self) {
         for id in std::mem::take(&mut self.touched) {
-            self.drop_absent_rows(id);
+            self.drop_absent_rows(id, false);
             if self.slots[id as usize].live {
                 self.touched.push(id);
             }
@@ -238,10 +251,11 @@ impl<V> Segment<V> {
         self.touched_bytes = 0;
     }
 
-    fn drop_absent_rows(&mut self, id: u32) {
+    fn drop_absent_rows(&mut self, id: u32, keep_touched: bool) {
         let slot = &mut self.slots[id as usize];
         let before = slot.rows_bytes();
-        slot.rows.retain(|row| row.value.is_some());
+        // A touched row is still to be flushed, in a store with an engine.
+        slot.rows.retain(|row| row.value.is_some() || (keep_touched && row.touched));
         self.heap_bytes = self.heap_bytes + slot.rows_bytes() - before;
         if slot.rows.as_slice().is_empty() {
             self.remove(id);
@@ -258,7 +272,7 @@ impl<V> Segment<V> {
             self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
             let slot = &mut self.slots[self.hand];
             // A row whose update is held back is touched, too.
-            if !slot.live || slot.touched || std::mem::take(&mut slot.used) {
+            if !slot.live || slot.touched || slot.flushing || std::mem::take(&mut slot.used) {
                 continue;
             }
             if !slot.rows.as_slice().is_empty() {
@@ -307,11 +321,6 @@ impl<V> Segment<V> {
     /// Bytes in use: slots, their share of the table, rows, long keys, and values as long as their serialized form.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.table.len() as u64 * (size_of::<Slot<V>>() as u64 + TABLE_BYTES) + self.heap_bytes
-    }
-
-    /// Mean bytes of a key's rows beside its slot.
-    pub(super) fn mean_heap_bytes(&self) -> u64 {
-        self.heap_bytes.checked_div(self.table.len() as u64).unwrap_or(0)
     }
 
     fn remove(&mut self, id: u32) {

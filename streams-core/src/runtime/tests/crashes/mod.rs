@@ -63,6 +63,8 @@ pub(super) struct Case {
     pub(super) nulls: u64,
     pub(super) headers: bool,
     pub(super) caching: bool,
+    /// `memory.max.bytes`: so little that rows leave memory.
+    pub(super) memory_max_bytes: u64,
     /// A left or outer join: its outputs have no one order, and the headers of some are not given by the input.
     waiting: Option<Waiting>,
     /// Compare the changelogs, too: not where rows hold offsets of internal topics.
@@ -78,6 +80,7 @@ impl Case {
             keys: 5,
             step: 4_000,
             late: 5_000,
+            memory_max_bytes: 4_000,
             nulls: 0,
             headers: false,
             caching: false,
@@ -197,7 +200,7 @@ impl Stage {
         let mut config = self.world.config(instance);
         config.num_stream_threads = threads;
         config.dsl_store_headers = self.case.headers;
-        config.memory_max_bytes = 4_000;
+        config.memory_max_bytes = self.case.memory_max_bytes;
         if !self.case.caching {
             config.statestore_cache_max_bytes = 0;
         }

@@ -1,0 +1,270 @@
+//! Step 7, flush: runs are sorted and written by a thread of their own, while the task goes on.
+//!
+//! ```text
+//! store ──write(run)──► Background ──job──► FlushThread: sort, write, with the offset ──► the engine
+//!   ▲                       │
+//!   └──── written ◄─────────┘   one run of a store on its way at a time
+//! ```
+//!
+//! Until [`Engine::written`] says so, rows of the run may be in the engine or not; the store has them still. Whatever looks at more
+//! than one key, or changes something, waits for the run first.
+
+use std::cell::RefCell;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+
+use super::{Engine, EngineFiles, EngineProvider, FoundStore, Identity, Run, RunEntry, RunWriter, Visitor};
+use crate::error::StateError;
+
+/// What became of a run.
+type Outcome = Result<(), StateError>;
+
+/// A run to write.
+struct Job {
+    writer: Box<dyn RunWriter>,
+    run: Run,
+    offset: Option<i64>,
+    done: Sender<Outcome>,
+}
+
+/// The way to the thread that writes.
+#[derive(Clone)]
+struct Queue {
+    jobs: Sender<Job>,
+    /// Jobs that were sent and are not done.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Job {
+    fn work(mut self) {
+        self.run.sort();
+        let result = self.writer.write(&mut self.run.iter(), self.offset);
+        drop(self.run);
+        // The store waits for it, unless its thread has panicked: then the run is in the engine or not, as in a crash.
+        drop(self.writer);
+        let _ = self.done.send(result);
+    }
+}
+
+/// Opens the engines of another provider, whose runs are then written by a thread that all of them share.
+pub struct BackgroundProvider {
+    inner: Arc<dyn EngineProvider>,
+    queue: Queue,
+}
+
+impl BackgroundProvider {
+    /// Engines of `inner`. The thread ends with the last of them.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn new(inner: Arc<dyn EngineProvider>) -> std::io::Result<Self> {
+        let (jobs, queue) = channel::<Job>();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let done = waiting.clone();
+        let work = move || {
+            for job in queue {
+                job.work();
+                done.fetch_sub(1, Relaxed);
+            }
+        };
+        std::thread::Builder::new().name("kstreams-flush".to_owned()).spawn(work)?;
+        Ok(Self { inner, queue: Queue { jobs, waiting } })
+    }
+}
+
+impl EngineProvider for BackgroundProvider {
+    fn open(&self, directory: &Path, stores: &[&str]) -> Result<Vec<Box<dyn Engine>>, StateError> {
+        let engines =
+            self.inner.open(directory, stores)?.into_iter().map(|engine| match engine.is_durable() {
+                true => {
+                    let state = RefCell::default();
+                    Box::new(Background { engine, queue: self.queue.clone(), state }) as Box<dyn Engine>
+                }
+                false => engine,
+            });
+        Ok(engines.collect())
+    }
+
+    fn read(&self, directory: &Path) -> Result<Vec<FoundStore>, StateError> {
+        self.inner.read(directory)
+    }
+
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+}
+
+struct Pending {
+    done: Receiver<Outcome>,
+    bytes: u64,
+}
+
+#[derive(Default)]
+struct State {
+    pending: Option<Pending>,
+    /// A run that somebody waited for was not written; `written` has not said so yet.
+    failed: Option<StateError>,
+}
+
+struct Background {
+    engine: Box<dyn Engine>,
+    queue: Queue,
+    state: RefCell<State>,
+}
+
+impl Background {
+    /// Waits for the run on its way, if there is one. That it failed is kept for [`Engine::written`].
+    fn settle(&self) -> Result<(), StateError> {
+        let mut state = self.state.borrow_mut();
+        if let Some(pending) = state.pending.take() {
+            state.failed = pending.done.recv().unwrap_or_else(|_| Err(lost())).err();
+        }
+        match &state.failed {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Background {
+    /// The files are free when this returns, so that they can be opened again.
+    fn drop(&mut self) {
+        if let Err(error) = self.settle() {
+            tracing::warn!("a flush failed while its store was closed; the changelog has it: {error}");
+        }
+    }
+}
+
+/// The thread has ended without an answer: it panicked.
+fn lost() -> StateError {
+    StateError::Engine {
+        store: String::new(),
+        engine: "background",
+        message: "the thread that writes runs has ended; what it should have written is in the changelog"
+            .to_owned(),
+    }
+}
+
+impl Engine for Background {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError> {
+        self.engine.get(key, out)
+    }
+
+    fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError> {
+        self.settle()?;
+        self.engine.scan(from, to, visit)
+    }
+
+    fn apply(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError> {
+        self.settle()?;
+        self.engine.apply(run, offset)
+    }
+
+    fn write(&mut self, mut run: Run, offset: Option<i64>) -> Result<(), StateError> {
+        self.settle()?;
+        let Some(writer) = self.engine.writer() else {
+            run.sort();
+            return self.engine.apply(&mut run.iter(), offset);
+        };
+        let (done, answer) = channel();
+        let bytes = run.memory_bytes();
+        self.queue.waiting.fetch_add(1, Relaxed);
+        if self.queue.jobs.send(Job { writer, run, offset, done }).is_err() {
+            self.queue.waiting.fetch_sub(1, Relaxed);
+            return Err(lost());
+        }
+        self.state.get_mut().pending = Some(Pending { done: answer, bytes });
+        Ok(())
+    }
+
+    fn written(&mut self, wait: bool) -> Result<bool, StateError> {
+        let state = self.state.get_mut();
+        if let Some(pending) = &state.pending {
+            let outcome = match wait {
+                true => pending.done.recv().unwrap_or_else(|_| Err(lost())),
+                false => match pending.done.try_recv() {
+                    Ok(outcome) => outcome,
+                    Err(TryRecvError::Empty) => return Ok(false),
+                    Err(TryRecvError::Disconnected) => Err(lost()),
+                },
+            };
+            state.pending = None;
+            state.failed = outcome.err();
+        }
+        state.failed.take().map_or(Ok(true), Err)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.queue.waiting.load(Relaxed) > 0
+    }
+
+    fn pending_bytes(&self) -> u64 {
+        self.state.borrow().pending.as_ref().map_or(0, |pending| pending.bytes)
+    }
+
+    fn writer(&self) -> Option<Box<dyn RunWriter>> {
+        self.engine.writer()
+    }
+
+    fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
+        self.settle()?;
+        self.engine.drop_range(from, to)
+    }
+
+    fn offset(&self) -> Result<Option<i64>, StateError> {
+        self.settle()?;
+        self.engine.offset()
+    }
+
+    fn is_empty(&self) -> Result<bool, StateError> {
+        self.settle()?;
+        self.engine.is_empty()
+    }
+
+    fn wipe(&mut self) -> Result<(), StateError> {
+        // What was on its way is not wanted any more, nor whether it failed.
+        let _ = self.settle();
+        self.state.get_mut().failed = None;
+        self.engine.wipe()
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.engine.size_bytes()
+    }
+
+    fn approximate_entries(&self) -> u64 {
+        self.engine.approximate_entries()
+    }
+
+    fn files(&self) -> Option<Arc<dyn EngineFiles>> {
+        self.engine.files()
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, StateError> {
+        self.settle()?;
+        self.engine.identity()
+    }
+
+    fn claim(&self) -> Option<&Identity> {
+        self.engine.claim()
+    }
+
+    fn set_claim(&mut self, identity: Identity) {
+        self.engine.set_claim(identity);
+    }
+
+    fn corrupt(&self, store: &str, message: String) -> StateError {
+        self.engine.corrupt(store, message)
+    }
+
+    fn is_durable(&self) -> bool {
+        self.engine.is_durable()
+    }
+}
