@@ -20,6 +20,14 @@ const FIXED: [(&str, &str); 3] =
 const NOT_PASSED: [&str; 5] =
     ["client.id", "group.id", "group.instance.id", "partition.assignment.strategy", "transactional.id"];
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
+/// Part of `memory.max.bytes` that rows on their way from changelogs to engines may use; what is fetched takes half as much again.
+const RESTORE_SHARE: u64 = 4;
+/// Bytes that a thread which restores should have.
+const BULK_MEMORY_MIN: u64 = 4 << 20;
+/// Bytes that a restore fetches of a partition at once.
+const BULK_FETCH_BYTES: usize = 8 << 20;
+/// Records in the queue of a restore below which it fetches more.
+const QUEUED_MIN_MESSAGES: usize = 1_000_000;
 /// Default of `max.request.size`.
 const DEFAULT_MAX_REQUEST_SIZE: usize = 1_048_576;
 
@@ -42,6 +50,34 @@ impl StreamsConfig {
     /// Properties of the consumer that restores stores.
     pub fn restore_consumer_properties(&self) -> Properties {
         self.assigning_consumer_properties("restore.consumer.")
+    }
+
+    /// Properties of the consumers that restore many records at once, several of them together: large fetches, and queues that hold what
+    /// their share of the memory allows. What is set for restore consumers stays.
+    pub fn bulk_restore_consumer_properties(&self) -> Properties {
+        let mut properties = self.restore_consumer_properties();
+        let queue_kilobytes = (self.bulk_restore_memory_max() / 2 / 1024).max(1024);
+        let fetch_bytes = (queue_kilobytes * 1024 / 2).min(BULK_FETCH_BYTES);
+        if !properties.contains_key("max.partition.fetch.bytes") {
+            properties.entry("fetch.message.max.bytes".to_owned()).or_insert_with(|| fetch_bytes.to_string());
+        }
+        let ours =
+            [("queued.max.messages.kbytes", queue_kilobytes), ("queued.min.messages", QUEUED_MIN_MESSAGES)];
+        for (key, value) in ours {
+            properties.entry(key.to_owned()).or_insert_with(|| value.to_string());
+        }
+        properties
+    }
+
+    /// How many threads restore at once: one for each core, fewer if each had too little memory.
+    pub fn restore_workers_max(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        cores.min((self.memory_max_bytes / RESTORE_SHARE / BULK_MEMORY_MIN) as usize).max(1)
+    }
+
+    /// Bytes of rows that each of them may hold.
+    pub fn bulk_restore_memory_max(&self) -> usize {
+        (self.memory_max_bytes / RESTORE_SHARE) as usize / self.restore_workers_max()
     }
 
     /// Properties of the consumer that feeds global stores.

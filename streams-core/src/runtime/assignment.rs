@@ -184,6 +184,7 @@ impl StreamThread {
         let listener = self.shared.restore_listener.clone();
         self.restorer.clear(listener.as_deref());
         if let Err(error) = self.restorer.start(&mut tasks, &mut *self.consumer, listener.as_deref()) {
+            self.restorer.clear(listener.as_deref());
             self.kept.extend(tasks);
             return Err(error.into());
         }

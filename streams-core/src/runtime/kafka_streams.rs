@@ -135,13 +135,14 @@ impl KafkaStreams {
             Some(engines) => engines.clone(),
             None => default_engines(&self.config)?,
         };
-        let shared = Arc::new(Shared::prepare(
+        let shared = Shared::prepare(
             self.config.clone(),
             self.topology.clone(),
             self.supplier.clone(),
             engines,
             self.restore_listener.clone(),
-        )?);
+        )?;
+        let shared = Arc::new(shared.with_restore_workers());
         let global = !shared.global_stores.is_empty();
         // With nothing but global stores there is nothing that a stream thread could do, as in Kafka Streams.
         let planned = shared.planned();

@@ -16,6 +16,8 @@ pub(crate) struct ThreadMetrics {
     pub(crate) dropped: [AtomicU64; DropReason::ALL.len()],
     pub(crate) restored: AtomicU64,
     pub(crate) restoring: AtomicU64,
+    pub(crate) restore_left: AtomicU64,
+    pub(crate) restore_rate: AtomicU64,
     pub(crate) tasks: AtomicU64,
     pub(crate) state_bytes: AtomicU64,
     pub(crate) engine_bytes: AtomicU64,
@@ -57,6 +59,12 @@ pub struct MetricsSnapshot {
     pub dropped_by_reason: DropCounts,
     /// Changelog records restored.
     pub records_restored: u64,
+    /// Changelog records that are left to restore, markers and gaps between them included.
+    pub restore_records_left: u64,
+    /// Changelog records restored a second, since the restore began; 0 if nothing is restored.
+    pub restore_records_per_second: u64,
+    /// Seconds that the restore will need at this rate, about; 0 if nothing is restored, or if the rate is not known yet.
+    pub restore_seconds_left: u64,
     /// Tasks that are restoring.
     pub tasks_restoring: u64,
     /// Tasks owned.
@@ -95,12 +103,16 @@ impl InstanceMetrics {
             sum.rewinds += thread.rewinds.load(Relaxed);
             sum.dropped_by_reason = [sum.dropped_by_reason, thread.dropped()].into_iter().sum();
             sum.records_restored += thread.restored.load(Relaxed);
+            sum.restore_records_left += thread.restore_left.load(Relaxed);
+            sum.restore_records_per_second += thread.restore_rate.load(Relaxed);
             sum.tasks_restoring += thread.restoring.load(Relaxed);
             sum.tasks += thread.tasks.load(Relaxed);
             sum.state_memory_bytes += thread.state_bytes.load(Relaxed);
             sum.state_engine_bytes += thread.engine_bytes.load(Relaxed);
             sum.lag += thread.lag.load(Relaxed);
         }
+        sum.restore_seconds_left =
+            sum.restore_records_left.checked_div(sum.restore_records_per_second).unwrap_or(0);
         sum.records_dropped = sum.dropped_by_reason.total();
         sum
     }

@@ -3,6 +3,12 @@
 //! In: for each store, the offset that it reaches, and the end of its changelog (read uncommitted, so that the
 //! restore waits for an open transaction to be decided). Out: tasks whose stores hold everything committed.
 //! A store whose offset is not in its changelog any more is wiped and restored from the start.
+//!
+//! ```text
+//! short tail ──► record by record through the store, on this thread: its rows are in memory then
+//! the rest   ──► in bulk past the store (`restore_job.rs`), on workers ──► the store opens anew
+//! ```
+//! Without workers (in virtual time) the crank does their work, one job after the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +18,28 @@ use streams_state::types::{TaskId, TopicPartition};
 
 use super::commit::FLUSH_BUSY;
 use super::listener::StateRestoreListener;
+use super::restore_job::RestoreJob;
+use super::restore_workers::{RestoreWorkers, SubmittedJob};
 use super::tasks::{OwnedTask, Tasks};
 use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::record::RawRecord;
 
 /// Deadline for the offsets of changelogs.
-const OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Records from which on a restore in bulk pays: below, the thread is done before a worker has connected, and the rows are in
+/// memory when it is.
+const BULK_MIN_RECORDS: i64 = 50_000;
+
+/// How a store is restored.
+enum Way {
+    /// Record by record through the store.
+    ByRecord,
+    /// In bulk, by the crank.
+    Here(Box<RestoreJob>),
+    /// In bulk, by a worker.
+    Worker(SubmittedJob),
+}
 
 /// A store that is being restored.
 struct Restoring {
@@ -30,13 +52,18 @@ struct Restoring {
     end: i64,
     records: u64,
     batch: u64,
+    way: Way,
 }
 
 /// All restores of a thread.
-#[derive(Default)]
 pub(crate) struct Restorer {
     entries: Vec<Restoring>,
     assigned: bool,
+    workers: Option<Arc<RestoreWorkers>>,
+    /// Bytes of rows that a restore in bulk may hold.
+    memory_max: usize,
+    /// Records from which on a restore is in bulk.
+    pub(crate) bulk_min_records: i64,
     /// Changelogs that lost an offset were looked at: their stores may be wiped.
     rebuild_lost: bool,
     /// Source topics that serve as changelogs and for which the group had committed nothing when the restore began.
@@ -44,6 +71,7 @@ pub(crate) struct Restorer {
 }
 
 /// What stops a restore step.
+#[derive(Debug)]
 pub(crate) enum RestoreError {
     /// The consumer failed.
     Client(ClientError),
@@ -64,12 +92,35 @@ impl From<StateError> for RestoreError {
 }
 
 impl Restorer {
+    /// Without `workers` the thread restores by itself. Each restore in bulk holds up to `memory_max` bytes.
+    pub(crate) fn new(workers: Option<Arc<RestoreWorkers>>, memory_max: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            assigned: false,
+            rebuild_lost: false,
+            uncommitted: Vec::new(),
+            workers,
+            memory_max,
+            bulk_min_records: BULK_MIN_RECORDS,
+        }
+    }
+
+    /// Whether a consumer of this thread reads changelogs.
+    pub(crate) fn reads_here(&self) -> bool {
+        self.entries.iter().any(|entry| !matches!(entry.way, Way::Worker(_)))
+    }
+
+    /// Changelog records, markers and gaps included, that are left to restore.
+    pub(crate) fn left(&self) -> u64 {
+        self.entries.iter().map(|entry| (entry.end - entry.position).max(0) as u64).sum()
+    }
+
     /// Whether nothing is left to restore.
     pub(crate) fn is_done(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Forgets everything, as when tasks are given back.
+    /// Forgets everything, as when tasks are given back. No worker writes to an engine after this.
     pub(crate) fn clear(&mut self, listener: Option<&dyn StateRestoreListener>) {
         for entry in self.entries.drain(..) {
             if let Some(listener) = listener {
@@ -88,7 +139,8 @@ impl Restorer {
     ) -> Result<(), RestoreError> {
         let mut wanted = Vec::new();
         let mut sources = Vec::new();
-        for owned in tasks.iter() {
+        for owned in tasks.iter_mut() {
+            owned.task.state_mut().end_bulk_restores()?;
             for (index, store) in
                 owned.task.state().stores().iter().enumerate().filter(|(_, store)| !store.global)
             {
@@ -132,17 +184,11 @@ impl Restorer {
                 listener.into_iter().for_each(|listener| listener.on_restore_end(&changelog, &name, 0));
                 continue;
             }
-            tracing::info!(%task, store = %name, %changelog, from = position, to = end, "restoring");
-            self.entries.push(Restoring {
-                task,
-                store,
-                name,
-                changelog,
-                position,
-                end,
-                records: 0,
-                batch: 0,
-            });
+            let way = self.way(owned, store, (&changelog, position, end))?;
+            let in_bulk = !matches!(way, Way::ByRecord);
+            tracing::info!(%task, store = %name, %changelog, from = position, to = end, in_bulk, "restoring");
+            let (records, batch) = (0, 0);
+            self.entries.push(Restoring { task, store, name, changelog, position, end, records, batch, way });
             self.assigned = false;
         }
         self.rebuild_lost = false;
@@ -181,19 +227,57 @@ impl Restorer {
         self.rebuild_lost = true;
     }
 
-    /// One round: reads a batch, applies it, and closes the entries that reached their end.
+    /// How store number `store` is restored from a part of its changelog: by a worker, if it is long and the store can.
+    fn way(
+        &self,
+        owned: &mut OwnedTask,
+        store: usize,
+        (changelog, position, end): (&TopicPartition, i64, i64),
+    ) -> Result<Way, RestoreError> {
+        if end - position < self.bulk_min_records {
+            return Ok(Way::ByRecord);
+        }
+        let Some(mut restore) = owned.task.state_mut().begin_bulk_restore(store)? else {
+            return Ok(Way::ByRecord);
+        };
+        restore.set_memory_max(self.memory_max);
+        let job = RestoreJob::new(changelog.clone(), position, end, restore);
+        match &self.workers {
+            Some(workers) => Ok(Way::Worker(workers.submit(job)?)),
+            None => Ok(Way::Here(Box::new(job))),
+        }
+    }
+
+    /// One round: reads a batch, applies it, looks how far the workers are, and closes the entries that reached their end.
+    /// `consumer` is there if something is read here.
     pub(crate) fn step(
+        &mut self,
+        tasks: &mut Tasks,
+        consumer: Option<&mut (dyn Consumer + 'static)>,
+        timeout: Duration,
+        listener: Option<&dyn StateRestoreListener>,
+    ) -> Result<u64, RestoreError> {
+        if let Some(consumer) = consumer {
+            if self.entries.iter().any(|entry| matches!(entry.way, Way::ByRecord)) {
+                self.step_by_record(tasks, consumer, timeout)?;
+            } else {
+                self.step_here(tasks, consumer, timeout)?;
+            }
+        }
+        self.look_at_workers(tasks)?;
+        self.settle(tasks, listener)
+    }
+
+    fn step_by_record(
         &mut self,
         tasks: &mut Tasks,
         consumer: &mut dyn Consumer,
         timeout: Duration,
-        listener: Option<&dyn StateRestoreListener>,
-    ) -> Result<u64, RestoreError> {
+    ) -> Result<(), RestoreError> {
+        let by_record = |entry: &Restoring| matches!(entry.way, Way::ByRecord);
         if !self.assigned {
-            let partitions: Vec<(TopicPartition, i64, Slot)> = self
-                .entries
-                .iter()
-                .enumerate()
+            let entries = self.entries.iter().enumerate().filter(|(_, entry)| by_record(entry));
+            let partitions: Vec<(TopicPartition, i64, Slot)> = entries
                 .map(|(slot, entry)| (entry.changelog.clone(), entry.position, slot as Slot))
                 .collect();
             consumer.assign(&partitions)?;
@@ -204,23 +288,69 @@ impl Restorer {
         if let Some(failure) = intake.failure {
             return Err(RestoreError::State(failure));
         }
-        self.settle(tasks, consumer, listener)
+        for entry in self.entries.iter_mut().filter(|entry| by_record(entry)) {
+            entry.position = consumer.position(&entry.changelog)?.max(entry.position);
+        }
+        Ok(())
+    }
+
+    /// A part of the first job that the crank does itself.
+    fn step_here(
+        &mut self,
+        tasks: &mut Tasks,
+        consumer: &mut dyn Consumer,
+        timeout: Duration,
+    ) -> Result<(), RestoreError> {
+        for entry in &mut self.entries {
+            let Way::Here(job) = &mut entry.way else { continue };
+            if !std::mem::replace(&mut self.assigned, true) {
+                job.assign_anew();
+            }
+            let done = job.step(consumer, timeout)?;
+            let (position, records) = job.progress();
+            (entry.position, entry.batch) = (position, records - entry.records);
+            if done {
+                if let Way::Here(job) = std::mem::replace(&mut entry.way, Way::ByRecord) {
+                    job.finish()?;
+                }
+                end_bulk(tasks, entry)?;
+                self.assigned = false;
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    fn look_at_workers(&mut self, tasks: &mut Tasks) -> Result<(), RestoreError> {
+        for entry in &mut self.entries {
+            let Way::Worker(job) = &entry.way else { continue };
+            let done = job.poll()?;
+            let (position, records) = job.progress();
+            entry.batch = records - entry.records;
+            // What is read is there when it is written.
+            entry.position = if done { position } else { position.min(entry.end - 1) };
+            if done {
+                entry.way = Way::ByRecord;
+                end_bulk(tasks, entry)?;
+            }
+        }
+        Ok(())
     }
 
     /// After a batch: positions to the stores, listeners told, finished entries dropped.
     fn settle(
         &mut self,
         tasks: &mut Tasks,
-        consumer: &mut dyn Consumer,
         listener: Option<&dyn StateRestoreListener>,
     ) -> Result<u64, RestoreError> {
         let mut restored = 0;
         let mut finished = false;
         for entry in &mut self.entries {
-            entry.position = consumer.position(&entry.changelog)?.max(entry.position);
             if entry.batch > 0 {
                 restored += entry.batch;
-                if let Some(owned) = tasks.get_mut(entry.task) {
+                if matches!(entry.way, Way::ByRecord)
+                    && let Some(owned) = tasks.get_mut(entry.task)
+                {
                     owned.task.state_mut().restored(entry.store, entry.position);
                     owned.task.state_mut().flush_if_due(FLUSH_BUSY)?;
                 }
@@ -252,6 +382,12 @@ impl Restorer {
     pub(crate) fn is_restoring(&self, task: TaskId) -> bool {
         self.entries.iter().any(|entry| entry.task == task)
     }
+}
+
+/// A store was restored in bulk: it opens anew.
+fn end_bulk(tasks: &mut Tasks, entry: &Restoring) -> Result<(), StateError> {
+    let Some(owned) = tasks.get_mut(entry.task) else { return Ok(()) };
+    owned.task.state_mut().end_bulk_restore(entry.store)
 }
 
 /// A source topic that serves as changelog counts up to what the group committed: the rest is still to be processed. Gives

@@ -17,6 +17,8 @@ use super::housekeeping::Purgeable;
 use super::listener::StateRestoreListener;
 use super::local_state::{LocalState, TopicIds};
 use super::produce::StreamsProducer;
+use super::restore::Restorer;
+use super::restore_workers::RestoreWorkers;
 use super::{StreamsError, internal_topics};
 use crate::client::{Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
 use crate::config::StreamsConfig;
@@ -54,6 +56,8 @@ pub(crate) struct Shared {
     /// The memory that the tiers of all tasks share.
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) restore_listener: Option<Arc<dyn StateRestoreListener>>,
+    /// Threads that restore; without them stream threads do it themselves.
+    restore_workers: Option<Arc<RestoreWorkers>>,
     pub(crate) purgeable: Purgeable,
     /// Where threads are asked for copies of their tasks.
     pub(crate) checkpoints: Checkpoints,
@@ -119,6 +123,7 @@ impl Shared {
             engines,
             memory,
             restore_listener,
+            restore_workers: None,
             purgeable,
             checkpoints: Checkpoints::default(),
             global_stores,
@@ -126,6 +131,26 @@ impl Shared {
             global_inputs,
             admin: Arc::new(Mutex::new(admin)),
         })
+    }
+
+    /// Restores on threads of their own from now on, as many as there are cores.
+    pub(crate) fn with_restore_workers(mut self) -> Self {
+        let settings = ConsumerSettings {
+            client_id: format!("{}-{}-RestoreWorker", self.config.application_id, self.process_id),
+            group: None,
+            group_instance: None,
+            read_committed: self.config.exactly_once(),
+            partition_buffer_bytes: None,
+            properties: self.config.bulk_restore_consumer_properties(),
+        };
+        let workers_max = self.config.restore_workers_max();
+        self.restore_workers = Some(RestoreWorkers::new(self.supplier.clone(), settings, workers_max));
+        self
+    }
+
+    /// What restores the stores of a stream thread.
+    pub(crate) fn restorer(&self) -> Restorer {
+        Restorer::new(self.restore_workers.clone(), self.config.bulk_restore_memory_max())
     }
 
     /// The admin client, for one call or a few: other threads wait for it.

@@ -13,6 +13,7 @@ use super::produce::StreamsProducer;
 use super::rebuilds::Rebuilds;
 use super::recover::Phase;
 use super::restore::Restorer;
+use super::restore_progress::RestoreProgress;
 use super::shared::{Planned, Shared};
 use super::task_timeout::TaskTimeout;
 use super::tasks::{OwnedTask, Tasks};
@@ -26,7 +27,7 @@ const TASK_RUN: usize = 1000;
 /// With exactly once, a commit this long after the last one if the input is drained: results become visible.
 const DRAINED_COMMIT_MS: i64 = 25;
 /// Wait of a restore poll while nothing else can run.
-const RESTORE_WAIT: Duration = Duration::from_millis(10);
+const RESTORE_WAIT: Duration = Duration::from_millis(5);
 /// Wait before a task that another thread of this process still holds is tried again.
 const LOCK_WAIT: Duration = Duration::from_millis(5);
 
@@ -77,6 +78,7 @@ pub(crate) struct StreamThread {
     /// An assignment whose tasks are not all open yet.
     pub(crate) assigned: Option<Vec<TopicPartition>>,
     pub(crate) restorer: Restorer,
+    restore_progress: RestoreProgress,
     pub(crate) metrics: Arc<ThreadMetrics>,
     pub(crate) wall_time: Timestamp,
     /// What tasks send at a commit goes through these buffers, one task after the other.
@@ -117,6 +119,7 @@ impl StreamThread {
             consumer.subscribe(&topics).map_err(at)?;
         }
         let timeout = TaskTimeout::new(shared.config.task_timeout);
+        let restorer = shared.restorer();
         Ok(Self {
             name,
             index,
@@ -128,7 +131,8 @@ impl StreamThread {
             tasks: Tasks::default(),
             kept: Vec::new(),
             assigned: None,
-            restorer: Restorer::default(),
+            restorer,
+            restore_progress: RestoreProgress::default(),
             metrics,
             wall_time: now,
             commit_buffers: Outbox::default(),
@@ -212,10 +216,13 @@ impl StreamThread {
         if self.assigned.is_some() {
             return LOCK_WAIT;
         }
-        if !self.restorer.is_done() || (!self.idle && !self.tasks.is_empty()) {
+        if self.restorer.reads_here() || (!self.idle && !self.tasks.is_empty()) {
             return Duration::ZERO;
         }
         let mut due = now + self.shared.config.poll.as_millis() as i64;
+        if !self.restorer.is_done() {
+            due = due.min(now + RESTORE_WAIT.as_millis() as i64);
+        }
         if self.uncommitted {
             due = due.min(self.next_commit());
         }
@@ -248,18 +255,18 @@ impl StreamThread {
         if self.restorer.is_done() {
             return Ok(());
         }
-        let consumer = match &mut self.restore_consumer {
-            Some(consumer) => consumer,
-            none => none.insert(
-                self.shared
-                    .restore_consumer(self.index)
-                    .map_err(|error| Trouble::Client(Phase::Restore, error))?,
-            ),
-        };
+        if self.restore_consumer.is_none() && self.restorer.reads_here() {
+            let made = self.shared.restore_consumer(self.index);
+            self.restore_consumer = Some(made.map_err(|error| Trouble::Client(Phase::Restore, error))?);
+        }
         let wait = if self.tasks.iter().any(OwnedTask::is_running) { Duration::ZERO } else { RESTORE_WAIT };
         let listener = self.shared.restore_listener.clone();
-        let restored = self.restorer.step(&mut self.tasks, &mut **consumer, wait, listener.as_deref())?;
+        let consumer = self.restore_consumer.as_deref_mut();
+        let restored = self.restorer.step(&mut self.tasks, consumer, wait, listener.as_deref())?;
         ThreadMetrics::add(&self.metrics.restored, restored);
+        let left = self.restorer.left();
+        let rate = self.restore_progress.advance(&self.name, self.wall_time, restored, left);
+        self.metrics.restore_rate.store(rate, std::sync::atomic::Ordering::Relaxed);
         self.start_restored()
     }
 
@@ -323,6 +330,7 @@ impl StreamThread {
         timeout: Duration,
         membership: GroupMembershipOperation,
     ) -> Result<(), StreamsError> {
+        self.restorer.clear(self.shared.restore_listener.as_deref());
         let committed = self.commit();
         let tasks = match committed {
             Ok(_) => {
@@ -350,6 +358,7 @@ impl StreamThread {
 
     /// Ends without committing: the transaction is left to be settled by the next producer of the same id.
     pub(crate) fn abandon(&mut self) {
+        self.restorer.clear(self.shared.restore_listener.as_deref());
         let _ = self.producer.abort(Duration::from_secs(5));
         self.drop_tasks();
         self.producer.close(Duration::from_secs(1));
@@ -391,6 +400,11 @@ impl StreamThread {
         }
         metrics.state_bytes.store(memory, Relaxed);
         metrics.restoring.store(restoring, Relaxed);
+        metrics.restore_left.store(self.restorer.left(), Relaxed);
+        if self.restorer.is_done() {
+            self.restore_progress.stop();
+            metrics.restore_rate.store(0, Relaxed);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use streams_state::engine::identity::claim;
 use streams_state::engine::{Engine, EngineFiles, EngineProvider, Identity, InMemoryProvider};
 use streams_state::error::StateError;
 use streams_state::memory::MemoryShare;
-use streams_state::store::{ChangelogRecord, Unflushed};
+use streams_state::store::{BulkRestore, ChangelogRecord, Unflushed};
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::{LifecycleNode, TaskOptions};
@@ -46,6 +46,8 @@ pub struct TaskStore {
     caching: bool,
     /// Next changelog offset to read after what is committed.
     reached: Option<i64>,
+    /// Restored in bulk past the store, which does not know what its engine holds.
+    in_bulk: bool,
 }
 
 /// The stores of a task, in registration order.
@@ -158,6 +160,31 @@ impl StateManager {
                 Ok(())
             }
         }
+    }
+
+    /// What restores store number `store` in bulk, while the store is not used. `None` if it cannot.
+    pub fn begin_bulk_restore(&mut self, store: usize) -> Result<Option<BulkRestore>, StateError> {
+        let Some(store) = self.stores.get_mut(store) else { return Ok(None) };
+        let mut state = store.instance.state.borrow_mut();
+        state.flush()?;
+        let restore = state.bulk_restore()?;
+        store.in_bulk = restore.is_some();
+        Ok(restore)
+    }
+
+    /// Store number `store` opens anew over what was restored in bulk.
+    pub fn end_bulk_restore(&mut self, store: usize) -> Result<(), StateError> {
+        let Some(store) = self.stores.get_mut(store) else { return Ok(()) };
+        if std::mem::take(&mut store.in_bulk) {
+            store.instance.state.borrow_mut().reopen()?;
+            store.reached = store.restore_offset();
+        }
+        Ok(())
+    }
+
+    /// The same for all stores, some of which may be restored in part.
+    pub fn end_bulk_restores(&mut self) -> Result<(), StateError> {
+        (0..self.stores.len()).try_for_each(|store| self.end_bulk_restore(store))
     }
 
     /// Store number `store` is restored up to changelog offset `next` (the next one to read).
@@ -382,6 +409,7 @@ fn task_store(
         forwarder: None,
         caching: spec.caching && options.caching && !global,
         reached,
+        in_bulk: false,
         instance,
     }
 }

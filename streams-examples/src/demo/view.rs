@@ -53,7 +53,14 @@ impl View {
         let elapsed = self.began.elapsed();
         match &mut self.mode {
             Mode::Live(bar) => {
-                if let Some(total) = progress.total {
+                let metrics = &progress.metrics;
+                if metrics.restore_records_left > 0 {
+                    bar.set_style(style(
+                        "{prefix:.bold}\n[{bar:50.yellow/dim}] {percent:>3}% restored\n{msg}",
+                    ));
+                    bar.set_length(metrics.records_restored + metrics.restore_records_left);
+                    bar.set_position(metrics.records_restored);
+                } else if let Some(total) = progress.total {
                     bar.set_style(style("{prefix:.bold}\n[{bar:50.cyan/dim}] {percent:>3}%\n{msg}"));
                     bar.set_length(total);
                     bar.set_position(progress.done);
@@ -95,6 +102,15 @@ fn style(template: &str) -> ProgressStyle {
 
 fn figures(progress: &Progress, elapsed: Duration) -> String {
     let metrics = &progress.metrics;
+    if metrics.restore_records_left > 0 {
+        return format!(
+            "restoring state: {} changelog records, {} left · {} records/s · about {} s left",
+            thousands(metrics.records_restored as i64),
+            thousands(metrics.restore_records_left as i64),
+            thousands(metrics.restore_records_per_second as i64),
+            metrics.restore_seconds_left,
+        );
+    }
     let total = progress.total.map_or(String::new(), |total| format!(" of {}", thousands(total as i64)));
     format!(
         "{}{total} {} · {} records/s · {} commits · state {} · lag {}",

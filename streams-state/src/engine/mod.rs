@@ -135,6 +135,9 @@ pub trait Engine: Send {
 /// What it has written is in the engine as if [`Engine::apply`] had been called. While it writes, the engine may be read: it shows
 /// all of the run or nothing of it.
 pub trait RunWriter: Send {
+    /// As [`Engine::get`].
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError>;
+
     /// As [`Engine::apply`].
     fn write(
         &mut self,

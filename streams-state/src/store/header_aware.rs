@@ -73,6 +73,11 @@ impl<V: 'static> LoggedHeaders<V> {
         }
     }
 
+    /// Whether the rows of the engine have headers.
+    pub(super) fn in_rows(&self) -> bool {
+        matches!(self, Self::Row(_))
+    }
+
     /// The row of a changelog record.
     pub(super) fn read(&self, rows: &SerdeRef<V>, value: &[u8], headers: &Headers) -> Result<V, SerdeError> {
         let mut row = self.serde(rows).deserialize(Some(value))?;

@@ -135,7 +135,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Whether rows keep their headers: what is put into the store should have them.
     pub fn keeps_headers(&self) -> bool {
-        matches!(self.logged_headers, LoggedHeaders::Row(_))
+        self.logged_headers.in_rows()
     }
 
     /// Downstream wants old values: [`CachedUpdate::change`] has the value at the last flush as `old`.

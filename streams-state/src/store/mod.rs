@@ -1,5 +1,6 @@
 //! Typed stores, and what a task asks of any store. What an access costs: ARCHITECTURE.md section 5, measured by `benches/state.rs`.
 
+mod bulk_restore;
 mod change_buffer;
 mod changelog_buffer;
 mod grace_buffer;
@@ -21,6 +22,7 @@ mod window;
 use crate::error::StateError;
 use crate::types::{Headers, Timestamp};
 
+pub use bulk_restore::BulkRestore;
 pub use change_buffer::{BufferedChange, ChangeBuffer, ChangeBufferOptions};
 pub use grace_buffer::{BufferedRecord, GraceBuffer, GraceBufferOptions};
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
@@ -118,6 +120,17 @@ pub trait StateStore {
     /// [`restore`](Self::restore) is given.
     fn restore_record(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
         self.restore(record.key, record.value, record.timestamp)
+    }
+
+    /// What restores many changelog records without this store, on any thread. To be asked for after a [`flush`](Self::flush). Until
+    /// [`reopen`](Self::reopen) this store may not be used. `None`: it restores record by record only.
+    fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
+        Ok(None)
+    }
+
+    /// Forgets what is in memory, and opens anew over the engine: after a [`bulk_restore`](Self::bulk_restore).
+    fn reopen(&mut self) -> Result<(), StateError> {
+        Ok(())
     }
 
     /// A commit is about to come, and the caches are empty: for stores that log at commits only, one entry for each

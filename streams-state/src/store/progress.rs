@@ -20,7 +20,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// A store whose engine reaches `offset`.
-    fn new(store: Arc<str>, offset: Option<i64>) -> Self {
+    pub(super) fn new(store: Arc<str>, offset: Option<i64>) -> Self {
         Self { store, uncommitted: 0, unflushed: 0, offset, flushed_offset: offset, broken: None }
     }
 

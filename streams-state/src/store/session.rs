@@ -16,6 +16,7 @@
 //! A slot that the engine has, too, may be evicted; it comes back with one lookup for each live segment. What is said
 //! in [`KeyValueStore`](super::KeyValueStore) about undo and failing serdes holds here, too.
 
+mod bulk;
 mod find;
 pub(super) mod layout;
 mod lifecycle;
@@ -82,6 +83,25 @@ impl SessionOptions {
             tier_max_bytes: TIER_MAX_BYTES,
             expired_max_bytes: EXPIRED_MAX_BYTES,
         }
+    }
+
+    /// The first end of a session that is read by key at `stream_time`.
+    fn live_from(&self, stream_time: Timestamp) -> Timestamp {
+        stream_time.saturating_sub(self.retention).saturating_add(1)
+    }
+
+    /// The first end of a session that is kept at `stream_time`.
+    fn kept_from(&self, stream_time: Timestamp) -> Timestamp {
+        if self.in_memory_order {
+            return self.live_from(stream_time);
+        }
+        let interval = self.segment_interval.max(1);
+        let oldest = stream_time.saturating_sub(self.retention);
+        oldest.div_euclid(interval).saturating_mul(interval)
+    }
+
+    fn segment(&self, end: Timestamp) -> i64 {
+        end.div_euclid(self.segment_interval.max(1))
     }
 }
 
@@ -260,7 +280,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// The first end of a session that is read by key.
     fn live_from(&self) -> Timestamp {
-        self.stream_time.saturating_sub(self.options.retention).saturating_add(1)
+        self.options.live_from(self.stream_time)
     }
 
     /// The first end of a session that reads by key show. A cache shows what it has, whatever its time.
@@ -270,16 +290,11 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
 
     /// The first end of a session that is kept.
     fn kept_from(&self) -> Timestamp {
-        if self.options.in_memory_order {
-            return self.live_from();
-        }
-        let interval = self.options.segment_interval.max(1);
-        let oldest = self.stream_time.saturating_sub(self.options.retention);
-        oldest.div_euclid(interval).saturating_mul(interval)
+        self.options.kept_from(self.stream_time)
     }
 
     fn segment(&self, end: Timestamp) -> i64 {
-        end.div_euclid(self.options.segment_interval.max(1))
+        self.options.segment(end)
     }
 
     /// Sets the session in the slot, and holds the update back or logs it. Returns the aggregate before.

@@ -23,6 +23,7 @@
 //! [`KeyValueStore`](super::KeyValueStore): no undo, and after a value that cannot be written nothing is handed over.
 
 mod access;
+mod bulk;
 mod cache;
 pub(super) mod layout;
 mod lifecycle;
@@ -116,6 +117,20 @@ impl WindowOptions {
             tier_max_bytes: TIER_MAX_BYTES,
             expired_max_bytes: EXPIRED_MAX_BYTES,
         }
+    }
+
+    /// The first start that is not expired at `stream_time`.
+    #[inline]
+    fn horizon(&self, stream_time: Timestamp) -> Timestamp {
+        let expired = stream_time.saturating_sub(self.retention);
+        let keeps_last = self.ordered_by_time && self.persistent;
+        if keeps_last { expired } else { expired.saturating_add(1) }
+    }
+
+    /// Rounds to zero, as in Java: segment 0 is twice as long, if there are starts below 0.
+    #[inline]
+    fn segment_id(&self, start: Timestamp) -> i64 {
+        start / self.segment_interval
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use streams_state::engine::{
-    Engine, EngineProvider, InMemoryEngine, InMemoryProvider, Run, RunEntry, Visitor,
+    Engine, EngineProvider, InMemoryEngine, InMemoryProvider, Run, RunEntry, RunWriter, Visitor,
 };
 use streams_state::error::StateError;
 
@@ -16,6 +16,7 @@ use streams_state::error::StateError;
 pub(crate) type Opener = Box<dyn FnMut() -> Box<dyn Engine>>;
 
 /// An in-memory engine that is there after a crash, as one on disk is.
+#[derive(Clone)]
 struct KeptMap(Arc<Mutex<InMemoryEngine>>);
 
 impl KeptMap {
@@ -36,9 +37,10 @@ impl Engine for KeptMap {
         run: &mut dyn Iterator<Item = RunEntry<'_>>,
         offset: Option<i64>,
     ) -> Result<(), StateError> {
-        let entries: Vec<RunEntry<'_>> = run.collect();
-        assert!(entries.is_sorted_by(|left, right| left.0 < right.0), "a run is sorted, without duplicates");
-        self.map().apply(&mut entries.into_iter(), offset)
+        RunWriter::write(self, run, offset)
+    }
+    fn writer(&self) -> Option<Box<dyn RunWriter>> {
+        Some(Box::new(self.clone()))
     }
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
         self.map().drop_range(from, to)
@@ -54,6 +56,21 @@ impl Engine for KeptMap {
     }
     fn size_bytes(&self) -> u64 {
         self.map().size_bytes()
+    }
+}
+
+impl RunWriter for KeptMap {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError> {
+        self.map().get(key, out)
+    }
+    fn write(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError> {
+        let entries: Vec<RunEntry<'_>> = run.collect();
+        assert!(entries.is_sorted_by(|left, right| left.0 < right.0), "a run is sorted, without duplicates");
+        self.map().apply(&mut entries.into_iter(), offset)
     }
 }
 
@@ -86,7 +103,7 @@ impl Engine for Late {
         if let Some((run, ..)) = &*self.pending.borrow() {
             assert!(run.iter().all(|(on_its_way, _)| on_its_way != key), "the store has what is on its way");
         }
-        self.map.get(key, out)
+        Engine::get(&self.map, key, out)
     }
     fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError> {
         self.arrive();

@@ -4,6 +4,7 @@
 //! their data.
 #![allow(clippy::unwrap_used)]
 
+mod bulk;
 mod engines;
 mod model;
 
@@ -91,13 +92,15 @@ fn options() -> impl Strategy<Value = Options> {
         any::<bool>(),
         any::<bool>(),
         prop_oneof![Just(0), Just(1500), Just(1 << 20)],
+        bulk::bulk(),
     )
-        .prop_map(|(timestamped, caching, logging, send_old_values, tier_max_bytes)| Options {
+        .prop_map(|(timestamped, caching, logging, send_old_values, tier_max_bytes, bulk)| Options {
             timestamped,
             caching,
             logging,
             send_old_values,
             tier_max_bytes,
+            bulk,
         })
 }
 

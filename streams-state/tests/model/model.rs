@@ -9,6 +9,7 @@ use streams_state::store::{KeyValueOptions, KeyValueStore, StateStore};
 use streams_state::types::{RecordContext, Timestamp};
 
 use crate::Op;
+use crate::bulk::restore_in_bulk;
 use crate::engines::Opener;
 
 type Key = String;
@@ -25,6 +26,8 @@ pub(crate) struct Options {
     pub logging: bool,
     pub send_old_values: bool,
     pub tier_max_bytes: u64,
+    /// Restores in bulk, with so many bytes.
+    pub bulk: Option<usize>,
 }
 
 /// A key whose update the cache holds back.
@@ -268,18 +271,28 @@ impl Run {
         if !self.options.logging {
             return;
         }
-        let tail = self.changelog[self.flushed_offset.unwrap_or(0) as usize..].to_vec();
+        let from = self.flushed_offset.unwrap_or(0);
+        let tail = self.changelog[from as usize..].to_vec();
+        let changelog: Vec<_> =
+            self.changelog.iter().map(|(k, v, at)| (k.clone().into_bytes(), v.clone(), *at)).collect();
+        let in_bulk =
+            self.options.bulk.is_some_and(|max| restore_in_bulk(self.store(), &changelog, from, max));
         for (key, value, timestamp) in &tail {
             let bytes = value.as_ref().map(String::as_bytes);
-            self.store().restore(key.as_bytes(), bytes, *timestamp).unwrap();
+            if !in_bulk {
+                self.store().restore(key.as_bytes(), bytes, *timestamp).unwrap();
+            }
             match value {
                 Some(_) => self.rows.insert(key.clone(), (value.clone(), *timestamp)),
                 None => self.rows.remove(key),
             };
         }
         let end = self.changelog.len() as i64;
+        if in_bulk {
+            (self.flushed, self.flushed_offset) = (self.rows.clone(), Some(end));
+        }
         self.store().committed(Some(end));
-        assert_eq!(self.store().unflushed().records, tail.len() as u64);
+        assert_eq!(self.store().unflushed().records, if in_bulk { 0 } else { tail.len() as u64 });
         assert_eq!(self.store().offset(), Some(end));
     }
 

@@ -2,6 +2,8 @@
 //! refused and hidden, what is logged, what the cache hands over, and what is there after a crash at any point.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../model/bulk.rs"]
+mod bulk;
 #[path = "../model/engines.rs"]
 mod engines;
 mod model;
@@ -72,12 +74,13 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn options() -> impl Strategy<Value = Options> {
     let tier = prop_oneof![Just(0), Just(1500), Just(1 << 20)];
-    (any::<[bool; 5]>(), 1..80_i64, 1..60_i64, tier).prop_map(
+    (any::<[bool; 5]>(), 1..80_i64, 1..60_i64, tier, bulk::bulk()).prop_map(
         |(
             [caching, logging, send_old_values, time_index, in_memory_order],
             retention,
             segment_interval,
             tier,
+            bulk,
         )| {
             Options {
                 caching,
@@ -88,6 +91,7 @@ fn options() -> impl Strategy<Value = Options> {
                 retention,
                 segment_interval,
                 tier_max_bytes: tier,
+                bulk,
             }
         },
     )

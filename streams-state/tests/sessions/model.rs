@@ -10,6 +10,7 @@ use streams_state::store::{SessionOptions, SessionStore, StateStore};
 use streams_state::types::{RecordContext, Timestamp, Window};
 
 use crate::Op;
+use crate::bulk::restore_in_bulk;
 use crate::engines::Opener;
 
 type Key = String;
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     pub retention: i64,
     pub segment_interval: i64,
     pub tier_max_bytes: u64,
+    /// Restores in bulk, with so many bytes.
+    pub bulk: Option<usize>,
 }
 
 /// A session whose update the cache holds back.
@@ -414,9 +417,14 @@ impl Run {
         if !self.options.logging {
             return;
         }
-        let tail = self.changelog[offset.unwrap_or(0) as usize..].to_vec();
-        for (key, value, timestamp) in tail {
-            self.store().restore(&key, value.as_ref().map(String::as_bytes), timestamp).unwrap();
+        let changelog = self.changelog.clone();
+        let from = offset.unwrap_or(0);
+        let in_bulk =
+            self.options.bulk.is_some_and(|max| restore_in_bulk(self.store(), &changelog, from, max));
+        for (key, value, timestamp) in changelog.into_iter().skip(from as usize) {
+            if !in_bulk {
+                self.store().restore(&key, value.as_ref().map(String::as_bytes), timestamp).unwrap();
+            }
             let (key, window) = session_key::decode(&key).unwrap();
             let place = (window.end, window.start, String::from_utf8(key.to_vec()).unwrap());
             self.stream_time = self.stream_time.max(place.0);
@@ -426,6 +434,9 @@ impl Run {
             };
         }
         let reached = Some(self.changelog.len() as i64);
+        if in_bulk {
+            self.flushed = (self.rows.clone(), self.stream_time, reached);
+        }
         self.store().committed(reached);
     }
 

@@ -4,6 +4,8 @@
 //! that outlive their time or go before it, wrong changelog entries, and memory that is not given back.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../model/bulk.rs"]
+mod bulk;
 #[path = "../model/engines.rs"]
 mod engines;
 mod model;
@@ -101,8 +103,9 @@ fn options() -> impl Strategy<Value = Options> {
     let kinds = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let form = (any::<bool>(), any::<bool>(), proptest::bool::weighted(0.3), any::<bool>());
     let tier = prop_oneof![Just(0), Just(2500), Just(1 << 20)];
-    (kinds, form, tier, prop_oneof![Just(1), Just(30), Just(60), Just(1000)]).prop_map(
-        |(kinds, form, tier_max_bytes, segment_interval)| {
+    let interval = prop_oneof![Just(1), Just(30), Just(60), Just(1000)];
+    (kinds, form, tier, interval, bulk::bulk()).prop_map(
+        |(kinds, form, tier_max_bytes, segment_interval, bulk)| {
             let (timestamped, caching, logging, send_old_values) = kinds;
             let (persistent, ordered_by_time, retain_duplicates, headers) = form;
             Options {
@@ -116,6 +119,7 @@ fn options() -> impl Strategy<Value = Options> {
                 headers,
                 tier_max_bytes,
                 segment_interval,
+                bulk,
             }
         },
     )

@@ -8,6 +8,7 @@ use streams_state::serdes::Auto;
 use streams_state::store::{CachedStore, ChangelogEntry, StateStore, WindowOptions, WindowStore};
 use streams_state::types::{RecordContext, Timestamp, Window};
 
+use crate::bulk::restore_in_bulk;
 use crate::engines::Opener;
 use crate::{At, Op};
 
@@ -34,6 +35,8 @@ pub(crate) struct Options {
     pub headers: bool,
     pub tier_max_bytes: u64,
     pub segment_interval: i64,
+    /// Restores in bulk, with so many bytes.
+    pub bulk: Option<usize>,
 }
 
 /// A row whose update the cache holds back.
@@ -341,10 +344,17 @@ impl Run {
         if !self.options.logging {
             return;
         }
-        let tail = self.changelog[self.flushed_offset.unwrap_or(0) as usize..].to_vec();
+        let from = self.flushed_offset.unwrap_or(0);
+        let tail = self.changelog[from as usize..].to_vec();
+        let changelog: Vec<_> =
+            self.changelog.iter().map(|(k, v, at, _)| (k.clone(), v.clone(), *at)).collect();
+        let in_bulk =
+            self.options.bulk.is_some_and(|max| restore_in_bulk(self.store(), &changelog, from, max));
         for (key, value, timestamp, _) in &tail {
             let bytes = value.as_ref().map(String::as_bytes);
-            self.store().restore(key, bytes, *timestamp).unwrap();
+            if !in_bulk {
+                self.store().restore(key, bytes, *timestamp).unwrap();
+            }
             let at = WindowKey::decode(key).unwrap();
             self.now.stream_time = self.now.stream_time.max(at.start);
             if self.options.retain_duplicates {
@@ -359,8 +369,11 @@ impl Run {
             }
         }
         let end = self.changelog.len() as i64;
+        if in_bulk {
+            (self.flushed, self.flushed_offset) = (self.now.clone(), Some(end));
+        }
         self.store().committed(Some(end));
-        assert_eq!(self.store().unflushed().records, tail.len() as u64);
+        assert_eq!(self.store().unflushed().records, if in_bulk { 0 } else { tail.len() as u64 });
         assert_eq!(self.store().offset(), Some(end));
     }
 

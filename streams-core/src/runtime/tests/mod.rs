@@ -2,6 +2,7 @@
 //! mid-work: nothing is committed, closed or flushed, and its transaction stays open.
 
 mod bad_input;
+mod bulk_restore;
 #[cfg(feature = "rocksdb")]
 mod checkpoints;
 mod crashes;

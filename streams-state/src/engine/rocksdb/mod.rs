@@ -225,6 +225,10 @@ impl Engine for RocksDbEngine {
 }
 
 impl RunWriter for RocksDbEngine {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError> {
+        Engine::get(self, key, out)
+    }
+
     fn write(
         &mut self,
         run: &mut dyn Iterator<Item = RunEntry<'_>>,

@@ -1,5 +1,6 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
+use super::super::bulk_restore::{BulkRestore, KeyValueRows};
 use super::super::{CachedStore, ChangelogEntry, ChangelogRecord};
 use super::*;
 use crate::engine::Run;
@@ -100,8 +101,19 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
+        if self.lru.is_some() || self.keeps_headers() {
+            return Ok(None);
+        }
+        BulkRestore::new(&self.options.name, &*self.engine, KeyValueRows)
+    }
+
     fn wipe(&mut self) -> Result<(), StateError> {
         self.engine.wipe()?;
+        self.reopen()
+    }
+
+    fn reopen(&mut self) -> Result<(), StateError> {
         self.tier = Tier::new();
         self.cache = RecordCache::new();
         self.ordered.clear();
@@ -109,9 +121,9 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
             lru.clear();
         }
         self.log.clear();
-        self.complete = true;
+        self.complete = self.engine.is_empty()?;
         self.evict_above = self.options.tier_max_bytes;
-        self.progress.wiped();
+        self.progress = Progress::new(self.options.name.clone(), self.engine.offset()?);
         Ok(())
     }
 }

@@ -27,6 +27,13 @@ fn unsortable(bytes: &[u8; 8]) -> i64 {
     i64::from_be_bytes(*bytes) ^ i64::MIN
 }
 
+/// The value of the state: stream time, and whether there is an index.
+pub(super) fn encode_state(stream_time: Timestamp, time_index: bool) -> Vec<u8> {
+    let mut state = stream_time.to_be_bytes().to_vec();
+    state.push(u8::from(time_index));
+    state
+}
+
 /// Appends the key of the row of `key` in `segment`.
 pub(super) fn row_key(segment: i64, key: &[u8], out: &mut Vec<u8>) {
     out.push(ROW);

@@ -2,7 +2,9 @@
 
 use std::ops::{Bound, ControlFlow, Range};
 
+use super::super::bulk_restore::BulkRestore;
 use super::super::{ChangelogEntry, ChangelogRecord};
+use super::bulk::SessionRows;
 use super::*;
 use crate::types::Headers;
 
@@ -93,19 +95,30 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
+        if self.logged_headers.in_rows() {
+            return Ok(None);
+        }
+        let rows = SessionRows::new(&self.options, self.stream_time);
+        BulkRestore::new(&self.options.name, &*self.engine, rows)
+    }
+
     fn wipe(&mut self) -> Result<(), StateError> {
         self.engine.wipe()?;
+        self.reopen()
+    }
+
+    fn reopen(&mut self) -> Result<(), StateError> {
         self.tier = Tier::new();
         self.cache = RecordCache::new();
         self.log.clear();
         self.index.clear();
         self.segments.clear();
-        self.complete = true;
         self.evict_above = self.options.tier_max_bytes;
         self.stream_time = NO_TIMESTAMP;
         (self.swept, self.puts) = (i64::MIN, 0);
-        self.progress.wiped();
-        Ok(())
+        self.progress = Progress::new(self.options.name.clone(), self.engine.offset()?);
+        self.read_state()
     }
 }
 
@@ -133,8 +146,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// Gives the touched segments of the touched slots to the engine as one sorted run, and drops old segments.
     fn apply(&mut self) -> Result<(), StateError> {
         let kept_from = self.kept_from();
-        let mut state = self.stream_time.to_be_bytes().to_vec();
-        state.push(u8::from(self.options.time_index));
+        let state = layout::encode_state(self.stream_time, self.options.time_index);
         let mut extras = vec![(layout::STATE.to_vec(), Some(state))];
         self.index.run(kept_from, &mut extras);
         let (bytes, rows) = self.rows_of_run()?;

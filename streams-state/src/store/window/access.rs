@@ -43,9 +43,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// The first start that is not expired.
     #[inline]
     pub(super) fn horizon(&self) -> Timestamp {
-        let expired = self.stream_time.saturating_sub(self.options.retention);
-        let keeps_last = self.options.ordered_by_time && self.options.persistent;
-        if keeps_last { expired } else { expired.saturating_add(1) }
+        self.options.horizon(self.stream_time)
     }
 
     /// Whether Kafka Streams' store would refuse a put at `start`, as one that came too late.
@@ -63,10 +61,9 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         self.options.retention < 1 && !self.options.caching && self.refuses(start)
     }
 
-    /// Rounds to zero, as in Java: segment 0 is twice as long, if there are starts below 0.
     #[inline]
     pub(super) fn segment_id(&self, start: Timestamp) -> i64 {
-        start / self.options.segment_interval
+        self.options.segment_id(start)
     }
 
     pub(super) fn min_live_segment(&self) -> i64 {

@@ -1,9 +1,11 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
+use super::bulk::WindowRows;
 use super::segment::Slot;
 use super::*;
 use crate::engine::Run;
 use crate::format::window_key::WindowKey;
+use crate::store::bulk_restore::BulkRestore;
 use crate::store::tier::hash;
 use crate::store::{ChangelogEntry, ChangelogRecord};
 use crate::types::{Headers, NO_TIMESTAMP};
@@ -112,8 +114,20 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
+        if self.logged_headers.in_rows() || self.panes.is_some() {
+            return Ok(None);
+        }
+        let rows = WindowRows::new(&self.options, self.flushed_state);
+        BulkRestore::new(&self.options.name, &*self.engine, rows)
+    }
+
     fn wipe(&mut self) -> Result<(), StateError> {
         self.engine.wipe()?;
+        self.reopen()
+    }
+
+    fn reopen(&mut self) -> Result<(), StateError> {
         self.segments.clear();
         self.cache = super::RecordCache::new();
         self.places = HeldPlaces::default();
@@ -122,8 +136,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         (self.stream_time, self.sequence) = (NO_TIMESTAMP, 0);
         self.flushed_state = (NO_TIMESTAMP, 0);
         (self.dropped, self.dropping, self.gone) = (None, None, None);
-        self.progress.wiped();
-        Ok(())
+        self.progress = Progress::new(self.options.name.clone(), self.engine.offset()?);
+        self.open()
     }
 }
 

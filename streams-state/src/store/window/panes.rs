@@ -35,6 +35,10 @@ use crate::store::tier::{NONE, hash};
 /// Combines two parts of a window of a key: the second is later in time, and merged into the first.
 pub type Combine<K, V> = Arc<dyn Fn(&K, V, &V) -> V + Send + Sync>;
 
+/// A changelog or an engine with rows that this store does not understand.
+pub(super) const OTHER_FORM: &str = "it has rows of another form: its windows have changed, or whether they are kept in panes; give the \
+     store another name, or reset the application";
+
 /// Which row of a slide, in the lowest bits of the sequence.
 type Kind = u32;
 const FIRST: Kind = 1;
@@ -420,10 +424,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         };
         match fits {
             true => Ok(()),
-            false => Err(self.misused(
-                "has rows of another form: its windows have changed, or whether they are kept in panes; give the store another \
-                 name, or reset the application",
-            )),
+            false => Err(self.progress.serde_error(SerdeError::new(OTHER_FORM))),
         }
     }
 

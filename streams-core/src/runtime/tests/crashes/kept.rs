@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use streams_state::directory::make_directory;
-use streams_state::engine::{Engine, EngineProvider, Identity, InMemoryEngine, RunEntry, Visitor};
+use streams_state::engine::{Engine, EngineProvider, Identity, InMemoryEngine, RunEntry, RunWriter, Visitor};
 use streams_state::error::StateError;
 
 /// Applies that may be lost with the power.
@@ -38,14 +38,14 @@ type Fails = Arc<Mutex<Option<(u64, Failure)>>>;
 
 /// The disk.
 #[derive(Clone, Default)]
-pub(super) struct Kept {
+pub(in crate::runtime::tests) struct Kept {
     stores: Arc<Mutex<BTreeMap<(PathBuf, String), Shared>>>,
     fails: Fails,
 }
 
 impl Kept {
     /// Everything below `directory` is gone.
-    pub(super) fn delete(&self, directory: &Path) {
+    pub(in crate::runtime::tests) fn delete(&self, directory: &Path) {
         self.stores.lock().unwrap().retain(|(path, _), _| !path.starts_with(directory));
     }
 
@@ -91,6 +91,7 @@ impl EngineProvider for Kept {
     }
 }
 
+#[derive(Clone)]
 struct KeptEngine {
     rows: Shared,
     path: PathBuf,
@@ -145,6 +146,10 @@ impl Engine for KeptEngine {
         })
     }
 
+    fn writer(&self) -> Option<Box<dyn RunWriter>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
         self.call(|rows| rows.now.drop_range(from, to))
     }
@@ -178,5 +183,19 @@ impl Engine for KeptEngine {
 
     fn set_claim(&mut self, identity: Identity) {
         self.claim = Some(identity);
+    }
+}
+
+impl RunWriter for KeptEngine {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError> {
+        Engine::get(self, key, out)
+    }
+
+    fn write(
+        &mut self,
+        run: &mut dyn Iterator<Item = RunEntry<'_>>,
+        offset: Option<i64>,
+    ) -> Result<(), StateError> {
+        self.apply(run, offset)
     }
 }

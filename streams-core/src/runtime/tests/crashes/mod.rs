@@ -2,6 +2,7 @@
 //!
 //! [`check`] runs a topology over random input twice. First in one go. Then with the same input in portions, while instances
 //! are killed at random turns, closed, joined by others, given other numbers of threads, rewound, made to flush, and robbed of
+//! their state on disk, which they restore record by record or in bulk, and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
 //! their state on disk, whose engines fail and lose what was applied last, and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
 //! the end: that is what the stores hold.
 //!
@@ -24,7 +25,8 @@ use std::sync::Arc;
 
 use streams_state::engine::EngineProvider;
 
-use self::kept::{Failure, Kept};
+use self::kept::Failure;
+pub(super) use self::kept::Kept;
 use self::waiting::Waiting;
 use super::world::{APP, Instance, World};
 use crate::config::StreamsConfig;
@@ -325,12 +327,16 @@ pub(super) fn uninterrupted(case: &Case, lines: &[Line]) -> Results {
 pub(super) fn interrupted(case: &Case, lines: &[Line], seed: u64, rocks: bool) -> Results {
     let stage = Stage::new(case, rocks);
     let mut random = Random::new(seed + 1_000);
+    let mut bulk = Random::new(seed + 2_000);
     let mut rest = lines.iter();
     let mut threads = 1;
     while rest.len() > 0 {
         let mut instances = vec![stage.start("i1", threads)];
         if random.one_in(4) {
             instances.push(stage.start("i2", 1));
+        }
+        for thread in instances.iter_mut().flat_map(|instance| &mut instance.threads) {
+            thread.restorer.bulk_min_records = if bulk.one_in(2) { 1 } else { i64::MAX };
         }
         let mut failed = false;
         for _ in 0..random.below(40) {
