@@ -1,7 +1,7 @@
 //! One number for the memory of a process (`memory.max.bytes`), and how it is shared out. Counts only; those who hold memory act.
 //!
 //! ```text
-//! memory.max.bytes ┬─ 3/8  tiers of all stores, shared by demand       MemoryBudget, MemoryShare
+//! memory.max.bytes ┬─ 5/16 tiers of all stores, shared by demand       MemoryBudget, MemoryShare
 //!                  ├─ 1/8  block cache and memtables of the engines    16 MiB at least, if that is not above 1/4
 //!                  ├─ 1/16 records fetched and not yet processed
 //!                  ├─ 1/16 records produced and not yet acknowledged
@@ -35,7 +35,7 @@ impl MemoryPlan {
     /// Shares out `total` bytes.
     pub fn of(total: u64) -> Self {
         Self {
-            tiers: total / 8 * 3,
+            tiers: total / 16 * 5,
             engines: (total / 8).max(ENGINE_MIN_BYTES.min(total / 4)),
             fetched: total / 16,
             produced: total / 16,

@@ -14,6 +14,7 @@ mod progress;
 mod record_cache;
 pub mod replay;
 mod session;
+mod slab;
 mod slot_table;
 mod tier;
 mod versioned;

@@ -15,6 +15,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::RandomState;
 
 use super::key_bytes::KeyBytes;
+use super::slab::Slab;
 use super::slot_table::SlotTable;
 use crate::types::Timestamp;
 
@@ -58,7 +59,7 @@ impl<V> Slot<V> {
 
 /// The slots of a store.
 pub(super) struct Tier<V> {
-    slots: Vec<Slot<V>>,
+    slots: Slab<Slot<V>>,
     table: SlotTable,
     hasher: RandomState,
     touched: Vec<u32>,
@@ -72,7 +73,7 @@ pub(super) struct Tier<V> {
 impl<V> Tier<V> {
     pub(super) fn new() -> Self {
         Self {
-            slots: Vec::new(),
+            slots: Slab::new(),
             table: SlotTable::default(),
             hasher: RandomState::default(),
             touched: Vec::new(),
@@ -133,10 +134,7 @@ impl<V> Tier<V> {
         self.heap_bytes += slot.heap_bytes();
         let (slots, hasher) = (&mut self.slots, &self.hasher);
         let id = self.table.add(hash, slots.len(), &|id| hash_of(hasher, slots, id));
-        match slots.get_mut(id as usize) {
-            Some(free) => *free = slot,
-            None => slots.push(slot),
-        }
+        slots.put(id as usize, slot);
         id
     }
 
@@ -260,7 +258,7 @@ impl<V> Tier<V> {
 
     /// Changes values in a way that need not reach the engine. `change` returns the bytes of the serialized value.
     pub(super) fn for_each_row(&mut self, mut change: impl FnMut(&mut V) -> usize) {
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut() {
             let before = (slot.run_bytes(), slot.heap_bytes());
             if let Some((value, _)) = &mut slot.row {
                 slot.len = change(value) as u32;
@@ -306,7 +304,7 @@ pub(super) fn hash(hasher: &RandomState, key: &[u8]) -> u64 {
     state.finish()
 }
 
-fn hash_of<V>(hasher: &RandomState, slots: &[Slot<V>], id: u32) -> u64 {
+fn hash_of<V>(hasher: &RandomState, slots: &Slab<Slot<V>>, id: u32) -> u64 {
     hash(hasher, slots[id as usize].key())
 }
 

@@ -15,6 +15,8 @@ const BLOCK_BYTES: usize = 8 << 10;
 /// A piece of an index or a filter. In one piece, the filter of a large file would not fit into a shard of the cache, and each
 /// lookup would read all of it again.
 const METADATA_BLOCK_BYTES: usize = 4 << 10;
+/// What a compaction reads ahead, of each of its files: RocksDB's 2 MiB are no faster here, and come on top of all budgets.
+const COMPACTION_READAHEAD_BYTES: usize = 128 << 10;
 /// RocksDB's own log files, each.
 const INFO_LOG_BYTES: usize = 1 << 20;
 
@@ -43,6 +45,7 @@ impl Shared {
         options.set_log_level(LogLevel::Warn);
         options.set_keep_log_file_num(2);
         options.set_max_log_file_size(INFO_LOG_BYTES);
+        options.set_compaction_readahead_size(COMPACTION_READAHEAD_BYTES);
         options.set_stats_dump_period_sec(0);
         options.set_stats_persist_period_sec(0);
         options.set_skip_stats_update_on_db_open(true);

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::rows::{Row, Rows};
 use crate::store::key_bytes::KeyBytes;
+use crate::store::slab::Slab;
 use crate::store::slot_table::SlotTable;
 use crate::types::Timestamp;
 
@@ -44,7 +45,7 @@ impl<V> Slot<V> {
 /// The rows of one segment.
 pub(super) struct Segment<V> {
     pub(super) id: i64,
-    slots: Vec<Slot<V>>,
+    slots: Slab<Slot<V>>,
     table: SlotTable,
     touched: Vec<u32>,
     touched_bytes: u64,
@@ -87,7 +88,7 @@ impl<V> Segment<V> {
     pub(super) fn new(id: i64, in_engine: bool, ordered_by_time: bool) -> Self {
         Self {
             id,
-            slots: Vec::new(),
+            slots: Slab::new(),
             table: SlotTable::default(),
             touched: Vec::new(),
             touched_bytes: 0,
@@ -144,10 +145,7 @@ impl<V> Segment<V> {
         self.heap_bytes += slot.key.heap_bytes();
         let slots = &mut self.slots;
         let id = self.table.add(hash, slots.len(), &|id| slots[id as usize].hash);
-        match slots.get_mut(id as usize) {
-            Some(free) => *free = slot,
-            None => slots.push(slot),
-        }
+        slots.put(id as usize, slot);
         id
     }
 
@@ -284,7 +282,7 @@ impl<V> Segment<V> {
 
     /// Live slots.
     pub(super) fn slots(&self) -> impl Iterator<Item = (u32, &Slot<V>)> {
-        (0..).zip(&self.slots).filter(|(_, slot)| slot.live)
+        (0..).zip(self.slots.iter()).filter(|(_, slot)| slot.live)
     }
 
     /// Calls `visit` with the start and the slot of each row in `from..=to` that may be present; not in order, and
