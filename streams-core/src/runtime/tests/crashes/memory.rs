@@ -20,7 +20,7 @@ fn sizes(state: &StateManager) -> Vec<(String, u64, u64, u64)> {
 /// After `count` records of `key`s: what each store counts, then that a flush gives everything to the engine.
 fn counted(topology: fn() -> Topology, count: i64) -> Vec<(String, u64, u64, u64)> {
     // Enough that nothing is flushed before.
-    let case = Case { partitions: 1, memory_max_bytes: 1 << 20, ..Case::new(topology) };
+    let case = Case { partitions: 1, memory_max_bytes: 1 << 24, ..Case::new(topology) };
     let stage = Stage::new(&case, false);
     for number in 0..count {
         let side = if number % 2 == 0 { "L" } else { "R" };
