@@ -277,7 +277,7 @@ impl StreamThread {
         let produce = |error| Trouble::Client(Phase::Produce, error);
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             let ran = run_task(owned, &mut **consumer, now)?;
-            owned.task.state_mut().balance();
+            owned.task.state_mut().balance()?;
             self.producer.send_all(owned.task.outbox(), &mut owned.outputs).map_err(produce)?;
             self.uncommitted |= ran > 0;
             processed += ran;

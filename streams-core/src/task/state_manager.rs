@@ -280,7 +280,7 @@ impl StateManager {
             return Ok(false);
         }
         self.own().try_for_each(|store| store.instance.state.borrow_mut().start_flush())?;
-        self.balance();
+        self.balance()?;
         Ok(true)
     }
 
@@ -290,17 +290,24 @@ impl StateManager {
             .try_fold(true, |all, store| Ok(store.instance.state.borrow_mut().finish_flush(wait)? && all))
     }
 
-    /// Reports what the stores use, and gives memory back if all tasks together use too much.
-    pub fn balance(&mut self) {
+    /// Reports what the stores use, and gives memory back if all tasks together use too much: also what has arrived in the
+    /// engines since the last commit.
+    pub fn balance(&mut self) -> Result<(), StateError> {
+        self.memory.report(self.memory_bytes(), self.unflushed().bytes);
+        if self.memory.target().is_none() {
+            return Ok(());
+        }
+        self.finish_flush(false)?;
         let used = self.memory_bytes();
         self.memory.report(used, self.unflushed().bytes);
-        let Some(target) = self.memory.target() else { return };
+        let Some(target) = self.memory.target() else { return Ok(()) };
         for store in self.own() {
             let mut state = store.instance.state.borrow_mut();
             let part = u128::from(state.memory_bytes()) * u128::from(target) / u128::from(used.max(1));
             state.shed(part as u64);
         }
         self.memory.report(self.memory_bytes(), self.unflushed().bytes);
+        Ok(())
     }
 
     /// Whether memory is short, and this task has much that its engines do not have yet: a commit would let them have it.

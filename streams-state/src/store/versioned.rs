@@ -321,13 +321,14 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         if self.tier.memory_bytes() <= self.evict_above {
             return;
         }
-        self.evict();
+        self.evict(self.options.tier_max_bytes / 2);
         let in_use = self.tier.memory_bytes();
         self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
     }
 
-    fn evict(&mut self) {
-        if self.tier.evict(self.options.tier_max_bytes / 2) {
+    /// Forgets clean rows until the tier needs no more than `target` bytes, or none is left.
+    fn evict(&mut self, target: u64) {
+        if self.tier.evict(target) {
             self.complete = false;
         }
     }

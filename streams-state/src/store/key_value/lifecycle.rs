@@ -83,13 +83,12 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.tier.memory_bytes() + self.cache.bytes() + self.log.memory_bytes() + self.engine.pending_bytes()
+        self.tier.memory_bytes() + self.beside_tier_bytes()
     }
 
     fn shed(&mut self, target_bytes: u64) {
-        let beside = StateStore::memory_bytes(self) - self.tier.memory_bytes();
         if self.engine.is_durable() && self.tier.has_clean() {
-            self.evict(target_bytes.saturating_sub(beside));
+            self.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
         }
     }
 
@@ -143,6 +142,11 @@ impl<K: 'static, V: Clone + 'static> CachedStore<K, V> for KeyValueStore<K, V> {
 }
 
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
+    /// Bytes of memory in use beside the tier.
+    fn beside_tier_bytes(&self) -> u64 {
+        self.cache.bytes() + self.log.memory_bytes() + self.engine.pending_bytes()
+    }
+
     fn restore_row(
         &mut self,
         key: &[u8],

@@ -78,13 +78,19 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
         self.tier.flushed();
         self.evict_above = self.options.tier_max_bytes;
         if self.tier.memory_bytes() > self.evict_above {
-            self.evict();
+            self.evict(self.options.tier_max_bytes / 2);
         }
         Ok(())
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.tier.memory_bytes() + self.index.memory_bytes()
+        self.tier.memory_bytes() + self.beside_tier_bytes()
+    }
+
+    fn shed(&mut self, target_bytes: u64) {
+        if self.durable && self.tier.has_clean() {
+            self.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
+        }
     }
 
     fn cached_bytes(&self) -> u64 {
@@ -143,6 +149,11 @@ fn apply_run(
 }
 
 impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
+    /// Bytes of memory in use beside the tier.
+    fn beside_tier_bytes(&self) -> u64 {
+        self.cache.bytes() + self.log.memory_bytes() + self.index.memory_bytes()
+    }
+
     /// Gives the touched segments of the touched slots to the engine as one sorted run, and drops old segments.
     fn apply(&mut self) -> Result<(), StateError> {
         let kept_from = self.kept_from();

@@ -67,13 +67,19 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         self.drop_expired()?;
         self.evict_above = self.options.tier_max_bytes;
         if self.tier.memory_bytes() > self.evict_above {
-            self.evict();
+            self.evict(self.options.tier_max_bytes / 2);
         }
         Ok(())
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.tier.memory_bytes()
+        self.tier.memory_bytes() + self.beside_tier_bytes()
+    }
+
+    fn shed(&mut self, target_bytes: u64) {
+        if self.engine.is_durable() && self.tier.has_clean() {
+            self.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
+        }
     }
 
     fn engine_bytes(&self) -> u64 {
@@ -98,6 +104,11 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
 type RunRow = (Vec<u8>, Option<Range<usize>>);
 
 impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
+    /// Bytes of memory in use beside the tier.
+    fn beside_tier_bytes(&self) -> u64 {
+        self.log.memory_bytes()
+    }
+
     /// Reads the stream time and the numbers of the segments from the engine.
     pub(super) fn open_engine(&mut self) -> Result<(), StateError> {
         let mut bytes = Vec::new();

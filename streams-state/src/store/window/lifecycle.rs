@@ -96,13 +96,12 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.tier_bytes() + self.cache.bytes() + self.log.memory_bytes() + self.engine.pending_bytes()
+        self.tier_bytes() + self.beside_tier_bytes()
     }
 
     fn shed(&mut self, target_bytes: u64) {
-        let beside = StateStore::memory_bytes(self) - self.tier_bytes();
         if self.engine.is_durable() {
-            self.evict(target_bytes.saturating_sub(beside));
+            self.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
         }
     }
 
@@ -142,6 +141,11 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
 }
 
 impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
+    /// Bytes of memory in use beside the tier.
+    fn beside_tier_bytes(&self) -> u64 {
+        self.cache.bytes() + self.log.memory_bytes() + self.engine.pending_bytes()
+    }
+
     /// A record whose start is expired is skipped, but its start counts for stream time.
     fn restore_row(&mut self, record: &ChangelogRecord<'_>) -> Result<(), StateError> {
         let at = WindowKey::decode(record.key).map_err(|error| self.progress.serde_error(error))?;

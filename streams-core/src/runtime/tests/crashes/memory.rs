@@ -1,6 +1,7 @@
 //! What stores say of their size: the limits of a flush and of the process's memory are made of it.
 
 use super::{Case, Line, Stage, aggregates, flush, joins, suppress, tables};
+use crate::runtime::stream_thread::StreamThread;
 use crate::task::StateManager;
 use crate::topology::Topology;
 use streams_state::types::Headers;
@@ -17,8 +18,8 @@ fn sizes(state: &StateManager) -> Vec<(String, u64, u64, u64)> {
         .collect()
 }
 
-/// After `count` records of `key`s: what each store counts, then that a flush gives everything to the engine.
-fn counted(topology: fn() -> Topology, count: i64) -> Vec<(String, u64, u64, u64)> {
+/// What `look` sees in a thread that has processed `count` records, each of another key.
+fn after<T>(topology: fn() -> Topology, count: i64, look: impl FnOnce(&mut StreamThread) -> T) -> T {
     // Enough that nothing is flushed before.
     let case = Case { partitions: 1, memory_max_bytes: 1 << 24, ..Case::new(topology) };
     let stage = Stage::new(&case, false);
@@ -32,13 +33,42 @@ fn counted(topology: fn() -> Topology, count: i64) -> Vec<(String, u64, u64, u64
     }
     let mut one = stage.start("i1", 1);
     stage.world.run_until_drained(&mut [&mut one]);
-    let thread = &mut one.threads[0];
+    look(&mut one.threads[0])
+}
+
+/// After `count` records: what each store counts, then that a flush gives everything to the engine.
+fn counted(topology: fn() -> Topology, count: i64) -> Vec<(String, u64, u64, u64)> {
+    after(topology, count, count_and_flush)
+}
+
+fn count_and_flush(thread: &mut StreamThread) -> Vec<(String, u64, u64, u64)> {
     let counted = thread.tasks.iter().flat_map(|owned| sizes(owned.task.state())).collect();
     flush(thread);
     for (name, _, bytes, records) in thread.tasks.iter().flat_map(|owned| sizes(owned.task.state())) {
         assert_eq!((bytes, records), (0, 0), "{name} after a flush");
     }
     counted
+}
+
+/// Session and versioned stores once shared the budget without giving anything back: each could take all of it.
+#[test]
+fn what_an_engine_has_leaves_memory_when_it_is_asked_for() {
+    for topology in [aggregates::hopping_topology, aggregates::sessions_topology, tables::versioned_topology]
+    {
+        after(topology, 200, |thread| {
+            flush(thread);
+            for owned in thread.tasks.iter() {
+                for store in owned.task.state().stores() {
+                    let mut state = store.instance.state.borrow_mut();
+                    state.flush().unwrap();
+                    let before = state.memory_bytes();
+                    state.shed(before / 2);
+                    let left = state.memory_bytes();
+                    assert!(before > 2_000 && left <= before / 2, "{}: {left} of {before}", store.name);
+                }
+            }
+        });
+    }
 }
 
 /// A buffer that does not spill is in memory alone: a flush writes nothing of it.
