@@ -43,7 +43,7 @@ impl Default for Layout {
             ribbon: true,
             filter_bits: 7.0,
             leveled: false,
-            readahead_kib: 2048,
+            readahead_kib: 128,
             hyper_clock: false,
         }
     }

@@ -141,7 +141,7 @@ fn memory_cases() -> Vec<Case> {
         ("partitioned", Layout { partitioned: true, ..full }),
         ("partitioned, ribbon filter", Layout { partitioned: true, ribbon: true, ..full }),
         ("partitioned, ribbon filter of 7 bits (as set)", Layout::default()),
-        ("  read-ahead of 128 KiB", Layout { readahead_kib: 128, ..Layout::default() }),
+        ("  read-ahead of 2 MiB", Layout { readahead_kib: 2048, ..Layout::default() }),
         ("  blocks of 4 KiB", Layout { block_kib: 4, ..Layout::default() }),
         ("  blocks of 16 KiB", Layout { block_kib: 16, ..Layout::default() }),
         ("  no compression", Layout { lz4: false, ..Layout::default() }),

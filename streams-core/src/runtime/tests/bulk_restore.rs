@@ -1,6 +1,5 @@
 //! Restores in bulk: equal to those record by record, taken back and gone on, while other tasks run, from where rows have not expired.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ fn consumer(world: &World) -> Box<dyn Consumer> {
     world.kafka.consumer(&ConsumerSettings { read_committed: true, ..ConsumerSettings::default() }).unwrap()
 }
 
-fn key_values(kept: &Kept, name: &str) -> KeyValueStore<String, String> {
+fn key_values(world: &World, kept: &Kept, name: &str) -> KeyValueStore<String, String> {
     let options = KeyValueOptions {
         name: name.into(),
         timestamped: true,
@@ -36,7 +35,7 @@ fn key_values(kept: &Kept, name: &str) -> KeyValueStore<String, String> {
         logging: true,
         tier_max_bytes: 1 << 20,
     };
-    let engine = kept.open(Path::new(name), &[name]).unwrap().remove(0);
+    let engine = kept.open(&world.root.path().join(name), &[name]).unwrap().remove(0);
     KeyValueStore::new(options, engine, Arc::new(Auto), Arc::new(Auto)).unwrap()
 }
 
@@ -83,7 +82,7 @@ fn workers_restore_several_partitions_and_a_job_that_was_taken_back_goes_on() {
     let kept = Kept::default();
     let supplier: Arc<dyn ClientSupplier> = Arc::new(world.kafka.clone());
     let workers = RestoreWorkers::new(supplier, ConsumerSettings::default(), 2);
-    let mut stores: Vec<_> = (0..4).map(|number| key_values(&kept, &format!("s{number}"))).collect();
+    let mut stores: Vec<_> = (0..4).map(|number| key_values(&world, &kept, &format!("s{number}"))).collect();
     for last in [false, true] {
         let jobs: Vec<_> = (0..4)
             .zip(&mut stores)
@@ -106,7 +105,7 @@ fn workers_restore_several_partitions_and_a_job_that_was_taken_back_goes_on() {
 fn a_changelog_that_lost_the_offset_says_so() {
     let world = world_with_updates(100);
     let kept = Kept::default();
-    let mut store = key_values(&kept, "s");
+    let mut store = key_values(&world, &kept, "s");
     let mut admin = world.kafka.admin().unwrap();
     admin.delete_records(&[(changelog(0), 50)], Duration::ZERO).unwrap();
     let supplier: Arc<dyn ClientSupplier> = Arc::new(world.kafka.clone());
@@ -129,7 +128,7 @@ fn window_stores_start_where_rows_have_not_expired() {
     world.kafka.create_topic(CHANGELOG, 1).unwrap();
     let options = WindowOptions { segment_interval: 1000, ..WindowOptions::new("w", 10_000, 100) };
     let open = |kept: &Kept, name: &str| -> WindowStore<String, String> {
-        let engine = kept.open(Path::new(name), &[name]).unwrap().remove(0);
+        let engine = kept.open(&world.root.path().join(name), &[name]).unwrap().remove(0);
         WindowStore::new(options.clone(), engine, Arc::new(Auto), Arc::new(Auto)).unwrap()
     };
     let kept = Kept::default();

@@ -2,8 +2,8 @@
 //!
 //! [`check`] runs a topology over random input twice. First in one go. Then with the same input in portions, while instances
 //! are killed at random turns, closed, joined by others, given other numbers of threads, rewound, made to flush, and robbed of
-//! their state on disk, which they restore record by record or in bulk, and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
-//! their state on disk, whose engines fail and lose what was applied last, and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
+//! their state on disk, which they restore record by record or in bulk, and whose engines fail and lose what was applied last;
+//! and changelogs are compacted. The committed outputs of each key, in their order, must be equal, and so must what the changelogs hold in
 //! the end: that is what the stores hold.
 //!
 //! What stream time an operator has seen is not kept over a restart (as in Kafka Streams), so input is late only within the grace.
