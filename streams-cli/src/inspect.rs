@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use streams_core::client::ClientSupplier;
+use streams_core::topology::changelog_topic_name;
 use streams_state::engine::EngineProvider;
 use streams_state::types::TopicPartition;
 
@@ -95,7 +96,7 @@ fn report(application_id: &str, task: &FoundTask, engines: &dyn EngineProvider) 
     for (store, engine) in engines.read(&task.directory)? {
         let named = engine.identity()?.and_then(|identity| identity.changelog);
         // What was written before it said so has Kafka Streams' name.
-        let topic = named.or_else(|| task.partition.map(|_| format!("{application_id}-{store}-changelog")));
+        let topic = named.or_else(|| task.partition.map(|_| changelog_topic_name(application_id, &store)));
         let report = stores.entry(store.clone()).or_insert_with(|| StoreReport {
             topic,
             store,

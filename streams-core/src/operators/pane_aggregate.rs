@@ -139,9 +139,9 @@ where
         let initial = self.fold(context, &update, (&key, value), (open, is_late, want_old))?;
         if wanted {
             self.read(context, &key, open, &mut now)?;
-            let mut old = before.drain(..).peekable();
+            let (mut old, mut windows) = (before.drain(..).peekable(), open.iter());
             for (start, new, timestamp) in now.drain(..) {
-                let Some(window) = open.iter().find(|window| window.start == start) else { continue };
+                let Some(window) = windows.find(|window| window.start == start) else { continue };
                 let old = old.next_if(|(at, ..)| *at == start).map(|(_, value, _)| value);
                 let old = old.or_else(|| initial.clone());
                 let key = Windowed { key: key.clone(), window: *window };

@@ -105,7 +105,7 @@ struct Pending {
 #[derive(Default)]
 struct State {
     pending: Option<Pending>,
-    /// A run that somebody waited for was not written; `written` has not said so yet.
+    /// A run was not written: nothing is, from then on, because the offset of a later one would cover what is missing.
     failed: Option<StateError>,
 }
 
@@ -116,7 +116,7 @@ struct Background {
 }
 
 impl Background {
-    /// Waits for the run on its way, if there is one. That it failed is kept for [`Engine::written`].
+    /// Waits for the run on its way, if there is one.
     fn settle(&self) -> Result<(), StateError> {
         let mut state = self.state.borrow_mut();
         if let Some(pending) = state.pending.take() {
@@ -198,7 +198,7 @@ impl Engine for Background {
             state.pending = None;
             state.failed = outcome.err();
         }
-        state.failed.take().map_or(Ok(true), Err)
+        state.failed.clone().map_or(Ok(true), Err)
     }
 
     fn is_busy(&self) -> bool {

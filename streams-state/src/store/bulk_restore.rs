@@ -8,7 +8,7 @@
 //! written when that gave too little room. So the memory is bounded, and a changelog of few keys becomes few rows. A restore that ends
 //! early goes on from the offset of the last run. When all is there the store opens anew over its engine ([`StateStore::reopen`]).
 //!
-//! Not for stores whose rows are more than the bytes of one record: rows with headers, versioned stores, buffers of suppress and of
+//! Not for stores whose rows are more than the bytes of one record: rows with headers, versioned stores, panes, buffers of suppress and of
 //! joins, stores that keep only so many rows; and not for engines that keep nothing. They restore record by record.
 //!
 //! [`StateStore::reopen`]: super::StateStore::reopen
@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use super::ChangelogRecord;
+use super::timestamped_row::copy_row;
 use crate::engine::{Engine, Run, RunWriter};
 use crate::error::StateError;
 use crate::serdes::SerdeError;
@@ -185,12 +186,7 @@ impl BulkRows for KeyValueRows {
     fn add(&mut self, record: &ChangelogRecord<'_>, run: &mut Run) -> Result<(), SerdeError> {
         run.push_with(
             |out| out.extend_from_slice(record.key),
-            |out| {
-                let Some(value) = record.value else { return Ok(false) };
-                out.extend_from_slice(&record.timestamp.to_be_bytes());
-                out.extend_from_slice(value);
-                Ok(true)
-            },
+            |out| copy_row(record, out),
         )
     }
 }

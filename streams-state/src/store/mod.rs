@@ -17,6 +17,7 @@ mod session;
 mod slab;
 mod slot_table;
 mod tier;
+mod timestamped_row;
 mod versioned;
 mod window;
 

@@ -247,6 +247,9 @@ impl Run {
 
     /// Whether the engine of the store, just opened, has what was on its way when the store was closed.
     fn found_what_flew(&mut self) -> bool {
+        if self.flying.is_none() {
+            return false;
+        }
         let mut rows = Rows::new();
         self.store()
             .for_each(&mut |key, value, timestamp| drop(rows.insert(key, (value.clone(), timestamp))))

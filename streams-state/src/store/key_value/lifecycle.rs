@@ -1,6 +1,7 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
 use super::super::bulk_restore::{BulkRestore, KeyValueRows};
+use super::super::timestamped_row::write_row;
 use super::super::{CachedStore, ChangelogEntry, ChangelogRecord};
 use super::*;
 use crate::engine::Run;
@@ -69,6 +70,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     fn finish_flush(&mut self, wait: bool) -> Result<bool, StateError> {
         if !self.engine.written(wait)? {
             return Ok(false);
+        }
+        // Rows that nobody else has stay.
+        if !self.engine.is_durable() {
+            return Ok(true);
         }
         self.tier.written();
         self.evict_above = self.options.tier_max_bytes;
@@ -186,13 +191,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             let slot = self.tier.slot(*id);
             let written = run.push_with(
                 |out| out.extend_from_slice(slot.key()),
-                |out| match &slot.row {
-                    Some((value, timestamp)) => {
-                        out.extend_from_slice(&timestamp.to_be_bytes());
-                        self.values.serialize(value, out)
-                    }
-                    None => Ok(false),
-                },
+                |out| write_row(&*self.values, slot.row.as_ref(), out),
             );
             written.map_err(|source| self.progress.serde_error(source))?;
         }

@@ -9,6 +9,7 @@ use crate::format::window_key::WindowKey;
 use crate::serdes::SerdeError;
 use crate::store::ChangelogRecord;
 use crate::store::bulk_restore::BulkRows;
+use crate::store::timestamped_row::copy_row;
 use crate::types::Timestamp;
 
 /// Rows of a window store. Time goes on as in the store: what was expired when its record was written is skipped.
@@ -50,12 +51,7 @@ impl BulkRows for WindowRows {
                 layout::key_prefix(segment, at.key, out);
                 layout::row_suffix(at.start, sequence, out);
             },
-            |out| {
-                let Some(value) = record.value else { return Ok(false) };
-                out.extend_from_slice(&record.timestamp.to_be_bytes());
-                out.extend_from_slice(value);
-                Ok(true)
-            },
+            |out| copy_row(record, out),
         )
     }
 

@@ -7,6 +7,7 @@ use crate::engine::Run;
 use crate::format::window_key::WindowKey;
 use crate::store::bulk_restore::BulkRestore;
 use crate::store::tier::hash;
+use crate::store::timestamped_row::write_row;
 use crate::store::{ChangelogEntry, ChangelogRecord};
 use crate::types::{Headers, NO_TIMESTAMP};
 
@@ -77,6 +78,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
     fn finish_flush(&mut self, wait: bool) -> Result<bool, StateError> {
         if !self.engine.written(wait)? {
             return Ok(false);
+        }
+        // Rows that nobody else has stay.
+        if !self.engine.is_durable() {
+            return Ok(true);
         }
         self.segments.iter_mut().for_each(Segment::written);
         if let Some(last) = self.dropping {
@@ -205,13 +210,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                     layout::key_prefix(segment, key, out);
                     layout::row_suffix(row.start, row.sequence, out);
                 },
-                |out| match &row.value {
-                    Some((value, timestamp)) => {
-                        out.extend_from_slice(&timestamp.to_be_bytes());
-                        self.values.serialize(value, out)
-                    }
-                    None => Ok(false),
-                },
+                |out| write_row(&*self.values, row.value.as_ref(), out),
             );
             written.map_err(|source| self.progress.serde_error(source))?;
             if self.options.ordered_by_time {
