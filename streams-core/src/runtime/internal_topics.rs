@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streams_state::error::StateError;
 use streams_state::types::TopicPartition;
 
 use super::StreamsError;
@@ -43,8 +42,7 @@ pub(crate) fn prepare(
             .unwrap_or(i64::MAX),
         },
     )?;
-    let deleted = |topic: &str| local.misses(topic, topology, &config.application_id);
-    let internal = ensure(admin, &plan, config, &deleted)?;
+    let internal = ensure(admin, &plan, config, local)?;
     let ids = sources.into_iter().chain(internal);
     let ids = ids.filter_map(|topic| Some((topic.name, topic.id?))).collect();
     Ok((plan, ids))
@@ -104,13 +102,13 @@ fn describe(admin: &mut dyn Admin, topics: &[String]) -> Result<Vec<Option<Admin
         .map_err(|error| StreamsError::client("looking at the topics of the application", error))
 }
 
-/// Creates the internal topics that are missing and checks the partition counts of the others. `deleted` is an error for a
-/// changelog that must not be missing.
+/// Creates the internal topics that are missing and checks the partition counts of the others. A changelog that `local` state came
+/// from must not be missing.
 fn ensure(
     admin: &mut dyn Admin,
     plan: &TopicPlan,
     config: &StreamsConfig,
-    deleted: &dyn Fn(&str) -> Result<(), StateError>,
+    local: &LocalState<'_>,
 ) -> Result<Vec<AdminTopic>, StreamsError> {
     let names: Vec<String> = plan.internal_topics.iter().map(|topic| topic.name.to_string()).collect();
     let mut last_refusal: Option<ClientError> = None;
@@ -118,7 +116,7 @@ fn ensure(
         if attempt > 1 {
             std::thread::sleep(CREATE_PAUSE);
         }
-        let (mut missing, mut present) = (Vec::new(), Vec::new());
+        let (mut missing, mut changelogs, mut present) = (Vec::new(), Vec::new(), Vec::new());
         for (planned, found) in plan.internal_topics.iter().zip(describe(admin, &names)?) {
             match found {
                 Some(found) if found.partitions != planned.partitions => {
@@ -130,8 +128,8 @@ fn ensure(
                 }
                 Some(found) => present.push(found),
                 None => {
-                    if attempt == 0 && planned.kind == TopicKind::Changelog {
-                        deleted(&planned.name)?;
+                    if planned.kind == TopicKind::Changelog {
+                        changelogs.push(&*planned.name);
                     }
                     missing.push(NewTopic {
                         name: planned.name.to_string(),
@@ -144,6 +142,9 @@ fn ensure(
         }
         if missing.is_empty() {
             return Ok(present);
+        }
+        if attempt == 0 {
+            local.misses(&changelogs)?;
         }
         last_refusal = create(admin, &missing)?.or(last_refusal);
     }

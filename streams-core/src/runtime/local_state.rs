@@ -4,6 +4,7 @@
 //! created anew. To create it, or to restore from it, would lose without a word what only the state on disk has.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,6 @@ use uuid::Uuid;
 
 use super::StreamsError;
 use crate::client::{Admin, ClientError};
-use crate::topology::Topology;
 
 /// Ids of topics, where the cluster says them.
 pub(crate) type TopicIds = BTreeMap<String, Uuid>;
@@ -30,42 +30,38 @@ pub(crate) struct LocalState<'a> {
 }
 
 impl LocalState<'_> {
-    /// An error if a task on disk has rows that came from the changelog `topic`, which does not exist. Damaged state does not
-    /// count: there is nothing to lose.
-    pub(crate) fn misses(
-        &self,
-        topic: &str,
-        topology: &Topology,
-        application_id: &str,
-    ) -> Result<(), StateError> {
-        let stores: Vec<&str> = topology
-            .stores
-            .iter()
-            .filter(|spec| !spec.in_memory && spec.changelog_topic(application_id).as_deref() == Some(topic))
-            .map(|spec| &*spec.name)
-            .collect();
-        if stores.is_empty() {
+    /// An error if a task on disk has rows that came from one of `changelogs`, which do not exist. Damaged state does not
+    /// count: there is nothing to lose. Only reads, so the tasks may be in use.
+    pub(crate) fn misses(&self, changelogs: &[&str]) -> Result<(), StateError> {
+        if changelogs.is_empty() {
             return Ok(());
         }
         for task in self.directory.tasks()? {
             let directory = self.directory.task_dir(task);
-            let engines = match self.engines.open(&directory, &stores) {
-                Err(error) if error.cure() == Cure::Rebuild => continue,
-                // A thread of this process works with it.
-                Err(StateError::Locked { .. }) => {
-                    let identity = Identity::new(application_id, task, &stores.join("`, `"));
-                    return Err(identity.other_changelog(topic, None, &directory));
-                }
-                opened => opened?,
-            };
-            for engine in engines {
-                let came = engine.identity()?.filter(|found| found.changelog.as_deref() == Some(topic));
-                if let Some(found) = came {
-                    return Err(found.other_changelog(topic, None, &directory));
-                }
+            match self.missed(&directory, changelogs) {
+                Ok(None) => {}
+                Ok(Some((identity, topic))) => return Err(identity.other_changelog(&topic, None, &directory)),
+                Err(error) if error.cure() == Cure::Rebuild => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// The first store of a task that came from one of `changelogs`.
+    fn missed(
+        &self,
+        directory: &Path,
+        changelogs: &[&str],
+    ) -> Result<Option<(Identity, String)>, StateError> {
+        for (_, engine) in self.engines.read(directory)? {
+            let Some(identity) = engine.identity()? else { continue };
+            let topic = identity.changelog.clone().filter(|topic| changelogs.contains(&topic.as_str()));
+            if let Some(topic) = topic {
+                return Ok(Some((identity, topic)));
+            }
+        }
+        Ok(None)
     }
 }
 

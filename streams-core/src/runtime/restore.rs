@@ -264,8 +264,10 @@ impl Restorer {
                 self.step_here(tasks, consumer, timeout)?;
             }
         }
-        self.look_at_workers(tasks)?;
-        self.settle(tasks, listener)
+        // Those before the one that failed have ended.
+        let looked = self.look_at_workers(tasks);
+        let restored = self.settle(tasks, listener)?;
+        looked.map(|()| restored)
     }
 
     fn step_by_record(
@@ -289,7 +291,7 @@ impl Restorer {
             return Err(RestoreError::State(failure));
         }
         for entry in self.entries.iter_mut().filter(|entry| by_record(entry)) {
-            entry.position = consumer.position(&entry.changelog)?.max(entry.position);
+            entry.position = consumer.position(&entry.changelog)?.min(entry.end).max(entry.position);
         }
         Ok(())
     }
@@ -429,6 +431,10 @@ impl RecordSink for RestoreIntake<'_> {
 
     fn record(&mut self, slot: Slot, record: RawRecord<'_>) {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        // A source topic that serves as changelog has records behind its end: they are still to be processed.
+        if record.offset >= entry.end {
+            return;
+        }
         entry.batch += 1;
         entry.position = record.offset + 1;
         if let Some(owned) = self.tasks.get_mut(entry.task)

@@ -93,7 +93,7 @@ impl RestoreJob {
                 if let Some(failure) = intake.failure {
                     return Err(RestoreError::State(failure));
                 }
-                self.position = consumer.position(&self.changelog)?.max(self.position);
+                self.position = consumer.position(&self.changelog)?.min(self.end).max(self.position);
             }
         }
         Ok(matches!(self.reading, Reading::All) && self.position >= self.end)
@@ -149,6 +149,10 @@ impl RecordSink for Intake<'_> {
     }
 
     fn record(&mut self, _slot: Slot, record: RawRecord<'_>) {
+        // A source topic that serves as changelog has records behind its end: they are still to be processed.
+        if record.offset >= self.job.end {
+            return;
+        }
         self.job.records += 1;
         self.job.position = record.offset + 1;
         if let Some(record) = changelog_record(&record)

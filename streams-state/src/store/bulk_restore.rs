@@ -184,9 +184,6 @@ pub(super) struct KeyValueRows;
 
 impl BulkRows for KeyValueRows {
     fn add(&mut self, record: &ChangelogRecord<'_>, run: &mut Run) -> Result<(), SerdeError> {
-        run.push_with(
-            |out| out.extend_from_slice(record.key),
-            |out| copy_row(record, out),
-        )
+        run.push_with(|out| out.extend_from_slice(record.key), |out| copy_row(record, out))
     }
 }

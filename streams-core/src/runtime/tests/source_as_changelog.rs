@@ -3,7 +3,9 @@
 //! no changelog topic is made.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::crashes::Kept;
 use super::world::{APP, Instance, World, in_memory};
 use crate::dsl::{Consumed, Stores, StreamsBuilder, TopologyConfig};
 use crate::error::BoxError;
@@ -172,5 +174,29 @@ fn a_restart_restores_it_before_the_first_record() {
         let restored: Vec<_> =
             world.restores.0.lock().unwrap().iter().filter(|heard| heard.2 > 0).cloned().collect();
         assert_eq!(restored.iter().map(|(from, ..)| &**from).collect::<Vec<_>>(), ["left-0"]);
+    }
+}
+
+/// One poll brings records on both sides of the committed offset. The later ones were once taken for restored: processed again, they
+/// found themselves in the table as their own old value.
+#[test]
+fn a_restore_ends_at_the_committed_offset_within_a_batch() {
+    for (topology, bulk_min_records) in
+        [(read_only as fn() -> Topology, 50_000), (reused, 50_000), (reused, 1)]
+    {
+        let world = world();
+        (0..5).for_each(|number| write(&world, "left", "a", &format!("{number}")));
+        let mut one = world.instance_of(topology(), world.config("i1")).unwrap();
+        world.run_until_drained(&mut [&mut one]);
+        one.close();
+        world.restores.0.lock().unwrap().clear();
+        (5..9).for_each(|number| write(&world, "left", "a", &format!("{number}")));
+        let mut two = world.instance_with(topology(), world.config("i2"), Arc::new(Kept::default())).unwrap();
+        two.threads.iter_mut().for_each(|thread| thread.restorer.bulk_min_records = bulk_min_records);
+        world.run_until_drained(&mut [&mut two]);
+        let heard = world.restores.0.lock().unwrap().clone();
+        let restored: Vec<_> =
+            heard.iter().filter(|heard| heard.0 == "left-0").map(|heard| heard.2).collect();
+        assert_eq!(restored, [5], "{bulk_min_records}: {heard:?}");
     }
 }
