@@ -10,7 +10,7 @@ EXAMPLES := cargo run --release -p streams-examples
 LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare bench-state bench-engine
+.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare bench-state bench-engine held-end-txn
 
 help: ## list of commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,10 @@ oracle: ## compare with recorded Kafka Streams cases: make -s oracle CASES=DIR A
 
 golden: ## compare bytes, names and tables with Kafka Streams: make -s golden VECTORS=DIR ARGS="--only keys"
 	@cargo test --quiet --release --test golden -- $(ARGS) $(if $(VECTORS),'$(abspath $(VECTORS))')
+
+held-end-txn: ## hold commits back on the wire until the next transaction has begun; make -s held-end-txn FRAMES=1000
+	@scripts/setup test
+	@HELD_END_TXN=$(or $(FRAMES),1000) cargo test --quiet --release --test held_end_txn
 
 workload: ## build the workload program in release mode; the last line is its path
 	@cargo build --release -p streams-examples --bin workload

@@ -17,6 +17,9 @@ mod members;
 mod membership_lost;
 mod offsets_and_timestamps;
 mod records;
+#[cfg(feature = "rdkafka")]
+#[path = "../broker/mod.rs"]
+mod start;
 mod static_membership;
 mod support;
 mod transaction_fencing;

@@ -167,6 +167,18 @@ impl KafkaProducer {
     }
 }
 
+impl KafkaProducer {
+    /// The EndTxn rule: a transaction whose requests were not all answered may have ended well, because they were sent again, but a
+    /// copy that is still on its way could end the next one. So it counts as unknown, and this producer has no next one.
+    fn check_answered(&mut self, call: &str) -> Result<(), ClientError> {
+        if self.handle.native().all_answered() {
+            return Ok(());
+        }
+        let message = "a connection broke or a broker was late, so that a request went out twice: the first copy may still arrive";
+        Err(self.poison(ClientError::new(Fault::Unknown, call, message)))
+    }
+}
+
 /// Counts the reports of one event. Records of a partition come in runs, so that the map is asked once a run.
 struct Tally<'a> {
     topics: &'a [(String, Topic)],
@@ -353,14 +365,16 @@ impl Producer for KafkaProducer {
         let call = "commit transaction";
         let answer = self.wait(call, Job::Commit, deliveries, timeout)?;
         self.in_transaction &= answer.is_err();
-        answer.map_err(|failure| self.settle_error(call, failure))
+        answer.map_err(|failure| self.settle_error(call, failure))?;
+        self.check_answered(call)
     }
 
     fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError> {
         let call = "abort transaction";
         let answer = self.wait(call, Job::Abort, &mut Deliveries::default(), timeout)?;
         self.in_transaction &= answer.is_err();
-        answer.map_err(|failure| self.settle_error(call, failure))
+        answer.map_err(|failure| self.settle_error(call, failure))?;
+        self.check_answered(call)
     }
 
     fn close(&mut self, timeout: Duration) {

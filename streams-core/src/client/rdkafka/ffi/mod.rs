@@ -21,6 +21,7 @@ mod message;
 mod native;
 mod produce;
 mod queue;
+mod requests;
 mod transaction;
 
 pub(super) use admin::ListedOffset;

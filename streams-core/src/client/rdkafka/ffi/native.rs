@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::bindings as sys;
 
+use super::requests::Requests;
 use super::{Failure, name, text};
 
 /// What a client is for.
@@ -29,16 +30,18 @@ pub(crate) enum SettingFault {
 /// A client of librdkafka. Dropping it closes connections and may block: see `dropper`.
 pub(crate) struct Native {
     rk: NonNull<sys::rd_kafka_t>,
-    // Boxed: librdkafka's log callback keeps its address.
+    // Boxed: librdkafka's callbacks keep its address.
     reports: Box<Reports>,
 }
 
-/// What the client's own threads tell: written by the log callback.
+/// What the client's own threads tell: written by callbacks.
+#[derive(Default)]
 struct Reports {
     last_broker_failure: Mutex<Option<String>>,
+    requests: Requests,
 }
 
-// SAFETY: rd_kafka_t locks internally and may be used and destroyed from any thread; `Reports` is behind a mutex.
+// SAFETY: rd_kafka_t locks internally and may be used and destroyed from any thread; `Reports` has a mutex and atomics.
 unsafe impl Send for Native {}
 // SAFETY: as above.
 unsafe impl Sync for Native {}
@@ -46,7 +49,7 @@ unsafe impl Sync for Native {}
 impl Native {
     /// Makes a client. Starts its threads; connects in the background.
     pub(crate) fn new(kind: Kind, settings: &[(String, String)]) -> Result<Self, SettingFault> {
-        let reports = Box::new(Reports { last_broker_failure: Mutex::new(None) });
+        let reports = Box::<Reports>::default();
         let mut words = [0; 512];
         // SAFETY: `conf` is ours until rd_kafka_new succeeds, which then owns it; on each failure it is destroyed
         // here, once. `words` is as long as it is said to be. `reports` is boxed and outlives the client: it is
@@ -69,6 +72,9 @@ impl Native {
             sys::rd_kafka_conf_set_events(conf, events | sys::RD_KAFKA_EVENT_ERROR);
             sys::rd_kafka_conf_set_log_cb(conf, Some(log));
             sys::rd_kafka_conf_set_opaque(conf, (&raw const *reports).cast_mut().cast());
+            if kind == sys::rd_kafka_type_t::RD_KAFKA_PRODUCER {
+                reports.requests.watch(conf);
+            }
             let rk = sys::rd_kafka_new(kind, conf, words.as_mut_ptr(), words.len());
             let Some(rk) = NonNull::new(rk) else {
                 sys::rd_kafka_conf_destroy(conf);
@@ -95,6 +101,11 @@ impl Native {
     /// A broker answered: failures before are of no interest.
     pub(crate) fn broker_answered(&self) {
         *self.reports.last_broker_failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether all requests of transactions that this producer ever sent were answered: else copies may still be on their way.
+    pub(crate) fn all_answered(&self) -> bool {
+        self.reports.requests.all_answered()
     }
 
     /// The error that killed this client.

@@ -1,0 +1,88 @@
+//! Requests of transactions that were not answered.
+//!
+//! librdkafka sends a request again when its connection breaks or no answer comes in time, and tells nobody. The first copy may still be
+//! on its way: in the protocol that librdkafka speaks (without KIP-890) a broker takes an `EndTxn` that comes late for the end of the
+//! *next* transaction, and old offsets for new ones. An interceptor sees each request end, with an answer or without.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use rdkafka::bindings as sys;
+use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
+
+/// Kafka's numbers of the requests that extend and end transactions.
+const ADD_PARTITIONS_TO_TXN: i16 = 24;
+const ADD_OFFSETS_TO_TXN: i16 = 25;
+const END_TXN: i16 = 26;
+const TXN_OFFSET_COMMIT: i16 = 28;
+
+/// Name of the interceptor.
+const NAME: &CStr = c"kstreams";
+
+/// What became of the requests of a client.
+#[derive(Default)]
+pub(super) struct Requests {
+    seen: AtomicBool,
+    unanswered: AtomicU64,
+}
+
+impl Requests {
+    /// Looks at the requests of the client that is made with `conf`.
+    ///
+    /// # Safety
+    /// `conf` is a living configuration that nobody else uses, and `self` outlives its client and does not move.
+    pub(super) unsafe fn watch(&self, conf: *mut sys::rd_kafka_conf_t) {
+        let opaque = (&raw const *self).cast_mut().cast();
+        // SAFETY: the name is copied; the callback gets what it casts back. That it failed shows in `seen`.
+        unsafe { sys::rd_kafka_conf_interceptor_add_on_new(conf, NAME.as_ptr(), Some(on_new), opaque) };
+    }
+
+    /// Whether each request of transactions was answered as often as it was sent. `false` also if nobody looked.
+    pub(super) fn all_answered(&self) -> bool {
+        self.seen.load(Relaxed) && self.unanswered.load(Relaxed) == 0
+    }
+}
+
+/// The client is being made, which is when interceptors may be added.
+unsafe extern "C" fn on_new(
+    rk: *mut sys::rd_kafka_t,
+    _conf: *const sys::rd_kafka_conf_t,
+    opaque: *mut c_void,
+    _words: *mut c_char,
+    _words_len: usize,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: `opaque` is that of `Requests::watch`, which outlives the client and its threads.
+    unsafe {
+        let added =
+            sys::rd_kafka_interceptor_add_on_response_received(rk, NAME.as_ptr(), Some(on_end), opaque);
+        if let Some(requests) = opaque.cast::<Requests>().as_ref() {
+            requests.seen.store(added == OK, Relaxed);
+        }
+        added
+    }
+}
+
+/// A request has ended, on any thread, and perhaps for the second time: where its answer came, and where it is worked on. Without an
+/// answer (`size` is 0) the connection is gone, or it took too long.
+unsafe extern "C" fn on_end(
+    _rk: *mut sys::rd_kafka_t,
+    _socket: c_int,
+    _broker: *const c_char,
+    _broker_id: i32,
+    api_key: i16,
+    _version: i16,
+    _correlation: i32,
+    size: usize,
+    _round_trip: i64,
+    _error: sys::rd_kafka_resp_err_t,
+    opaque: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    let matters = matches!(api_key, ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN | END_TXN | TXN_OFFSET_COMMIT);
+    if matters && size == 0 {
+        // SAFETY: as in `on_new`.
+        if let Some(requests) = unsafe { opaque.cast::<Requests>().as_ref() } {
+            requests.unanswered.fetch_add(1, Relaxed);
+        }
+    }
+    OK
+}
