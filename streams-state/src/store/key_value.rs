@@ -79,10 +79,6 @@ pub struct KeyValueStore<K, V> {
     values: SerdeRef<V>,
     logged_headers: LoggedHeaders<V>,
     tier: Tier<V>,
-    /// Every row of the store is in the tier.
-    complete: bool,
-    /// The tier evicts when it needs more than this. Above `tier_max_bytes` while little can be evicted.
-    evict_above: u64,
     cache: RecordCache<V>,
     send_old_values: bool,
     /// Updates in place are taken back if they cannot be written.
@@ -105,17 +101,14 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
         let progress = Progress::open(options.name.clone(), &mut *engine, Layout::KeyValue)?;
-        let complete = engine.is_empty()?;
-        let evict_above = options.tier_max_bytes;
+        let tier = Tier::new(options.tier_max_bytes, engine.is_empty()?);
         Ok(Self {
             options,
             engine,
             keys,
             values,
             logged_headers: LoggedHeaders::None,
-            tier: Tier::new(),
-            complete,
-            evict_above,
+            tier,
             cache: RecordCache::new(),
             send_old_values: false,
             undoes: false,
@@ -380,8 +373,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let hash = self.encode_key(key)?;
         match self.tier.find(hash, &self.key_bytes) {
             Some(id) => Ok(Some(id)),
-            None if self.complete => Ok(None),
-            None => self.load(hash).map(Some),
+            None if self.tier.may_be_in_engine(hash) => self.load(hash).map(Some),
+            None => Ok(None),
         }
     }
 
@@ -391,36 +384,22 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let hash = self.encode_key(key)?;
         match self.tier.find(hash, &self.key_bytes) {
             Some(id) => Ok(id),
-            None if self.complete => Ok(self.tier.insert(hash, &self.key_bytes, None, 0)),
-            None => self.load(hash),
+            None if self.tier.may_be_in_engine(hash) => self.load(hash),
+            None => {
+                self.tier.make_room();
+                Ok(self.tier.insert(hash, &self.key_bytes, None, 0))
+            }
         }
     }
 
     /// Takes the row of the key in `key_bytes` from the engine into the tier, or its absence.
     #[cold]
     fn load(&mut self, hash: u64) -> Result<u32, StateError> {
-        self.make_room();
+        self.tier.make_room();
         let found = self.engine.get(&self.key_bytes, &mut self.value_bytes)?;
         let row = if found { Some(self.decode(&self.value_bytes)?) } else { None };
         let len = self.value_bytes.len().saturating_sub(8);
         Ok(self.tier.insert(hash, &self.key_bytes, row, if found { len } else { 0 }))
-    }
-
-    /// Evicts if loaded rows have filled the tier.
-    fn make_room(&mut self) {
-        if self.tier.memory_bytes() <= self.evict_above {
-            return;
-        }
-        self.evict(self.options.tier_max_bytes / 2);
-        let in_use = self.tier.memory_bytes();
-        self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
-    }
-
-    /// Forgets clean rows until the tier needs no more than `target` bytes, or none is left.
-    fn evict(&mut self, target: u64) {
-        if self.tier.evict(target) {
-            self.complete = false;
-        }
     }
 
     /// A row as the engine has it: timestamp, 8 bytes big-endian, and the serialized value.

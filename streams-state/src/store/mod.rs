@@ -3,6 +3,7 @@
 mod bulk_restore;
 mod change_buffer;
 mod changelog_buffer;
+mod elsewhere;
 mod grace_buffer;
 mod header_aware;
 mod kept_sources;

@@ -119,10 +119,6 @@ pub struct SessionStore<K, V> {
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
     tier: Tier<Sessions<V>>,
-    /// Every live session of the store is in the tier.
-    complete: bool,
-    /// The tier evicts when it needs more than this. Above `tier_max_bytes` while little can be evicted.
-    evict_above: u64,
     cache: RecordCache<Flushed<V>>,
     send_old_values: bool,
     log: ChangelogBuffer,
@@ -160,14 +156,12 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let durable = engine.is_durable();
         let mut store = Self {
             progress: Progress::open(options.name.clone(), &mut *engine, layout)?,
-            evict_above: options.tier_max_bytes,
+            tier: Tier::new(options.tier_max_bytes, true),
             options,
             engine,
             durable,
             keys,
             values,
-            tier: Tier::new(),
-            complete: true,
             cache: RecordCache::new(),
             send_old_values: false,
             log: ChangelogBuffer::default(),

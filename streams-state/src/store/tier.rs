@@ -14,6 +14,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
+use super::elsewhere::Elsewhere;
 use super::key_bytes::KeyBytes;
 use super::slab::Slab;
 use super::slot_table::SlotTable;
@@ -24,6 +25,9 @@ pub(super) const NONE: u32 = u32::MAX;
 
 /// Bytes of hash table for each slot: index and control byte at the mean load.
 const TABLE_BYTES: u64 = 8;
+
+/// Part of the room of a tier that may go into knowing what it forgot.
+const ELSEWHERE_PART: u64 = 64;
 
 /// A row and what is known about it.
 pub(super) struct Slot<V> {
@@ -68,11 +72,20 @@ pub(super) struct Tier<V> {
     flushing: Vec<u32>,
     heap_bytes: u64,
     hand: usize,
+    /// Keys that may have a row in the engine only.
+    elsewhere: Elsewhere,
+    max_bytes: u64,
+    /// It evicts when it needs more than this. Above `max_bytes` while little can be evicted.
+    evict_above: u64,
 }
 
 impl<V> Tier<V> {
-    pub(super) fn new() -> Self {
+    /// A tier for about `max_bytes`, over an engine that is empty or not.
+    pub(super) fn new(max_bytes: u64, engine_is_empty: bool) -> Self {
         Self {
+            elsewhere: if engine_is_empty { Elsewhere::Nothing } else { Elsewhere::Anything },
+            max_bytes,
+            evict_above: max_bytes,
             slots: Slab::new(),
             table: SlotTable::default(),
             hasher: RandomState::default(),
@@ -203,16 +216,46 @@ impl<V> Tier<V> {
         for id in std::mem::take(&mut self.touched) {
             match self.slots[id as usize].row {
                 Some(_) => self.touched.push(id),
-                None => self.remove(id),
+                None => {
+                    self.remove(id);
+                }
             }
         }
         self.touched_bytes = 0;
     }
 
+    /// Whether the tier has every row of its store.
+    #[inline]
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.elsewhere, Elsewhere::Nothing)
+    }
+
+    /// Whether the key of `hash`, which has no slot, may have a row in the engine.
+    #[inline]
+    pub(super) fn may_be_in_engine(&self, hash: u64) -> bool {
+        self.elsewhere.may_have(hash)
+    }
+
+    /// Before a row is loaded: evicts if loaded rows have filled the tier.
+    pub(super) fn make_room(&mut self) {
+        if self.memory_bytes() > self.evict_above {
+            self.evict(self.max_bytes / 2);
+            let in_use = self.memory_bytes();
+            self.evict_above = self.max_bytes.max(in_use + in_use / 4);
+        }
+    }
+
+    /// After a flush, when more slots are clean: evicts if there are too many.
+    pub(super) fn make_room_after_flush(&mut self) {
+        self.evict_above = self.max_bytes;
+        if self.memory_bytes() > self.max_bytes {
+            self.evict(self.max_bytes / 2);
+        }
+    }
+
     /// Forgets clean slots, those not used since the last round first, until the tier needs no more than
-    /// `target` bytes or nothing clean is left. Returns whether a present row was forgotten.
-    pub(super) fn evict(&mut self, target: u64) -> bool {
-        let mut lost_row = false;
+    /// `target` bytes or nothing clean is left.
+    pub(super) fn evict(&mut self, target: u64) {
         let mut steps = 2 * self.slots.len();
         while steps > 0 && self.memory_bytes() > target {
             steps -= 1;
@@ -224,10 +267,12 @@ impl<V> Tier<V> {
             if std::mem::take(&mut slot.used) {
                 continue;
             }
-            lost_row |= slot.row.is_some();
-            self.remove(self.hand as u32);
+            let present = slot.row.is_some();
+            let hash = self.remove(self.hand as u32);
+            if present {
+                self.elsewhere.add(hash, self.max_bytes / ELSEWHERE_PART);
+            }
         }
-        lost_row
     }
 
     /// Whether rows might be forgotten: some slot is neither touched nor on its way to the engine.
@@ -275,9 +320,11 @@ impl<V> Tier<V> {
         self.slots.iter().filter(|slot| slot.row.is_some()).count() as u64
     }
 
-    /// Bytes in use: slots, their share of the table, long keys, and values as long as their serialized form.
+    /// Bytes in use: slots, their share of the table, long keys, values as long as their serialized form, and what is known of other
+    /// keys.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.table.len() as u64 * (size_of::<Slot<V>>() as u64 + TABLE_BYTES) + self.heap_bytes
+        let slots = self.table.len() as u64 * (size_of::<Slot<V>>() as u64 + TABLE_BYTES);
+        slots + self.heap_bytes + self.elsewhere.memory_bytes()
     }
 
     /// Mean bytes on the heap of a slot: what a row needs beside its slot.
@@ -285,8 +332,10 @@ impl<V> Tier<V> {
         self.heap_bytes.checked_div(self.table.len() as u64).unwrap_or(0)
     }
 
-    fn remove(&mut self, id: u32) {
-        self.table.remove(hash_of(&self.hasher, &self.slots, id), id);
+    /// Takes the slot out. Returns the hash of its key.
+    fn remove(&mut self, id: u32) -> u64 {
+        let hash = hash_of(&self.hasher, &self.slots, id);
+        self.table.remove(hash, id);
         let slot = &mut self.slots[id as usize];
         self.heap_bytes -= slot.heap_bytes();
         slot.row = None;
@@ -294,6 +343,7 @@ impl<V> Tier<V> {
         slot.live = false;
         slot.touched = false;
         slot.flushing = false;
+        hash
     }
 }
 
@@ -330,7 +380,7 @@ mod tests {
 
     #[test]
     fn finds_what_was_inserted_and_reuses_slots() {
-        let mut tier = Tier::new();
+        let mut tier = Tier::new(1 << 20, true);
         for number in 0..1000_u32 {
             add(&mut tier, &number.to_be_bytes(), Some(i64::from(number)));
         }
@@ -346,7 +396,7 @@ mod tests {
 
     #[test]
     fn evicts_clean_slots_only_and_unused_ones_first() {
-        let mut tier = Tier::new();
+        let mut tier = Tier::new(1 << 20, true);
         for number in 0..100_u32 {
             let id = add(&mut tier, &number.to_be_bytes(), Some(1));
             if number % 10 == 0 {
@@ -354,10 +404,15 @@ mod tests {
             }
         }
         let all = tier.memory_bytes();
-        assert!(tier.evict(all / 2));
-        assert!(tier.memory_bytes() <= all / 2);
-        assert!(tier.evict(0));
+        assert!(tier.is_complete());
+        tier.evict(all / 2);
+        assert!(tier.memory_bytes() <= all / 2 && tier.rows() > 10);
+        tier.evict(0);
         assert_eq!(tier.rows(), 10);
+        assert!(!tier.is_complete());
+        let in_engine = |number: u32| tier.may_be_in_engine(tier.hash(&number.to_be_bytes()));
+        assert!((0..100).filter(|number| number % 10 != 0).all(in_engine));
+        assert!((100..200).filter(|number| in_engine(*number)).count() < 20);
         assert_eq!(tier.touched().len(), 10);
         assert_eq!(tier.touched_bytes(), 10 * (4 + 8 + 8));
     }

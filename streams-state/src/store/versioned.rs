@@ -87,10 +87,6 @@ pub struct VersionedStore<K, V> {
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
     tier: Tier<History<V>>,
-    /// Every row of the store is in the tier.
-    complete: bool,
-    /// The tier evicts when it needs more than this. Above `tier_max_bytes` while little can be evicted.
-    evict_above: u64,
     stream_time: Timestamp,
     /// Segments that the engine has rows of.
     segments: BTreeSet<i64>,
@@ -117,16 +113,13 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             retention: options.history_retention,
         };
         let progress = Progress::open(options.name.clone(), &mut *engine, layout)?;
-        let complete = engine.is_empty()?;
-        let evict_above = options.tier_max_bytes;
+        let tier = Tier::new(options.tier_max_bytes, engine.is_empty()?);
         let mut store = Self {
             options,
             engine,
             keys,
             values,
-            tier: Tier::new(),
-            complete,
-            evict_above,
+            tier,
             stream_time: NO_TIMESTAMP,
             segments: BTreeSet::new(),
             swept: i64::MIN,
@@ -275,8 +268,11 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         self.stream_time = self.stream_time.max(time);
         let id = match self.tier.find(hash, &self.key_bytes) {
             Some(id) => id,
-            None if self.complete => self.tier.insert(hash, &self.key_bytes, None, 0),
-            None => self.load(hash)?,
+            None if self.tier.may_be_in_engine(hash) => self.load(hash)?,
+            None => {
+                self.tier.make_room();
+                self.tier.insert(hash, &self.key_bytes, None, 0)
+            }
         };
         let (oldest, interval) = (self.oldest_segment(), self.options.segment_interval);
         let (history, _) =
@@ -296,15 +292,15 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         let hash = self.encode_key(key)?;
         match self.tier.find(hash, &self.key_bytes) {
             Some(id) => Ok(Some(id)),
-            None if self.complete => Ok(None),
-            None => self.load(hash).map(Some),
+            None if self.tier.may_be_in_engine(hash) => self.load(hash).map(Some),
+            None => Ok(None),
         }
     }
 
     /// Takes all versions of the key in `key_bytes` from the engine into the tier, or their absence.
     #[cold]
     fn load(&mut self, hash: u64) -> Result<u32, StateError> {
-        self.make_room();
+        self.tier.make_room();
         let history = self.read_engine(&self.key_bytes)?;
         let (row, len) = match history.is_empty() {
             true => (None, 0),
@@ -314,23 +310,6 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             }
         };
         Ok(self.tier.insert(hash, &self.key_bytes, row, len))
-    }
-
-    /// Evicts if loaded rows have filled the tier.
-    fn make_room(&mut self) {
-        if self.tier.memory_bytes() <= self.evict_above {
-            return;
-        }
-        self.evict(self.options.tier_max_bytes / 2);
-        let in_use = self.tier.memory_bytes();
-        self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
-    }
-
-    /// Forgets clean rows until the tier needs no more than `target` bytes, or none is left.
-    fn evict(&mut self, target: u64) {
-        if self.tier.evict(target) {
-            self.complete = false;
-        }
     }
 
     /// Serializes `key` into `key_bytes`. Returns its hash.

@@ -394,7 +394,8 @@ impl Run {
             assert_eq!(self.store().unflushed(), Default::default());
             if self.durable {
                 self.flushed = (self.rows.clone(), self.stream_time, self.store().offset());
-                let max = self.options.tier_max_bytes;
+                // And what it knows of evicted keys, at the least.
+                let max = self.options.tier_max_bytes + 128;
                 assert!(self.store().memory_bytes() <= max);
             }
         }

@@ -76,10 +76,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
             return Ok(true);
         }
         self.tier.written();
-        self.evict_above = self.options.tier_max_bytes;
-        if self.tier.memory_bytes() > self.evict_above {
-            self.evict(self.options.tier_max_bytes / 2);
-        }
+        self.tier.make_room_after_flush();
         Ok(true)
     }
 
@@ -93,7 +90,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.engine.is_durable() && self.tier.has_clean() {
-            self.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
+            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
         }
     }
 
@@ -118,15 +115,13 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     }
 
     fn reopen(&mut self) -> Result<(), StateError> {
-        self.tier = Tier::new();
+        self.tier = Tier::new(self.options.tier_max_bytes, self.engine.is_empty()?);
         self.cache = RecordCache::new();
         self.ordered.clear();
         if let Some(lru) = &mut self.lru {
             lru.clear();
         }
         self.log.clear();
-        self.complete = self.engine.is_empty()?;
-        self.evict_above = self.options.tier_max_bytes;
         self.progress = Progress::new(self.options.name.clone(), self.engine.offset()?);
         Ok(())
     }
@@ -171,7 +166,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let hash = self.tier.hash(key);
         let id = match self.tier.find(hash, key) {
             Some(id) => id,
-            None if self.complete && row.is_none() => return Ok(()),
+            None if !self.tier.may_be_in_engine(hash) && row.is_none() => return Ok(()),
             None => self.tier.insert(hash, key, None, 0),
         };
         let present = row.is_some();

@@ -102,7 +102,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Number of rows: exact while all of them are in the tier, else the engine's estimate and what changed since.
     pub fn approximate_num_entries(&self) -> u64 {
-        match self.complete {
+        match self.tier.is_complete() {
             true => self.tier.rows(),
             false => self.engine.approximate_entries().max(self.tier.rows()),
         }

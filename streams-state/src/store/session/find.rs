@@ -209,7 +209,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             let present = sessions.list().iter().filter(|session| session.value.is_some());
             present.for_each(|session| add(slot.key(), session.window));
         }
-        if !self.complete {
+        if !self.tier.is_complete() {
             self.search_engine(self.segment(from), self.segment(to), &mut add)?;
         }
         Ok(places.into_iter().collect())

@@ -1,11 +1,13 @@
 //! Steps 5 to 8 of a session store seen from the task: changelog out, commit, flush to the engine, restore.
 
-use std::ops::{Bound, ControlFlow, Range};
+use std::ops::{Bound, ControlFlow};
 
 use super::super::bulk_restore::BulkRestore;
 use super::super::{ChangelogEntry, ChangelogRecord};
 use super::bulk::SessionRows;
 use super::*;
+use crate::engine::Run;
+use crate::serdes::SerdeError;
 use crate::types::Headers;
 
 impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
@@ -76,10 +78,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
             return Ok(());
         }
         self.tier.flushed();
-        self.evict_above = self.options.tier_max_bytes;
-        if self.tier.memory_bytes() > self.evict_above {
-            self.evict(self.options.tier_max_bytes / 2);
-        }
+        self.tier.make_room_after_flush();
         Ok(())
     }
 
@@ -89,7 +88,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.durable && self.tier.has_clean() {
-            self.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
+            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
         }
     }
 
@@ -115,37 +114,15 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
     }
 
     fn reopen(&mut self) -> Result<(), StateError> {
-        self.tier = Tier::new();
         self.cache = RecordCache::new();
         self.log.clear();
         self.index.clear();
         self.segments.clear();
-        self.evict_above = self.options.tier_max_bytes;
         self.stream_time = NO_TIMESTAMP;
         (self.swept, self.puts) = (i64::MIN, 0);
         self.progress = Progress::new(self.options.name.clone(), self.engine.offset()?);
         self.read_state()
     }
-}
-
-/// A row of a run: its key and, unless it is a deletion, its value in one buffer.
-struct RunRow {
-    key: Range<usize>,
-    value: Option<Range<usize>>,
-}
-
-/// Gives `engine` the `extras`, which stand before all rows, and the rows in their order.
-fn apply_run(
-    engine: &mut dyn Engine,
-    extras: &[(Vec<u8>, Option<Vec<u8>>)],
-    mut rows: Vec<RunRow>,
-    bytes: &[u8],
-    offset: Option<i64>,
-) -> Result<(), StateError> {
-    rows.sort_unstable_by(|left, right| bytes[left.key.clone()].cmp(&bytes[right.key.clone()]));
-    let extras = extras.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
-    let rows = rows.iter().map(|row| (&bytes[row.key.clone()], row.value.clone().map(|value| &bytes[value])));
-    engine.apply(&mut extras.chain(rows), offset)
 }
 
 impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
@@ -158,41 +135,43 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     fn apply(&mut self) -> Result<(), StateError> {
         let kept_from = self.kept_from();
         let state = layout::encode_state(self.stream_time, self.options.time_index);
-        let mut extras = vec![(layout::STATE.to_vec(), Some(state))];
-        self.index.run(kept_from, &mut extras);
-        let (bytes, rows) = self.rows_of_run()?;
-        apply_run(&mut *self.engine, &extras, rows, &bytes, self.progress.offset())?;
+        let mut run = self.rows_of_run()?;
+        run.push(layout::STATE, Some(&state));
+        self.index.add_rows(kept_from, &mut run);
+        run.sort();
+        self.engine.apply(&mut run.iter(), self.progress.offset())?;
         self.index.flushed();
         self.drop_segments(kept_from)
     }
 
-    fn rows_of_run(&mut self) -> Result<(Vec<u8>, Vec<RunRow>), StateError> {
+    fn rows_of_run(&mut self) -> Result<Run, StateError> {
         let live = self.segment(self.kept_from());
-        let mut bytes = Vec::with_capacity(self.tier.touched_bytes() as usize);
-        let mut rows = Vec::with_capacity(self.tier.touched().len());
+        let mut run = Run::with_capacity(self.tier.touched().len(), self.tier.touched_bytes() as usize);
         for id in self.tier.touched() {
             let slot = self.tier.slot(*id);
             let Some((sessions, _)) = &slot.row else { continue };
             for segment in sessions.dirty().iter().filter(|segment| **segment >= live) {
-                let key = bytes.len();
-                layout::row_key(*segment, slot.key(), &mut bytes);
-                let value = bytes.len();
                 let mut present = false;
-                for session in sessions.list() {
-                    let Some(aggregate) = &session.value else { continue };
-                    if self.segment(session.window.end) == *segment {
-                        let write = |out: &mut Vec<u8>| self.values.serialize(aggregate, out);
-                        let written = layout::write_session(session.window, &mut bytes, write);
-                        present |= written.map_err(|source| self.progress.serde_error(source))?;
-                    }
-                }
+                let written = run.push_with(
+                    |out| layout::row_key(*segment, slot.key(), out),
+                    |out| {
+                        for session in sessions.list() {
+                            let Some(aggregate) = &session.value else { continue };
+                            if self.segment(session.window.end) == *segment {
+                                let write = |out: &mut Vec<u8>| self.values.serialize(aggregate, out);
+                                present |= layout::write_session(session.window, out, write)?;
+                            }
+                        }
+                        Ok::<bool, SerdeError>(present)
+                    },
+                );
+                written.map_err(|source| self.progress.serde_error(source))?;
                 if present {
                     self.segments.insert(*segment);
                 }
-                rows.push(RunRow { key: key..value, value: present.then_some(value..bytes.len()) });
             }
         }
-        Ok((bytes, rows))
+        Ok(run)
     }
 
     /// Forgets in the engine what is too old: whole segments, and their index.
@@ -224,7 +203,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         }
     }
 
-    /// Reads stream time and the segments that there are; makes the index if it is missing.
+    /// Reads stream time and the segments that there are; makes the index if it is missing. The tier is new then.
     pub(super) fn read_state(&mut self) -> Result<(), StateError> {
         let mut state = Vec::new();
         self.engine.get(layout::STATE, &mut state)?;
@@ -248,8 +227,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             low.clear();
             layout::row_key(segment.saturating_add(1), &[], &mut low);
         }
-        self.complete = self.segments.is_empty();
-        if self.options.time_index && !self.complete && state.get(8) != Some(&1) {
+        self.tier = Tier::new(self.options.tier_max_bytes, self.segments.is_empty());
+        if self.options.time_index && !self.tier.is_complete() && state.get(8) != Some(&1) {
             self.make_index()?;
         }
         Ok(())

@@ -41,8 +41,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let hash = self.tier.hash(&self.key_bytes);
         match self.tier.find(hash, &self.key_bytes) {
             Some(id) => Ok(Some(id)),
-            None if self.complete => Ok(None),
-            None => self.load(hash).map(Some),
+            None if self.tier.may_be_in_engine(hash) => self.load(hash).map(Some),
+            None => Ok(None),
         }
     }
 
@@ -56,15 +56,18 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let hash = self.tier.hash(&self.key_bytes);
         match self.tier.find(hash, &self.key_bytes) {
             Some(id) => Ok(id),
-            None if self.complete => Ok(self.tier.insert(hash, &self.key_bytes, None, 0)),
-            None => self.load(hash),
+            None if self.tier.may_be_in_engine(hash) => self.load(hash),
+            None => {
+                self.tier.make_room();
+                Ok(self.tier.insert(hash, &self.key_bytes, None, 0))
+            }
         }
     }
 
     /// Takes the live sessions of the key in `key_bytes` from the engine into the tier, or their absence.
     #[cold]
     pub(super) fn load(&mut self, hash: u64) -> Result<u32, StateError> {
-        self.make_room();
+        self.tier.make_room();
         let kept_from = self.kept_from();
         let mut sessions = Sessions::default();
         let mut row_key = Vec::new();
@@ -85,23 +88,6 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         let len = sessions.heap_bytes();
         let row = (!sessions.list().is_empty()).then_some((sessions, 0));
         Ok(self.tier.insert(hash, &self.key_bytes, row, len))
-    }
-
-    /// Evicts if loaded rows have filled the tier.
-    pub(super) fn make_room(&mut self) {
-        if self.tier.memory_bytes() <= self.evict_above {
-            return;
-        }
-        self.evict(self.options.tier_max_bytes / 2);
-        let in_use = self.tier.memory_bytes();
-        self.evict_above = self.options.tier_max_bytes.max(in_use + in_use / 4);
-    }
-
-    /// Forgets clean sessions until the tier needs no more than `target` bytes, or none is left.
-    pub(super) fn evict(&mut self, target: u64) {
-        if self.tier.evict(target) {
-            self.complete = false;
-        }
     }
 
     /// Serializes `key` into `key_bytes`.

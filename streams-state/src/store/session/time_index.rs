@@ -8,7 +8,7 @@ use std::ops::{Bound, ControlFlow};
 
 use super::super::key_bytes::KeyBytes;
 use super::layout;
-use crate::engine::Engine;
+use crate::engine::{Engine, Run};
 use crate::error::StateError;
 use crate::types::{Timestamp, Window};
 
@@ -62,14 +62,14 @@ impl TimeIndex {
         Ok(places.into_iter().filter_map(|(place, present)| present.then_some(place)).collect())
     }
 
-    /// Appends the index rows of a run, in order.
-    pub(super) fn run(&self, kept_from: Timestamp, out: &mut Vec<(Vec<u8>, Option<Vec<u8>>)>) {
-        let live = self.changes.iter().filter(|((end, _, _), _)| *end >= kept_from);
-        out.extend(live.map(|((end, start, key), present)| {
-            let mut row = Vec::new();
+    /// Appends the changed rows of the index.
+    pub(super) fn add_rows(&self, kept_from: Timestamp, run: &mut Run) {
+        let mut row = Vec::new();
+        for ((end, start, key), present) in self.changes.iter().filter(|((end, _, _), _)| *end >= kept_from) {
+            row.clear();
             layout::index_key(Window { start: *start, end: *end }, key.as_slice(), &mut row);
-            (row, present.then(Vec::new))
-        }));
+            run.push(&row, present.then_some(&[]));
+        }
     }
 
     /// Whether a run has something to write.

@@ -1,10 +1,11 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
-use std::ops::{Bound, ControlFlow, Range};
+use std::ops::{Bound, ControlFlow};
 
 use super::super::ChangelogEntry;
 use super::history::segment_of;
 use super::*;
+use crate::engine::Run;
 
 impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
     fn name(&self) -> &str {
@@ -65,10 +66,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         }
         self.progress.flushed();
         self.drop_expired()?;
-        self.evict_above = self.options.tier_max_bytes;
-        if self.tier.memory_bytes() > self.evict_above {
-            self.evict(self.options.tier_max_bytes / 2);
-        }
+        self.tier.make_room_after_flush();
         Ok(())
     }
 
@@ -78,7 +76,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.engine.is_durable() && self.tier.has_clean() {
-            self.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
+            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
         }
     }
 
@@ -88,20 +86,15 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
 
     fn wipe(&mut self) -> Result<(), StateError> {
         self.engine.wipe()?;
-        self.tier = Tier::new();
+        self.tier = Tier::new(self.options.tier_max_bytes, true);
         self.log.clear();
         self.segments.clear();
         (self.stream_time, self.swept) = (NO_TIMESTAMP, i64::MIN);
-        self.complete = true;
-        self.evict_above = self.options.tier_max_bytes;
         self.unflushed_bytes = 0;
         self.progress.wiped();
         Ok(())
     }
 }
-
-/// A row of a run: its key, and its value in the buffer of values.
-type RunRow = (Vec<u8>, Option<Range<usize>>);
 
 impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
     /// Bytes of memory in use beside the tier.
@@ -188,52 +181,50 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
 
     /// Gives the changed rows of touched slots to the engine as one sorted run, with the stream time.
     fn apply(&mut self) -> Result<(), StateError> {
-        let mut bytes = Vec::new();
-        let mut run: Vec<RunRow> = Vec::new();
+        let mut run = Run::with_capacity(self.tier.touched().len(), self.tier.touched_bytes() as usize);
         for id in self.tier.touched() {
             let slot = self.tier.slot(*id);
             let Some((history, _)) = &slot.row else { continue };
-            self.encode(slot.key(), history, &mut run, &mut bytes)
+            self.add_rows(slot.key(), history, &mut run)
                 .map_err(|source| self.progress.serde_error(source))?;
         }
-        run.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        let start = bytes.len();
-        bytes.extend_from_slice(&self.stream_time.to_be_bytes());
-        run.push((rows::STREAM_TIME.to_vec(), Some(start..bytes.len())));
-        let mut entries = run.iter().map(|(key, value)| (key.as_slice(), value.clone().map(|at| &bytes[at])));
-        self.engine.apply(&mut entries, self.progress.offset())?;
+        run.push(&rows::STREAM_TIME, Some(&self.stream_time.to_be_bytes()));
+        run.sort();
+        self.engine.apply(&mut run.iter(), self.progress.offset())?;
         let written = run.iter().filter(|(_, value)| value.is_some());
         self.segments.extend(written.filter_map(|(key, _)| rows::parse_key(key)?.0));
         Ok(())
     }
 
     /// Appends the changed rows of one key.
-    fn encode(
-        &self,
-        key: &[u8],
-        history: &History<V>,
-        run: &mut Vec<RunRow>,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), SerdeError> {
+    fn add_rows(&self, key: &[u8], history: &History<V>, run: &mut Run) -> Result<(), SerdeError> {
         let values = &*self.values;
         if history.latest_changed {
-            let (mut row, start) = (Vec::with_capacity(key.len() + 1), bytes.len());
-            rows::latest_key(key, &mut row);
-            if let Some((latest, from)) = &history.latest {
-                rows::write_latest(&latest.value, *from, values, bytes)?;
-            }
-            run.push((row, history.latest.is_some().then_some(start..bytes.len())));
+            run.push_with(
+                |out| rows::latest_key(key, out),
+                |out| match &history.latest {
+                    Some((latest, from)) => {
+                        rows::write_latest(&latest.value, *from, values, out).map(|()| true)
+                    }
+                    None => Ok(false),
+                },
+            )?;
         }
         for segment in &history.changed {
-            let (mut row, start) = (Vec::with_capacity(key.len() + 9), bytes.len());
-            rows::segment_key(*segment, key, &mut row);
             let interval = self.options.segment_interval;
             let from = history.older.partition_point(|version| segment_of(version.to, interval) < *segment);
-            for version in history.older[from..].iter().take_while(|v| segment_of(v.to, interval) == *segment)
-            {
-                rows::write_older(version, values, bytes)?;
-            }
-            run.push((row, (bytes.len() > start).then_some(start..bytes.len())));
+            let ended = history.older[from..].iter().take_while(|v| segment_of(v.to, interval) == *segment);
+            run.push_with(
+                |out| rows::segment_key(*segment, key, out),
+                |out| {
+                    let mut present = false;
+                    for version in ended {
+                        rows::write_older(version, values, out)?;
+                        present = true;
+                    }
+                    Ok::<bool, SerdeError>(present)
+                },
+            )?;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
 
     fn all_keys(&self) -> Result<BTreeSet<Vec<u8>>, StateError> {
         let mut keys: BTreeSet<Vec<u8>> = self.tier.present().map(|slot| slot.key().to_vec()).collect();
-        if !self.complete {
+        if !self.tier.is_complete() {
             self.engine.scan(Bound::Unbounded, Bound::Unbounded, &mut |row, _| {
                 if let Some((_, key)) = parse_key(row) {
                     keys.insert(key.to_vec());
