@@ -26,9 +26,11 @@ use crate::task::FlushPolicy;
 pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Under load: large, so that a flush pays for many updates of a row.
-pub(crate) const FLUSH_BUSY: FlushPolicy = FlushPolicy { records_max: 100_000, bytes_max: 32 << 20 };
-/// With nothing else to do: small, so that a crash replays little.
-pub(crate) const FLUSH_IDLE: FlushPolicy = FlushPolicy { records_max: 1_000, bytes_max: 1 << 20 };
+pub(crate) const FLUSH_BUSY: FlushPolicy =
+    FlushPolicy { records_max: 100_000, bytes_max: 32 << 20, waits: true };
+/// With nothing else to do: small, so that a crash replays little, and one task after the other, so that not all runs are in memory.
+pub(crate) const FLUSH_IDLE: FlushPolicy =
+    FlushPolicy { records_max: 1_000, bytes_max: 1 << 20, waits: false };
 
 impl StreamThread {
     /// Commits what all tasks did since the last commit. Returns whether there was anything.

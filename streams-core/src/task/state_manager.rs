@@ -26,6 +26,9 @@ pub struct FlushPolicy {
     pub bytes_max: u64,
     /// Changelog records that a crash would have to replay.
     pub records_max: u64,
+    /// Whether the task waits for the flush before when there is twice as much: engines that do not keep up hold it up. Else it goes
+    /// on, and flushes later.
+    pub waits: bool,
 }
 
 /// A store of a task.
@@ -263,8 +266,7 @@ impl StateManager {
     /// Starts to give committed updates to the engines if `policy` or the memory budget says so. Returns whether it did. To be
     /// called after a commit only: no uncommitted update may be there.
     ///
-    /// Waits for the flush before only if memory is short, or if twice as much is unflushed as there may be: engines that do not
-    /// keep up hold the task up.
+    /// Waits for the flush before only if memory is short, or if `policy` says so.
     pub fn flush_if_due(&mut self, policy: FlushPolicy) -> Result<bool, StateError> {
         let unflushed = self.unflushed();
         self.memory.report(self.memory_bytes(), unflushed.bytes);
@@ -273,7 +275,7 @@ impl StateManager {
             unflushed.bytes >= policy.bytes_max.saturating_mul(times)
                 || unflushed.records >= policy.records_max.saturating_mul(times)
         };
-        let must = short || beyond(2);
+        let must = short || (policy.waits && beyond(2));
         let written = self.finish_flush(must)?;
         let wait = !must && self.own().any(|store| store.instance.state.borrow().must_wait());
         if !(short || beyond(1)) || wait || !written || unflushed == Unflushed::default() {

@@ -293,7 +293,7 @@ fn restored_rows_are_there_and_wiped_ones_are_not() {
     state.restored(0, 2);
     assert_eq!(state.stores()[0].restore_offset(), Some(2));
     assert!(state.unflushed().records > 0);
-    assert!(!state.flush_if_due(FlushPolicy { bytes_max: u64::MAX, records_max: 3 }).unwrap());
+    assert!(!state.flush_if_due(FlushPolicy { bytes_max: u64::MAX, records_max: 3, waits: true }).unwrap());
     state.wipe().unwrap();
     assert_eq!(state.stores()[0].restore_offset(), None);
 }

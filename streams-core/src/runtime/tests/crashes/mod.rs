@@ -287,7 +287,7 @@ pub(super) fn flush(thread: &mut StreamThread) {
 
 fn try_flush(thread: &mut StreamThread) -> Result<(), Trouble> {
     match thread.commit() {
-        Ok(_) => thread.flush_stores(FlushPolicy { records_max: 1, bytes_max: 1 }),
+        Ok(_) => thread.flush_stores(FlushPolicy { records_max: 1, bytes_max: 1, waits: true }),
         // A rebalance is under way, or the member is not in the group yet: the step answers that.
         Err(Trouble::Client(Phase::Commit, _)) => thread.abort_and_rewind(),
         Err(trouble) => Err(trouble),
