@@ -13,3 +13,7 @@ pub mod workloads;
 // What the binaries share: options, feeding, tailing, the live view.
 pub mod demo;
 pub mod process;
+
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
