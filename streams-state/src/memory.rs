@@ -6,6 +6,8 @@
 //!                  ├─ 1/16 records fetched and not yet processed
 //!                  ├─ 1/16 records produced and not yet acknowledged
 //!                  └─ the rest: runs on their way to an engine, batches in work, what the allocator keeps
+//!
+//! while stores are restored: 1/4 rows on their way to engines; what is fetched for them takes half as much again
 //! ```
 //!
 //! Tiers report what they use after each batch. While all together need more than their part, each gives back clean rows in
@@ -29,6 +31,8 @@ pub struct MemoryPlan {
     pub fetched: u64,
     /// Records that were produced and are not yet acknowledged.
     pub produced: u64,
+    /// Rows on their way from changelogs to engines, while tiers of their stores are empty.
+    pub restoring: u64,
 }
 
 impl MemoryPlan {
@@ -39,6 +43,7 @@ impl MemoryPlan {
             engines: (total / 8).max(ENGINE_MIN_BYTES.min(total / 4)),
             fetched: total / 16,
             produced: total / 16,
+            restoring: total / 4,
         }
     }
 }
@@ -69,7 +74,7 @@ impl MemoryBudget {
     }
 
     /// Bytes that all tiers together use, as they reported.
-    pub fn used(&self) -> u64 {
+    fn used(&self) -> u64 {
         self.used.load(Relaxed)
     }
 

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use streams_state::memory::MemoryPlan;
+
 use super::{StreamsConfig, client_keys};
 
 /// Properties of a client, by Java's names.
@@ -20,8 +22,6 @@ const FIXED: [(&str, &str); 3] =
 const NOT_PASSED: [&str; 5] =
     ["client.id", "group.id", "group.instance.id", "partition.assignment.strategy", "transactional.id"];
 const DEFAULT_TRANSACTION_TIMEOUT_MS: u64 = 10_000;
-/// Part of `memory.max.bytes` that rows on their way from changelogs to engines may use; what is fetched takes half as much again.
-const RESTORE_SHARE: u64 = 4;
 /// Bytes that a thread which restores should have.
 const BULK_MEMORY_MIN: u64 = 4 << 20;
 /// Bytes that a restore fetches of a partition at once.
@@ -72,12 +72,16 @@ impl StreamsConfig {
     /// How many threads restore at once: one for each core, fewer if each had too little memory.
     pub fn restore_workers_max(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        cores.min((self.memory_max_bytes / RESTORE_SHARE / BULK_MEMORY_MIN) as usize).max(1)
+        cores.min((self.restoring() / BULK_MEMORY_MIN) as usize).max(1)
     }
 
     /// Bytes of rows that each of them may hold.
     pub fn bulk_restore_memory_max(&self) -> usize {
-        (self.memory_max_bytes / RESTORE_SHARE) as usize / self.restore_workers_max()
+        self.restoring() as usize / self.restore_workers_max()
+    }
+
+    fn restoring(&self) -> u64 {
+        MemoryPlan::of(self.memory_max_bytes).restoring
     }
 
     /// Properties of the consumer that feeds global stores.

@@ -167,8 +167,7 @@ impl StreamsProducer {
     /// What made the transaction fail: the report of an earlier record says it, `refused` only that no more are taken.
     #[cold]
     fn cause_of(&mut self, refused: ClientError) -> ClientError {
-        self.producer.drain(&mut self.deliveries, Duration::ZERO);
-        self.check_deliveries().err().unwrap_or(refused)
+        self.serve().err().unwrap_or(refused)
     }
 
     /// Waits for acknowledgements to make room: this is the back-pressure of the broker on the task.

@@ -296,7 +296,6 @@ impl StreamThread {
             return Ok(());
         }
         let uncommitted = std::mem::replace(&mut self.uncommitted, false);
-        self.last_commit = now;
         self.commit_ended = true;
         let committed = self.commit()?;
         self.timeout.clear();

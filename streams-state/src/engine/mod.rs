@@ -50,7 +50,8 @@ pub trait Engine: Send {
     ) -> Result<(), StateError>;
 
     /// Writes `run`, which need not be sorted, as [`apply`](Engine::apply) would. It may still be on its way when this returns: until
-    /// [`written`](Engine::written) says so `get` may or may not see it, and the caller keeps its rows. All other calls wait for it.
+    /// [`written`](Engine::written) says so `get` may or may not see it, and the caller keeps its rows. Calls that scan or change something
+    /// wait for it.
     fn write(&mut self, mut run: Run, offset: Option<i64>) -> Result<(), StateError> {
         run.sort();
         self.apply(&mut run.iter(), offset)

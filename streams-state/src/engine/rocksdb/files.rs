@@ -10,6 +10,7 @@ use rocksdb::checkpoint::Checkpoint;
 
 use super::Db;
 use super::provider::DATABASE_DIRECTORY;
+use crate::directory::make_directory;
 use crate::engine::EngineFiles;
 use crate::error::StateError;
 
@@ -34,7 +35,7 @@ impl EngineFiles for RocksDbFiles {
                 self.db.path().display()
             ),
         };
-        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
+        make_directory(directory).map_err(|error| failed(&error))?;
         // Rows are in files already. What is in memory are deletions of ranges: they are flushed by this.
         let checkpoint = Checkpoint::new(&*self.db).map_err(|error| failed(&error))?;
         checkpoint.create_checkpoint(directory.join(DATABASE_DIRECTORY)).map_err(|error| failed(&error))
