@@ -6,7 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use streams_state::checkpoint::{Checkpoint, CheckpointedStore};
+use streams_state::checkpoint::{Checkpoint, CheckpointedStore, MANIFEST};
+use streams_state::directory::FORMAT_FILE;
 use streams_state::types::TaskId;
 
 use crate::Error;
@@ -45,7 +46,7 @@ pub fn find(directory: &Path, application_id: Option<&str>) -> Result<Vec<Found>
     if !directory.is_dir() {
         return Err(format!("{} is not a directory", directory.display()).into());
     }
-    let found = if directory.join("checkpoint.json").exists() {
+    let found = if directory.join(MANIFEST).exists() {
         vec![checkpoint(directory)?]
     } else if is_application(directory) {
         vec![application(directory)?]
@@ -85,7 +86,7 @@ fn checkpoint(directory: &Path) -> Result<Found, Error> {
 
 /// The file that every state directory has.
 fn is_application(directory: &Path) -> bool {
-    directory.join(".format").is_file()
+    directory.join(FORMAT_FILE).is_file()
 }
 
 fn application(directory: &Path) -> Result<Found, Error> {

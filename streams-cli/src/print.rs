@@ -77,7 +77,7 @@ pub fn print_verdicts(verifications: &[Verification], json: bool, out: &mut dyn 
             let verdict = match &store.verdict {
                 Verdict::Equal { rows, skipped: 0 } => format!("equal, {} rows", HumanCount(*rows)),
                 Verdict::Equal { rows, skipped } => format!(
-                    "equal, {} rows; {} that changed or expired since were left out",
+                    "equal, {} rows; {} that changed or expired since, or are no longer in the changelog, were left out",
                     HumanCount(*rows),
                     HumanCount(*skipped)
                 ),

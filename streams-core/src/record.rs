@@ -1,5 +1,6 @@
 //! A record, typed (between nodes) and raw (at the edges).
 
+use streams_state::store::ChangelogRecord;
 use streams_state::types::{Headers, Timestamp};
 
 /// A typed record on its way through the topology.
@@ -109,6 +110,19 @@ pub struct RawRecord<'a> {
     pub value: Option<&'a [u8]>,
     /// Headers.
     pub headers: Headers,
+}
+
+impl RawRecord<'_> {
+    /// The record as a store wants it. `None`: it has no key, as records of a source topic that serves as changelog may.
+    pub(crate) fn changelog_record(&self) -> Option<ChangelogRecord<'_>> {
+        Some(ChangelogRecord {
+            key: self.key?,
+            value: self.value,
+            timestamp: self.timestamp,
+            headers: &self.headers,
+            offset: self.offset,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ use crate::types::{TaskId, Timestamp};
 
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
-const MANIFEST: &str = "checkpoint.json";
+/// Says what a checkpoint holds: there is a whole one where it is.
+pub const MANIFEST: &str = "checkpoint.json";
 /// Files of sorted rows: never changed once they are written, so that they may be shared by link. All others are copied.
 const SHARED_EXTENSION: &str = "sst";
 

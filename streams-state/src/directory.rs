@@ -28,7 +28,8 @@ use crate::types::TaskId;
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
 const LOCK_FILE: &str = ".lock";
-const FORMAT_FILE: &str = ".format";
+/// Says which layout a directory of an application has: there is state where it is.
+pub const FORMAT_FILE: &str = ".format";
 const PROCESS_FILE: &str = "kafka-streams-process-metadata";
 /// A task directory on its way out: renamed first, so that a crash never leaves half of a database.
 const DELETED_PREFIX: &str = ".deleted-";

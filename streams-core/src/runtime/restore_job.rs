@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use streams_state::engine::Run;
 use streams_state::error::StateError;
-use streams_state::store::{BulkRestore, ChangelogRecord};
+use streams_state::store::BulkRestore;
 use streams_state::types::{Timestamp, TopicPartition};
 
 use super::restore::{OFFSETS_TIMEOUT, RestoreError};
@@ -131,7 +131,7 @@ impl RecordSink for LookAtEnd<'_> {
     }
 
     fn record(&mut self, _slot: Slot, record: RawRecord<'_>) {
-        if let Some(record) = changelog_record(&record) {
+        if let Some(record) = record.changelog_record() {
             self.0.matters_from = self.0.restore.newest(&record).or(self.0.matters_from);
         }
     }
@@ -155,21 +155,10 @@ impl RecordSink for Intake<'_> {
         }
         self.job.records += 1;
         self.job.position = record.offset + 1;
-        if let Some(record) = changelog_record(&record)
+        if let Some(record) = record.changelog_record()
             && let Err(error) = self.job.restore.record(&record)
         {
             self.failure.get_or_insert(error);
         }
     }
-}
-
-/// The record as a store wants it. `None`: it has no key, as records of a source topic that serves as changelog may.
-pub(crate) fn changelog_record<'a>(record: &'a RawRecord<'a>) -> Option<ChangelogRecord<'a>> {
-    Some(ChangelogRecord {
-        key: record.key?,
-        value: record.value,
-        timestamp: record.timestamp,
-        headers: &record.headers,
-        offset: record.offset,
-    })
 }

@@ -205,10 +205,9 @@ impl StreamThread {
         let task = match self.shared.open_task(&self.planned, id) {
             Err(error) if damaged(&error) => {
                 tracing::warn!(thread = %self.name, "{error}");
+                // Refused if it was rebuilt just now, so that this ends.
                 self.discard_state(StreamsError::Task(error)).map_err(Trouble::Streams)?;
-                self.rebuilds.take(id);
-                self.shared.directory.remove_task(id)?;
-                self.shared.open_task(&self.planned, id)?
+                return self.open_task(id);
             }
             opened => opened?,
         };

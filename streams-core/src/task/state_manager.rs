@@ -10,7 +10,7 @@ use streams_state::engine::identity::claim;
 use streams_state::engine::{Engine, EngineFiles, EngineProvider, Identity, InMemoryProvider};
 use streams_state::error::StateError;
 use streams_state::memory::MemoryShare;
-use streams_state::store::{BulkRestore, ChangelogRecord, Unflushed};
+use streams_state::store::{BulkRestore, Unflushed};
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::{LifecycleNode, TaskOptions};
@@ -150,14 +150,8 @@ impl StateManager {
         let Some(store) = self.stores.get(store) else {
             return Ok(());
         };
-        match record.key {
-            Some(key) => store.instance.state.borrow_mut().restore_record(&ChangelogRecord {
-                key,
-                value: record.value,
-                timestamp: record.timestamp,
-                headers: &record.headers,
-                offset: record.offset,
-            }),
+        match record.changelog_record() {
+            Some(record) => store.instance.state.borrow_mut().restore_record(&record),
             None => {
                 tracing::warn!(store = &*store.name, "a changelog record without key was skipped");
                 Ok(())
