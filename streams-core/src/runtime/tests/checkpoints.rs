@@ -265,6 +265,35 @@ mod on_disk {
         }
     }
 
+    /// A checkpoint is often wanted on another disk: nothing can be linked there, nor from there at the start.
+    #[test]
+    fn another_file_system_gets_and_gives_copies() {
+        use std::os::unix::fs::MetadataExt;
+
+        let device = |path: &Path| fs::metadata(path).unwrap().dev();
+        let world = World::new(1);
+        let other = tempfile::tempdir_in("/dev/shm").unwrap();
+        assert_ne!(device(other.path()), device(world.root.path()), "set TMPDIR to a directory on disk");
+        let mut input = Vec::new();
+        feed(&world, &mut input, 1, 50);
+        let mut one = start(&world, world.config("i1"));
+        world.run_until_drained(&mut [&mut one]);
+        let at = other.path().join("a");
+        let taken = checkpoint(&world, &mut [&mut one], 0, &at).unwrap();
+        assert!(!taken.tasks[0].files.is_empty(), "{taken:?}");
+        feed(&world, &mut input, 2, 50);
+        world.run_until_drained(&mut [&mut one]);
+        one.kill();
+        world.kafka.expire_members(APP);
+        restored(&world);
+        let mut two = start(&world, from(&world, "i2", &at));
+        world.run_until_drained(&mut [&mut two]);
+        let tail = restored(&world) as i64;
+        assert!(tail > 0 && tail < changelog_end(&world.kafka), "{tail} restored");
+        assert_eq!(world.counts(), expected(&input));
+        assert_eq!(Checkpoint::read(&at).unwrap(), taken);
+    }
+
     #[test]
     fn a_task_that_restores_is_copied_as_far_as_it_is() {
         let world = World::new(1);
