@@ -186,19 +186,15 @@ impl Engine for Background {
 
     fn written(&mut self, wait: bool) -> Result<bool, StateError> {
         let state = self.state.get_mut();
-        if let Some(pending) = &state.pending {
-            let outcome = match wait {
-                true => pending.done.recv().unwrap_or_else(|_| Err(lost())),
-                false => match pending.done.try_recv() {
-                    Ok(outcome) => outcome,
-                    Err(TryRecvError::Empty) => return Ok(false),
-                    Err(TryRecvError::Disconnected) => Err(lost()),
-                },
+        if let Some(pending) = state.pending.as_ref().filter(|_| !wait) {
+            let outcome = match pending.done.try_recv() {
+                Ok(outcome) => outcome,
+                Err(TryRecvError::Empty) => return Ok(false),
+                Err(TryRecvError::Disconnected) => Err(lost()),
             };
-            state.pending = None;
-            state.failed = outcome.err();
+            (state.pending, state.failed) = (None, outcome.err());
         }
-        state.failed.clone().map_or(Ok(true), Err)
+        self.settle().map(|()| true)
     }
 
     fn is_busy(&self) -> bool {

@@ -151,6 +151,13 @@ impl<V> Tier<V> {
         id
     }
 
+    /// Adds a clean slot for `key`, which is nowhere, and evicts if there are too many by now.
+    #[inline]
+    pub(super) fn insert_absent(&mut self, hash: u64, key: &[u8]) -> u32 {
+        self.make_room();
+        self.insert(hash, key, None, 0)
+    }
+
     /// The slot differs from the engine now. `len`: bytes of the serialized value, `None` if it was not
     /// serialized.
     #[inline]

@@ -269,10 +269,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         let id = match self.tier.find(hash, &self.key_bytes) {
             Some(id) => id,
             None if self.tier.may_be_in_engine(hash) => self.load(hash)?,
-            None => {
-                self.tier.make_room();
-                self.tier.insert(hash, &self.key_bytes, None, 0)
-            }
+            None => self.tier.insert_absent(hash, &self.key_bytes),
         };
         let (oldest, interval) = (self.oldest_segment(), self.options.segment_interval);
         let (history, _) =

@@ -57,10 +57,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         match self.tier.find(hash, &self.key_bytes) {
             Some(id) => Ok(id),
             None if self.tier.may_be_in_engine(hash) => self.load(hash),
-            None => {
-                self.tier.make_room();
-                Ok(self.tier.insert(hash, &self.key_bytes, None, 0))
-            }
+            None => Ok(self.tier.insert_absent(hash, &self.key_bytes)),
         }
     }
 
