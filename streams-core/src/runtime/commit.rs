@@ -11,7 +11,7 @@
 //!
 //! A crash before 5 leaves the previous commit; after 5 the next owner replays the tail of the changelog that
 //! the engine does not have. An outcome of 4 or 5 that is not known is settled by a new producer
-//! (`recover.rs`).
+//! (`recover.rs`); so is one that went well but whose requests went out twice, because a late copy could end the next transaction.
 
 use std::time::Duration;
 

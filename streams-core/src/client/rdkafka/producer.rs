@@ -157,6 +157,25 @@ impl KafkaProducer {
         error
     }
 
+    /// Commits or aborts. The EndTxn rule: a transaction whose requests were not all answered may have ended well, because they were sent
+    /// again, but a copy that is still on its way could end the next one. So it counts as unknown, and this producer has no next one.
+    fn end_transaction(
+        &mut self,
+        call: &str,
+        job: Job,
+        deliveries: &mut Deliveries,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let answer = self.wait(call, job, deliveries, timeout)?;
+        self.in_transaction &= answer.is_err();
+        answer.map_err(|failure| self.settle_error(call, failure))?;
+        if self.handle.native().all_answered() {
+            return Ok(());
+        }
+        let message = "a connection broke or a broker was late, so that a request went out twice: the first copy may still arrive";
+        Err(self.poison(ClientError::new(Fault::Unknown, call, message)))
+    }
+
     /// The error of a call that ends or extends a transaction: what is not definite is unknown.
     fn settle_error(&mut self, call: &str, failure: Failure) -> ClientError {
         let mut error = self.handle.error(call, failure);
@@ -164,18 +183,6 @@ impl KafkaProducer {
             error.fault = Fault::Unknown;
         }
         self.poison(error)
-    }
-}
-
-impl KafkaProducer {
-    /// The EndTxn rule: a transaction whose requests were not all answered may have ended well, because they were sent again, but a
-    /// copy that is still on its way could end the next one. So it counts as unknown, and this producer has no next one.
-    fn check_answered(&mut self, call: &str) -> Result<(), ClientError> {
-        if self.handle.native().all_answered() {
-            return Ok(());
-        }
-        let message = "a connection broke or a broker was late, so that a request went out twice: the first copy may still arrive";
-        Err(self.poison(ClientError::new(Fault::Unknown, call, message)))
     }
 }
 
@@ -362,19 +369,11 @@ impl Producer for KafkaProducer {
         deliveries: &mut Deliveries,
         timeout: Duration,
     ) -> Result<(), ClientError> {
-        let call = "commit transaction";
-        let answer = self.wait(call, Job::Commit, deliveries, timeout)?;
-        self.in_transaction &= answer.is_err();
-        answer.map_err(|failure| self.settle_error(call, failure))?;
-        self.check_answered(call)
+        self.end_transaction("commit transaction", Job::Commit, deliveries, timeout)
     }
 
     fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError> {
-        let call = "abort transaction";
-        let answer = self.wait(call, Job::Abort, &mut Deliveries::default(), timeout)?;
-        self.in_transaction &= answer.is_err();
-        answer.map_err(|failure| self.settle_error(call, failure))?;
-        self.check_answered(call)
+        self.end_transaction("abort transaction", Job::Abort, &mut Deliveries::default(), timeout)
     }
 
     fn close(&mut self, timeout: Duration) {

@@ -5,7 +5,7 @@
 //! *next* transaction, and old offsets for new ones. An interceptor sees each request end, with an answer or without.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rdkafka::bindings as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
@@ -22,8 +22,8 @@ const NAME: &CStr = c"kstreams";
 /// What became of the requests of a client.
 #[derive(Default)]
 pub(super) struct Requests {
-    seen: AtomicBool,
-    unanswered: AtomicU64,
+    /// Set when the interceptor is in its place, taken back for good by the first request without an answer.
+    all_answered: AtomicBool,
 }
 
 impl Requests {
@@ -33,13 +33,13 @@ impl Requests {
     /// `conf` is a living configuration that nobody else uses, and `self` outlives its client and does not move.
     pub(super) unsafe fn watch(&self, conf: *mut sys::rd_kafka_conf_t) {
         let opaque = (&raw const *self).cast_mut().cast();
-        // SAFETY: the name is copied; the callback gets what it casts back. That it failed shows in `seen`.
+        // SAFETY: the name is copied; the callback gets what it casts back. If it fails nothing counts as answered.
         unsafe { sys::rd_kafka_conf_interceptor_add_on_new(conf, NAME.as_ptr(), Some(on_new), opaque) };
     }
 
     /// Whether each request of transactions was answered as often as it was sent. `false` also if nobody looked.
     pub(super) fn all_answered(&self) -> bool {
-        self.seen.load(Relaxed) && self.unanswered.load(Relaxed) == 0
+        self.all_answered.load(Relaxed)
     }
 }
 
@@ -56,7 +56,7 @@ unsafe extern "C" fn on_new(
         let added =
             sys::rd_kafka_interceptor_add_on_response_received(rk, NAME.as_ptr(), Some(on_end), opaque);
         if let Some(requests) = opaque.cast::<Requests>().as_ref() {
-            requests.seen.store(added == OK, Relaxed);
+            requests.all_answered.store(added == OK, Relaxed);
         }
         added
     }
@@ -81,7 +81,7 @@ unsafe extern "C" fn on_end(
     if matters && size == 0 {
         // SAFETY: as in `on_new`.
         if let Some(requests) = unsafe { opaque.cast::<Requests>().as_ref() } {
-            requests.unanswered.fetch_add(1, Relaxed);
+            requests.all_answered.store(false, Relaxed);
         }
     }
     OK
