@@ -9,36 +9,30 @@
 #[path = "../broker/mod.rs"]
 mod broker;
 mod proxy;
+#[path = "../conformance/support.rs"]
+#[allow(dead_code, reason = "what the cases of the conformance suite are made of")]
+mod support;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use broker::Broker;
 use kstreams::client::rdkafka::RdKafka;
-use kstreams::client::{
-    ClientSupplier, ConsumerSettings, Deliveries, NewTopic, OffsetSpec, ProduceRecord, Producer,
-    ProducerSettings, RecordSink, Slot,
-};
 use kstreams::config::{ProcessingGuarantee, StreamsConfig};
 use kstreams::dsl::StreamsBuilder;
-use kstreams::record::RawRecord;
 use kstreams::runtime::KafkaStreams;
 use kstreams::topic::{Store, Topic};
-use kstreams::types::{Headers, TopicPartition};
 use proxy::Proxy;
+use support::{Committed, WAIT, Writer, create_with, eventually, read};
 
 const WORDS: Topic<String, String> = Topic::new("words");
 const COUNTS: Topic<String, i64> = Topic::new("counts");
 const STORE: Store<String, i64> = Store::new("count-store");
 
-/// Keys of the input, in turns.
+/// Keys of the input, each once in a batch.
 const KEYS: usize = 5;
-/// Longest wait for one thing.
-const WAIT: Duration = Duration::from_secs(60);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(5);
 
 fn main() -> ExitCode {
     let frames = std::env::var("HELD_END_TXN").map_or(10, |frames| frames.parse().expect("a number"));
@@ -59,22 +53,27 @@ fn main() -> ExitCode {
 /// Counts words while `frames` commits are held, one after the other.
 fn hold(proxy: &Proxy, frames: usize) {
     let kafka = RdKafka::new(format!("127.0.0.1:{}", proxy.port), BTreeMap::new());
-    create(&kafka);
+    [WORDS.name(), COUNTS.name()].into_iter().for_each(|topic| create_with(&kafka, topic, 1, &[]));
     let folder = tempfile::tempdir().unwrap();
     let mut streams = start(&kafka, &folder);
-    let mut writer = Writer::new(&kafka);
+    let (mut writer, mut written) = (Writer::plain(&kafka), 0);
     while proxy.held().answers.len() < frames {
         let answers = proxy.held().answers.len();
         proxy.hold_next();
         eventually("the late frame", || {
-            writer.write();
-            proxy.held().answers.len() > answers
+            (0..KEYS).for_each(|key| writer.send(WORDS.name(), 0, &format!("k{key}"), "word"));
+            writer.flush();
+            written += 1;
+            (proxy.held().answers.len() > answers).then_some(())
         });
     }
-    let written = writer.written;
-    eventually("all results", || results(&kafka).values().map(Vec::len).sum::<usize>() as i64 >= written);
+    let all = KEYS * written as usize;
+    eventually("all results", || {
+        (results(&kafka).values().map(Vec::len).sum::<usize>() >= all).then_some(())
+    });
     streams.close(WAIT).unwrap();
-    assert_eq!(results(&kafka), expected(written));
+    let expected: Counts = (0..KEYS).map(|key| (format!("k{key}"), (1..=written).collect())).collect();
+    assert_eq!(results(&kafka), expected);
     let held = proxy.held();
     let torn = held.answers.iter().filter(|code| **code == 0).count();
     println!("held EndTxn: {} kept, {} late, {torn} taken by the broker", held.kept, held.answers.len());
@@ -94,92 +93,15 @@ fn start(kafka: &RdKafka, folder: &tempfile::TempDir) -> KafkaStreams {
     streams
 }
 
-fn create(kafka: &RdKafka) {
-    let topic = |name: &str| NewTopic {
-        name: name.to_owned(),
-        partitions: 1,
-        replication_factor: -1,
-        config: BTreeMap::new(),
-    };
-    let topics = [topic(WORDS.name()), topic(COUNTS.name())];
-    // The broker may not have reached itself through the proxy yet.
-    eventually("the topics", || {
-        kafka.admin().unwrap().create_topics(&topics, WAIT).is_ok_and(|made| made.iter().all(Result::is_ok))
-    });
-}
-
-/// Writes the input, a few records at a time.
-struct Writer {
-    producer: Box<dyn Producer>,
-    written: i64,
-}
-
-impl Writer {
-    fn new(kafka: &RdKafka) -> Self {
-        Self { producer: kafka.producer(&ProducerSettings::default()).unwrap(), written: 0 }
-    }
-
-    fn write(&mut self) {
-        let topic = self.producer.topic(WORDS.name()).unwrap();
-        for _ in 0..KEYS {
-            let key = format!("k{}", self.written % KEYS as i64);
-            let (key, value) = (Some(key.as_bytes()), Some(&b"word"[..]));
-            let headers = &Headers::EMPTY;
-            let record = ProduceRecord { topic, partition: 0, timestamp: None, key, value, headers };
-            self.producer.send(record).unwrap();
-            self.written += 1;
-        }
-        let mut deliveries = Deliveries::default();
-        self.producer.flush(&mut deliveries, WAIT).unwrap();
-        assert!(deliveries.failure.is_none(), "{:?}", deliveries.failure);
-    }
-}
-
-fn counts() -> TopicPartition {
-    TopicPartition::new(COUNTS.name(), 0)
-}
-
 /// The counts of each key, in order.
 type Counts = BTreeMap<String, Vec<i64>>;
 
-fn expected(written: i64) -> Counts {
-    let each = written / KEYS as i64;
-    (0..KEYS).map(|key| (format!("k{key}"), (1..=each).collect())).collect()
-}
-
-#[derive(Default)]
-struct Committed(Counts);
-
-impl RecordSink for Committed {
-    fn wants(&self, _: Slot) -> bool {
-        true
-    }
-
-    fn record(&mut self, _: Slot, record: RawRecord<'_>) {
-        let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
-        let count = i64::from_be_bytes(record.value.unwrap().try_into().unwrap());
-        self.0.entry(key).or_default().push(count);
-    }
-}
-
 fn results(kafka: &RdKafka) -> Counts {
-    let settings = ConsumerSettings { read_committed: true, ..ConsumerSettings::default() };
-    let mut reader = kafka.consumer(&settings).unwrap();
-    let end = reader.list_offsets(&[counts()], OffsetSpec::End, WAIT).unwrap()[0];
-    reader.assign(&[(counts(), 0, 0)]).unwrap();
-    let mut committed = Committed::default();
-    eventually("the end of the results", || {
-        reader.poll(LOOK, &mut committed).unwrap();
-        reader.position(&counts()).unwrap() >= end
-    });
-    committed.0
-}
-
-#[track_caller]
-fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !look() {
-        assert!(begin.elapsed() < WAIT, "waited {WAIT:?} for {what}");
-        std::thread::park_timeout(LOOK);
+    let mut counts = Counts::new();
+    for record in read(kafka, COUNTS.name(), Committed) {
+        let key = String::from_utf8(record.key.unwrap()).unwrap();
+        let count = i64::from_be_bytes(record.value.unwrap().try_into().unwrap());
+        counts.entry(key).or_default().push(count);
     }
+    counts
 }
