@@ -292,10 +292,10 @@ fn compare(
             return Ok(());
         }
         rows += 1;
-        match found {
-            true if equal => {}
-            true => differs(key, "the changelog has another value or timestamp"),
-            false => differs(key, "the changelog does not have the row"),
+        if !found {
+            differs(key, "the changelog does not have the row");
+        } else if !equal {
+            differs(key, "the changelog has another value or timestamp");
         }
         Ok(())
     })?;
