@@ -17,8 +17,11 @@ use super::tasks::{OwnedTask, TaskPhase};
 use crate::client::{ClientError, CommittedOffset, Fault, OffsetSpec, RebalanceEvent};
 use crate::topology::OffsetReset;
 
-/// Deadline for committed offsets; long enough for a foreign transaction to be settled.
-const COMMITTED_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a thread waits for a task that another thread of this process has, ms.
+const LOCK_PATIENCE_MS: i64 = 10_000;
+/// Deadline for committed offsets. While a transaction that holds them is not settled they are asked for again, as long as
+/// `task.timeout.ms` says.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl StreamThread {
     /// Answers a rebalance step.
@@ -27,6 +30,7 @@ impl StreamThread {
             RebalanceEvent::Assigned(partitions) => {
                 tracing::info!(thread = %self.name, ?partitions, "partitions assigned");
                 self.assigned = Some(partitions);
+                self.assigned_at = self.wall_time;
                 self.shared.request_look();
                 self.open_assigned()
             }
@@ -126,7 +130,7 @@ impl StreamThread {
         let ours: BTreeSet<TaskId> = self.kept.iter().map(|owned| owned.task.id()).collect();
         for id in wanted.keys().filter(|id| !ours.contains(id)) {
             if !self.shared.directory.try_lock_task(*id) {
-                return Ok(());
+                return self.wait_for_task(*id);
             }
             match self.open_task(*id) {
                 Ok(owned) => self.kept.push(owned),
@@ -140,6 +144,17 @@ impl StreamThread {
         self.start_tasks(tasks, true)?;
         self.assigned = None;
         Ok(())
+    }
+
+    /// Another thread of this process has the task, and gives it back when it learns of the rebalance. If it does not, because the
+    /// group gave it the task after this thread, this thread may be out of the group without knowing: it joins anew.
+    fn wait_for_task(&mut self, id: TaskId) -> Result<(), Trouble> {
+        if self.wall_time - self.assigned_at < LOCK_PATIENCE_MS {
+            return Ok(());
+        }
+        tracing::warn!(thread = %self.name, task = %id, "another thread of this process keeps the task; joining the group anew");
+        self.consumer.complete_assign(&[]).map_err(|error| Trouble::Client(Phase::Poll, error))?;
+        self.rejoin()
     }
 
     /// The tasks that `partitions` make, each with all its inputs. Co-partitioned inputs must arrive together.

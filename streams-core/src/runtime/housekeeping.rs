@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use streams_state::types::{Timestamp, TopicPartition};
 
@@ -35,22 +35,24 @@ pub(crate) struct Housekeeper {
     /// The watch over topics that match patterns, from the first round on.
     watch: Option<TopicWatch>,
     started: Timestamp,
-    purged: Instant,
-    cleaned: Instant,
+    purged: Timestamp,
+    cleaned: Timestamp,
 }
 
 impl Housekeeper {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { watch: None, started: now, purged: Instant::now(), cleaned: Instant::now() }
+        Self { watch: None, started: now, purged: now, cleaned: now }
     }
 
     /// Does what is due. Failures are logged and tried again at the next interval: nothing depends on them.
     pub(crate) fn round(&mut self, shared: &Shared, now: Timestamp) {
+        // A clock that was set back makes nothing wait longer.
+        (self.purged, self.cleaned) = (self.purged.min(now), self.cleaned.min(now));
         let started = self.started;
         let watch = self.watch.get_or_insert_with(|| TopicWatch::new(shared, started));
         watch.round(shared, now);
-        if self.purged.elapsed() >= shared.config.repartition_purge_interval {
-            self.purged = Instant::now();
+        if since(self.purged, now) >= shared.config.repartition_purge_interval {
+            self.purged = now;
             let offsets = shared.purgeable.take();
             if !offsets.is_empty()
                 && let Err(error) = shared.admin().delete_records(&offsets, PURGE_TIMEOUT)
@@ -58,11 +60,17 @@ impl Housekeeper {
                 tracing::warn!("purging repartition topics failed, it is tried again later: {error}");
             }
         }
-        if self.cleaned.elapsed() >= shared.config.state_cleanup_delay {
-            self.cleaned = Instant::now();
-            if let Err(error) = shared.directory.clean(shared.config.state_cleanup_delay, SystemTime::now()) {
+        if since(self.cleaned, now) >= shared.config.state_cleanup_delay {
+            self.cleaned = now;
+            let time = UNIX_EPOCH + since(0, now);
+            if let Err(error) = shared.directory.clean(shared.config.state_cleanup_delay, time) {
                 tracing::warn!("removing directories of tasks that moved away failed: {error}");
             }
         }
     }
+}
+
+/// From one time to a later one.
+fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(now.saturating_sub(then)).unwrap_or(0))
 }

@@ -60,29 +60,22 @@ pub(crate) struct StreamsProducer {
 }
 
 impl StreamsProducer {
-    /// Takes a producer; a transactional one is initialized, which fences and settles its predecessor.
-    pub(crate) fn new(
-        mut producer: Box<dyn Producer>,
-        transactional: bool,
-        timeout: Duration,
-    ) -> Result<Self, ClientError> {
-        if transactional {
-            producer.init_transactions(timeout)?;
-        }
-        Ok(Self {
+    /// Takes a producer, with `batch.size` as its properties have it.
+    pub(crate) fn new(producer: Box<dyn Producer>, transactional: bool, batch_size: Option<&str>) -> Self {
+        Self {
             producer,
             transactional,
             in_transaction: false,
             topics: Vec::new(),
             deliveries: Deliveries::default(),
             sent: 0,
-            batch_size: BATCH_SIZE,
-        })
+            batch_size: batch_size.and_then(|text| text.trim().parse().ok()).unwrap_or(BATCH_SIZE),
+        }
     }
 
-    /// `batch.size` as the producer's properties have it.
-    pub(crate) fn with_batch_size(self, given: Option<&str>) -> Self {
-        Self { batch_size: given.and_then(|text| text.trim().parse().ok()).unwrap_or(BATCH_SIZE), ..self }
+    /// A transactional one fences and settles its predecessor.
+    pub(crate) fn initialize(&mut self, timeout: Duration) -> Result<(), ClientError> {
+        if self.transactional { self.producer.init_transactions(timeout) } else { Ok(()) }
     }
 
     /// Whether a transaction is open: it has to be ended even if no offset moved.

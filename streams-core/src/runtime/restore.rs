@@ -24,8 +24,8 @@ use super::tasks::{OwnedTask, Tasks};
 use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::record::RawRecord;
 
-/// Deadline for the offsets of changelogs.
-pub(super) const OFFSETS_TIMEOUT: Duration = Duration::from_secs(30);
+/// Deadline for the offsets of changelogs; asked again after it, as long as `task.timeout.ms` says, but not while the instance closes.
+pub(super) const OFFSETS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Records from which on a restore in bulk pays: below, the thread is done before a worker has connected, and the rows are in
 /// memory when it is.

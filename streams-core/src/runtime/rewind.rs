@@ -24,7 +24,7 @@ const REWINDS_MAX: u32 = 20;
 
 impl StreamThread {
     /// Step 8: what happens after trouble. `Err` ends the thread.
-    pub(super) fn recover(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
+    pub(crate) fn recover(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
         if self.going_back {
             return self.go_back_later(trouble);
         }
@@ -230,7 +230,7 @@ impl StreamThread {
     }
 
     /// Gives up all tasks and joins the group anew.
-    fn rejoin(&mut self) -> Result<(), Trouble> {
+    pub(super) fn rejoin(&mut self) -> Result<(), Trouble> {
         let poll = |error| Trouble::Client(Phase::Poll, error);
         self.restorer.clear(self.shared.restore_listener.as_deref());
         self.assigned = None;

@@ -237,8 +237,15 @@ impl Shared {
         stores.collect()
     }
 
-    /// The producer of thread `index`.
+    /// The producer of thread `index`. A transactional one is initialized, which fences and settles its predecessor.
     pub(crate) fn producer(&self, index: usize, timeout: Duration) -> Result<StreamsProducer, ClientError> {
+        let mut producer = self.uninitialized_producer(index)?;
+        producer.initialize(timeout)?;
+        Ok(producer)
+    }
+
+    /// The producer of thread `index`, which may not send anything yet.
+    pub(crate) fn uninitialized_producer(&self, index: usize) -> Result<StreamsProducer, ClientError> {
         let transactional = self.config.exactly_once();
         let properties = self.config.producer_properties();
         let batch_size = properties.get("batch.size").cloned();
@@ -251,8 +258,7 @@ impl Shared {
             ),
             properties,
         })?;
-        let producer = StreamsProducer::new(producer, transactional, timeout)?;
-        Ok(producer.with_batch_size(batch_size.as_deref()))
+        Ok(StreamsProducer::new(producer, transactional, batch_size.as_deref()))
     }
 
     fn transaction_timeout(&self) -> Duration {

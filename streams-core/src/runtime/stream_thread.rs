@@ -11,7 +11,7 @@ use super::metrics::ThreadMetrics;
 use super::poll::Intake;
 use super::produce::StreamsProducer;
 use super::rebuilds::Rebuilds;
-use super::recover::Phase;
+use super::recover::{Phase, may_answer_later};
 use super::restore::Restorer;
 use super::restore_progress::RestoreProgress;
 use super::shared::{Planned, Shared};
@@ -77,6 +77,8 @@ pub(crate) struct StreamThread {
     pub(crate) kept: Vec<OwnedTask>,
     /// An assignment whose tasks are not all open yet.
     pub(crate) assigned: Option<Vec<TopicPartition>>,
+    /// When it came.
+    pub(super) assigned_at: Timestamp,
     pub(crate) restorer: Restorer,
     restore_progress: RestoreProgress,
     pub(crate) metrics: Arc<ThreadMetrics>,
@@ -97,7 +99,7 @@ pub(crate) struct StreamThread {
     pub(super) timeout: TaskTimeout,
     pub(super) stuck_in: Phase,
     /// A way back met trouble: the next step joins anew.
-    pub(super) going_back: bool,
+    pub(crate) going_back: bool,
     pub(super) rebuilds: Rebuilds,
 }
 
@@ -112,7 +114,15 @@ impl StreamThread {
         let name = format!("{}-StreamThread-{}", shared.config.application_id, index + 1);
         let at = |error| StreamsError::client(format!("{name}, start"), error);
         let mut consumer = shared.main_consumer(index).map_err(at)?;
-        let producer = shared.producer(index, COMMIT_TIMEOUT).map_err(at)?;
+        let (producer, going_back) = match shared.producer(index, COMMIT_TIMEOUT) {
+            Ok(producer) => (producer, false),
+            // A coordinator that does not answer yet: asked again with the first step, as long as `task.timeout.ms` says.
+            Err(error) if may_answer_later(&error, Phase::Assign) => {
+                tracing::warn!(thread = %name, "{error}; trying again");
+                (shared.uninitialized_producer(index).map_err(at)?, true)
+            }
+            Err(error) => return Err(at(error)),
+        };
         let planned = shared.planned();
         let topics = shared.subscription(&planned);
         if !topics.is_empty() {
@@ -131,6 +141,7 @@ impl StreamThread {
             tasks: Tasks::default(),
             kept: Vec::new(),
             assigned: None,
+            assigned_at: now,
             restorer,
             restore_progress: RestoreProgress::default(),
             metrics,
@@ -144,7 +155,7 @@ impl StreamThread {
             rewinds: 0,
             timeout,
             stuck_in: Phase::Poll,
-            going_back: false,
+            going_back,
             rebuilds: Rebuilds::default(),
         })
     }
@@ -171,6 +182,8 @@ impl StreamThread {
 
     /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
     pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
+        // A clock that was set back makes nothing wait longer.
+        self.last_commit -= (self.wall_time - now).max(0);
         self.wall_time = now;
         if std::mem::take(&mut self.commit_ended) {
             self.last_commit = now;
@@ -338,6 +351,8 @@ impl StreamThread {
             }
             Err(_) => {
                 self.drop_tasks();
+                // Readers of what it sent would wait until it times out. If that fails, they do.
+                let _ = self.producer.abort(timeout);
                 Vec::new()
             }
         };

@@ -11,27 +11,34 @@ use streams_state::types::Timestamp;
 #[derive(Debug)]
 pub(crate) struct TaskTimeout {
     limit_ms: i64,
-    since: Option<Timestamp>,
+    /// Time that counts so far, and when it was added to last.
+    waited: Option<(i64, Timestamp)>,
 }
+
+/// Longest time between two attempts that counts, above the deadline of any call: a clock that jumps, or a machine that slept, is not
+/// a cluster that did not answer.
+const GAP_MAX_MS: i64 = 60_000;
 
 impl TaskTimeout {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit_ms: i64::try_from(limit.as_millis()).unwrap_or(i64::MAX), since: None }
+        Self { limit_ms: i64::try_from(limit.as_millis()).unwrap_or(i64::MAX), waited: None }
     }
 
     /// Whether an attempt failed since the last progress.
     pub(crate) fn is_running(&self) -> bool {
-        self.since.is_some()
+        self.waited.is_some()
     }
 
     /// There was progress.
     pub(crate) fn clear(&mut self) {
-        self.since = None;
+        self.waited = None;
     }
 
     /// An attempt failed at `now`. An error if that goes on for too long: what to say of it.
     pub(crate) fn attempt_failed(&mut self, now: Timestamp) -> Result<(), String> {
-        let waited = now - *self.since.get_or_insert(now);
+        let (waited, last) = self.waited.unwrap_or((0, now));
+        let waited = waited + (now - last).clamp(0, GAP_MAX_MS);
+        self.waited = Some((waited, now));
         match waited > self.limit_ms {
             true => Err(format!("no progress for {waited} ms, longer than `task.timeout.ms`")),
             false => Ok(()),

@@ -101,7 +101,9 @@ impl PartitionGroup {
             }
             match lag(slot) {
                 Some(lag) if lag <= 0 => {
-                    if now < *deadline.get_or_insert(now.saturating_add(idle.as_millis() as i64)) {
+                    let latest = now.saturating_add(idle.as_millis() as i64);
+                    // A clock that was set back does not make it wait longer.
+                    if now < *deadline.insert(deadline.map_or(latest, |at| at.min(latest))) {
                         return false;
                     }
                 }
