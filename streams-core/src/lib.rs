@@ -40,3 +40,6 @@ pub mod task;
 pub mod runtime;
 // TopologyTestDriver.
 pub mod testing;
+// Many instances under faults, in virtual time.
+#[cfg(feature = "sim")]
+pub mod sim;

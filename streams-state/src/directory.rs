@@ -265,6 +265,21 @@ fn check_format(path: &Path) -> Result<(), StateError> {
     }
 }
 
+/// Gives an application's directory that has none yet this process id, so that all that follows of it can be repeated.
+///
+/// # Errors
+/// As [`StateDirectory::open`].
+pub fn assign_process_id(state_dir: &Path, application_id: &str, id: Uuid) -> Result<(), StateError> {
+    let path = state_dir.join(one_name(application_id, state_dir)?);
+    make_directory(&path).map_err(|error| unusable(&path, "created", &error))?;
+    let file = path.join(PROCESS_FILE);
+    if file.exists() { Ok(()) } else { write_process_id(&file, id) }
+}
+
+fn write_process_id(file: &Path, id: Uuid) -> Result<(), StateError> {
+    write(file, format!("{{\"processId\":\"{id}\"}}").as_bytes())
+}
+
 /// The process id in the directory, made once. An unreadable one is replaced: it costs locality, not state.
 fn process_id(path: &Path) -> Result<Uuid, StateError> {
     let file = path.join(PROCESS_FILE);
@@ -277,7 +292,7 @@ fn process_id(path: &Path) -> Result<Uuid, StateError> {
         Err(error) => return Err(unusable(&file, "read", &error)),
     }
     let metadata = ProcessMetadata { process_id: Uuid::new_v4() };
-    write(&file, format!("{{\"processId\":\"{}\"}}", metadata.process_id).as_bytes())?;
+    write_process_id(&file, metadata.process_id)?;
     Ok(metadata.process_id)
 }
 

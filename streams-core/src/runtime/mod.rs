@@ -48,6 +48,12 @@ mod instance;
 mod kafka_streams;
 mod threads;
 
+#[cfg(feature = "sim")]
+pub(crate) use {
+    global_thread::GlobalThread, housekeeping::Housekeeper, metrics::ThreadMetrics, shared::Shared,
+    stream_thread::StreamThread,
+};
+
 pub use close_options::{CloseOptions, GroupMembershipOperation};
 pub use error::StreamsError;
 pub use kafka_streams::KafkaStreams;

@@ -94,7 +94,7 @@ impl Position {
 }
 
 /// A consumer of an embedded Kafka.
-pub(super) struct EmbeddedConsumer {
+pub(crate) struct EmbeddedConsumer {
     kafka: Arc<Shared>,
     client_id: String,
     group: Option<String>,

@@ -129,10 +129,11 @@ impl Group {
         self.members.values().any(|member| member.request.topics.iter().any(|name| &**name == topic))
     }
 
-    /// A member polled.
+    /// A member polled: it is there.
     pub(super) fn polled(&mut self, member: &str, now_ms: i64) {
         if let Some(member) = self.members.get_mut(member) {
             member.last_poll_ms = now_ms;
+            member.vanished_ms = None;
         }
     }
 

@@ -221,6 +221,14 @@ impl EmbeddedKafka {
     }
 }
 
+#[cfg(feature = "sim")]
+impl EmbeddedKafka {
+    /// What all clients share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
 impl Shared {
     /// The log, advanced to the clock's time.
     pub(super) fn lock(&self) -> (MutexGuard<'_, Log>, Now) {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::errors::{bad_record, invalid, unknown_topic};
 use super::group::Group;
+use super::markers::{Marker, Markers, Place};
 use super::partition::{Fetch, PartitionLog, Stamp};
 use super::topic::{Topic, collision_name};
 use super::transactions::{Coordinator, OpenTransaction, ProducerIdentity};
@@ -31,6 +32,7 @@ pub(super) struct Log {
     topics_created: u128,
     pub(super) coordinator: Coordinator,
     groups: BTreeMap<String, Group>,
+    pub(super) markers: Markers,
     /// Nothing happens by itself before this time.
     quiet_until_ms: Option<i64>,
 }
@@ -42,6 +44,10 @@ impl Log {
             return false;
         }
         let mut changed = false;
+        for marker in self.markers.take_due(now_ms) {
+            self.arrive(&marker);
+            changed = true;
+        }
         for id in self.coordinator.expired(now_ms) {
             self.settle(&id);
             self.coordinator.fence(&id);
@@ -49,7 +55,8 @@ impl Log {
         }
         changed |= self.advance_groups(now_ms);
         let groups = self.groups.values().filter_map(Group::next_deadline_ms).min();
-        let next = self.coordinator.next_deadline_ms().into_iter().chain(groups).min();
+        let next = self.coordinator.next_deadline_ms().into_iter().chain(groups);
+        let next = next.chain(self.markers.next_due_ms()).min();
         self.quiet_until_ms = Some(next.unwrap_or(i64::MAX));
         changed
     }
@@ -273,6 +280,7 @@ impl Log {
     ) -> Result<i64, ClientError> {
         let identity = ProducerIdentity { producer: stamp.producer, epoch: stamp.epoch };
         self.coordinator.check("produce", id, identity)?;
+        self.complete(stamp.producer);
         let offset = self.append(at, Some(stamp), batch, now)?;
         if let Some(open) = self.coordinator.open(id, now.ms) {
             if open.is_empty() {
@@ -296,6 +304,7 @@ impl Log {
     ) -> Result<(), ClientError> {
         let call = "send offsets to transaction";
         self.coordinator.check(call, id, identity)?;
+        self.complete(identity.producer);
         if proof.group.is_empty() {
             return Err(invalid(call, "the group has no name"));
         }
@@ -315,35 +324,53 @@ impl Log {
         id: &str,
         identity: ProducerIdentity,
         commit: bool,
+        now: Now,
     ) -> Result<(), ClientError> {
         let call = if commit { "commit transaction" } else { "abort transaction" };
         self.coordinator.check(call, id, identity)?;
         if let Some((producer, open)) = self.coordinator.take_open(id) {
-            self.write_markers(producer, &open, commit);
+            for marker in markers(producer, &open, commit) {
+                if let Some(marker) = self.markers.send(marker, now.ms) {
+                    self.arrive(&marker);
+                }
+            }
+            self.stir();
         }
         Ok(())
     }
 
-    /// Aborts whatever is open under `id`.
+    /// Aborts whatever is open under `id`, and waits for the markers of what was decided before.
     fn settle(&mut self, id: &str) {
+        if let Some(producer) = self.coordinator.producer_of(id) {
+            self.complete(producer);
+        }
         if let Some((producer, open)) = self.coordinator.take_open(id) {
-            self.write_markers(producer, &open, false);
+            markers(producer, &open, false).for_each(|marker| self.arrive(&marker));
         }
     }
 
-    fn write_markers(&mut self, producer: i64, open: &OpenTransaction, commit: bool) {
-        for at in &open.partitions {
-            let topic = self.topics.get_mut(&at.topic);
-            let number = usize::try_from(at.partition).ok();
-            if let Some(partition) =
-                topic.zip(number).and_then(|(topic, number)| topic.partitions.get_mut(number))
-            {
-                partition.end_transaction(producer, commit);
-            }
+    /// Nothing more of a producer is taken until the markers of its last transaction have arrived.
+    fn complete(&mut self, producer: i64) {
+        for marker in self.markers.take_of(producer) {
+            self.arrive(&marker);
         }
-        for name in &open.groups {
-            if let Some(group) = self.groups.get_mut(name) {
-                group.offsets.end_transaction(producer, commit);
+    }
+
+    fn arrive(&mut self, marker: &Marker) {
+        match &marker.place {
+            Place::Partition(at) => {
+                let topic = self.topics.get_mut(&at.topic);
+                let number = usize::try_from(at.partition).ok();
+                if let Some(partition) =
+                    topic.zip(number).and_then(|(topic, number)| topic.partitions.get_mut(number))
+                {
+                    partition.end_transaction(marker.producer, marker.commit);
+                }
+            }
+            Place::Group(name) => {
+                if let Some(group) = self.groups.get_mut(name) {
+                    group.offsets.end_transaction(marker.producer, marker.commit);
+                }
             }
         }
     }
@@ -380,4 +407,11 @@ impl Log {
         }
         Some(partitions.iter().map(|partition| group.offsets.get(partition)).collect())
     }
+}
+
+/// What tells the places of a transaction how it was decided.
+fn markers(producer: i64, open: &OpenTransaction, commit: bool) -> impl Iterator<Item = Marker> {
+    let partitions = open.partitions.iter().cloned().map(Place::Partition);
+    let places = partitions.chain(open.groups.iter().cloned().map(Place::Group));
+    places.map(move |place| Marker { producer, place, commit })
 }

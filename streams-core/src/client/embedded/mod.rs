@@ -15,6 +15,7 @@ mod errors;
 mod partition;
 mod topic;
 
+mod markers;
 mod transactions;
 
 mod group;
@@ -29,8 +30,13 @@ mod kafka;
 mod membership;
 mod producer;
 
+#[cfg(feature = "sim")]
+mod late;
+
 #[cfg(test)]
 mod tests;
 
 pub use clock::{Clock, VirtualClock};
 pub use kafka::{EmbeddedKafka, StoredRecord};
+#[cfg(feature = "sim")]
+pub(crate) use {consumer::EmbeddedConsumer, late::Request, producer::EmbeddedProducer};

@@ -9,6 +9,8 @@ use streams_state::types::TopicPartition;
 use super::batch::Batch;
 use super::errors::{bad_record, fenced, invalid, unknown_topic};
 use super::kafka::Shared;
+#[cfg(feature = "sim")]
+use super::late::{Request, What};
 use super::partition::Stamp;
 use super::transactions::ProducerIdentity;
 use crate::client::{
@@ -55,7 +57,7 @@ struct TopicBuffers {
 }
 
 /// A producer of an embedded Kafka.
-pub(super) struct EmbeddedProducer {
+pub(crate) struct EmbeddedProducer {
     kafka: Arc<Shared>,
     transactional_id: Option<String>,
     timeout_ms: i64,
@@ -302,7 +304,7 @@ impl Producer for EmbeddedProducer {
         self.report(deliveries);
         self.transactional(call, &[State::Open])?;
         let identity = self.identity;
-        let answer = self.kafka.change(|log, _| log.end_transaction(&id, identity, true));
+        let answer = self.kafka.change(|log, now| log.end_transaction(&id, identity, true, now));
         self.settle(answer)?;
         self.state = State::Ready;
         Ok(())
@@ -314,7 +316,7 @@ impl Producer for EmbeddedProducer {
         self.acked.clear();
         self.failure = None;
         let identity = self.identity;
-        let answer = self.kafka.change(|log, _| log.end_transaction(&id, identity, false));
+        let answer = self.kafka.change(|log, now| log.end_transaction(&id, identity, false, now));
         self.settle(answer)?;
         self.state = State::Ready;
         Ok(())
@@ -342,5 +344,35 @@ impl EmbeddedProducer {
             buffers.partitions.push(PartitionBuffer { at, batch: Batch::default(), next_sequence: 0 });
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "sim")]
+impl EmbeddedProducer {
+    /// The request that ends the open transaction.
+    pub(crate) fn request_to_end(&self, commit: bool) -> Option<Request> {
+        self.request(What::End { commit })
+    }
+
+    /// The request that adds offsets to the open transaction.
+    pub(crate) fn request_for_offsets(
+        &self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+    ) -> Option<Request> {
+        self.request(What::Offsets { offsets: offsets.to_vec(), group: group.clone() })
+    }
+
+    fn request(&self, what: What) -> Option<Request> {
+        Some(Request { id: self.transactional_id.clone()?, identity: self.identity, what })
+    }
+
+    /// Records that wait to be sent are given up, as after `delivery.timeout.ms`; the next report says so.
+    pub(crate) fn give_up(&mut self, error: ClientError) {
+        self.drop_buffers();
+        if self.transactional_id.is_some() && self.state == State::Open {
+            self.state = State::Failed;
+        }
+        self.failure.get_or_insert(error);
     }
 }

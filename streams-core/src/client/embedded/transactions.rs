@@ -61,6 +61,11 @@ impl Coordinator {
         ProducerIdentity { producer, epoch: 0 }
     }
 
+    /// The producer id under `id`.
+    pub(super) fn producer_of(&self, id: &str) -> Option<i64> {
+        self.ids.get(id).map(|state| state.identity.producer)
+    }
+
     /// Takes the open transaction of `id` out, to be aborted before [`init`](Self::init).
     pub(super) fn take_open(&mut self, id: &str) -> Option<(i64, OpenTransaction)> {
         let state = self.ids.get_mut(id)?;
