@@ -10,7 +10,7 @@ EXAMPLES := cargo run --release -p streams-examples
 LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare bench-state bench-engine held-end-txn
+.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare bench-state bench-engine held-end-txn sim planted
 
 help: ## list of commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,12 @@ golden: ## compare bytes, names and tables with Kafka Streams: make -s golden VE
 held-end-txn: ## hold commits back on the wire until the next transaction has begun; make -s held-end-txn FRAMES=1000
 	@scripts/setup test
 	@HELD_END_TXN=$(or $(FRAMES),1000) cargo test --quiet --release --test held_end_txn
+
+sim: ## simulated clusters under seeded faults, in virtual time; make -s sim RUNS=1000000 SEED=1
+	@cargo test --quiet --release -p kstreams-sim-tests --test sim -- --runs $(or $(RUNS),10000) --seed $(or $(SEED),1) $(ARGS)
+
+planted: ## plant defects into a copy of the sources, one at a time: the simulation must find each; ARGS="NAME ..."
+	@cargo test --quiet --release -p kstreams-sim-tests --test planted -- $(ARGS)
 
 workload: ## build the workload program in release mode; the last line is its path
 	@cargo build --release -p streams-examples --bin workload
