@@ -63,6 +63,10 @@ impl Arena {
             Some(spare) if spare.capacity() >= needed => spare,
             _ => Vec::with_capacity(needed.max(BLOCK_BYTES)),
         };
+        // The last one that was emptied was kept for pieces that fit; it must not stay before one that does not.
+        if self.blocks.front().is_some_and(|first| first.live == 0) {
+            self.retire_first();
+        }
         self.blocks.push_back(Block { bytes, live: 0 });
     }
 
@@ -72,7 +76,13 @@ impl Arena {
             if let Some(block) = self.blocks.front_mut() {
                 block.bytes.clear();
             }
-        } else if let Some(Block { mut bytes, .. }) = self.blocks.pop_front()
+        } else {
+            self.retire_first();
+        }
+    }
+
+    fn retire_first(&mut self) {
+        if let Some(Block { mut bytes, .. }) = self.blocks.pop_front()
             && self.spare.len() < SPARE_BLOCKS_MAX
         {
             bytes.clear();
@@ -97,6 +107,21 @@ mod tests {
         }
         assert_eq!((arena.blocks.len(), arena.spare.len()), (1, 4));
         assert_eq!(arena.push(b"", b""), 0);
+    }
+
+    /// Regression: the block that small pieces had left stayed the first one. So a record of more than 64 KiB behind them, and all that came
+    /// after it, was read as null.
+    #[test]
+    fn a_large_piece_after_small_ones_is_the_first() {
+        let mut arena = Arena::default();
+        arena.push(b"small", b"");
+        arena.release();
+        let large = vec![7; BLOCK_BYTES + 1];
+        let start = arena.push(b"k", &large);
+        assert!(arena.front()[start..] == [b"k", &large[..]].concat(), "it is read as it was written");
+        arena.release();
+        assert_eq!(arena.push(b"", b"next"), 0);
+        assert_eq!(arena.front(), b"next");
     }
 
     #[test]
