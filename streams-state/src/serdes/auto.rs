@@ -151,6 +151,12 @@ mod tests {
         check(None::<Vec<i32>>, None);
     }
 
+    /// Regression: serde_json read floats only about, so that an aggregate was another one after it came back from its changelog.
+    #[test]
+    fn floats_in_json_come_back_to_the_last_bit() {
+        check(vec![123_456_789.123_456_79_f64], Some(b"[123456789.12345679]"));
+    }
+
     #[test]
     fn refuses_what_does_not_fit() {
         let short: Result<i64, _> = Auto.deserialize(Some(&[1, 2]));
