@@ -20,7 +20,7 @@ const LAYOUT: &str = "list";
 const NULL: i32 = -1;
 
 /// How many bytes of a last element may be missing.
-pub const PADDING_MAX: usize = 1 << 16;
+pub const PADDING_MAX: usize = 1 << 12;
 
 /// One element as read: `None` is null. Owned only if bytes were missing.
 pub type Element<'a> = Option<Cow<'a, [u8]>>;
@@ -30,7 +30,7 @@ pub type Element<'a> = Option<Cow<'a, [u8]>>;
 pub enum ElementSize {
     /// Each element says its length. Flag 1, `VARIABLE_SIZE` in Java.
     Variable,
-    /// All elements have this many bytes. Flag 0, `CONSTANT_SIZE` in Java.
+    /// All elements have this many bytes. Flag 0, `CONSTANT_SIZE` in Java. Elements of 0 bytes are written with lengths.
     Constant(usize),
 }
 
@@ -44,7 +44,8 @@ pub fn encode<E>(
     // A list of more than 2^31 elements does not fit into a Kafka record.
     let number = |n: usize| (n as i32).to_be_bytes();
     match size {
-        ElementSize::Variable => {
+        // Elements of no size could not be told from a false count.
+        ElementSize::Variable | ElementSize::Constant(0) => {
             out.push(1);
             out.extend_from_slice(&number(count));
             for index in 0..count {
@@ -89,46 +90,60 @@ pub fn encode_slices(elements: &[&[u8]], out: &mut Vec<u8>) {
 /// Reads a list: the elements in order, `None` for null. `constant` is the size of an element if the serde knows
 /// it; without it lists of the second form are refused. Bytes behind the last element are ignored, as in Java.
 pub fn decode(bytes: &[u8], constant: Option<usize>) -> Result<Vec<Element<'_>>, FormatError> {
+    decode_each(bytes, constant, Ok)
+}
+
+/// As [`decode`], a list of what `read` makes of each element.
+pub fn decode_each<'a, T, E: From<FormatError>>(
+    bytes: &'a [u8],
+    constant: Option<usize>,
+    read: impl FnMut(Element<'a>) -> Result<T, E>,
+) -> Result<Vec<T>, E> {
     let mut reader = Reader::new(LAYOUT, bytes);
     match (reader.u8("flag")?, constant) {
-        (1, _) => variable(reader),
-        (0, Some(size)) => constant_size(reader, size),
-        (0, None) => Err(reader.error("elements of constant size, and this type has none")),
-        (other, _) => Err(reader.error(format!("flag {other}, known are 0 and 1"))),
+        (1, _) => variable(reader, read),
+        (0, Some(size @ 1..)) => constant_size(reader, size, read),
+        (0, Some(0) | None) => Err(reader.error("elements of constant size, and this type has none").into()),
+        (other, _) => Err(reader.error(format!("flag {other}, known are 0 and 1")).into()),
     }
 }
 
-fn variable(mut reader: Reader<'_>) -> Result<Vec<Element<'_>>, FormatError> {
+fn variable<'a, T, E: From<FormatError>>(
+    mut reader: Reader<'a>,
+    mut read: impl FnMut(Element<'a>) -> Result<T, E>,
+) -> Result<Vec<T>, E> {
     let count = reader.length("count")?;
     // Each element takes four bytes at least, so a false count cannot ask for much.
     let mut elements = Vec::with_capacity(count.min(reader.left() / 4));
     for _ in 0..count {
-        elements.push(match reader.i32("length of an element")? {
+        let bytes = match reader.i32("length of an element")? {
             NULL => None,
             length => {
                 let length = reader.not_negative("length of an element", length)?;
                 Some(element(&mut reader, length)?)
             }
-        });
+        };
+        elements.push(read(bytes)?);
     }
     Ok(elements)
 }
 
-fn constant_size(mut reader: Reader<'_>, size: usize) -> Result<Vec<Element<'_>>, FormatError> {
+fn constant_size<'a, T, E: From<FormatError>>(
+    mut reader: Reader<'a>,
+    size: usize,
+    mut read: impl FnMut(Element<'a>) -> Result<T, E>,
+) -> Result<Vec<T>, E> {
     let nulls = reader.length("number of nulls")?;
     let indexes = reader.take("indexes of nulls", nulls.saturating_mul(4))?;
     let mut nulls: Vec<i32> =
         indexes.as_chunks::<4>().0.iter().map(|index| i32::from_be_bytes(*index)).collect();
     nulls.sort_unstable();
     let count = reader.length("count")?;
-    if size == 0 && count > nulls.len() {
-        return Err(reader.error(format!("{count} elements of no size")));
-    }
     // Each element is in the bytes or among the nulls, so a false count ends with an error before it costs memory.
-    let mut elements = Vec::with_capacity(count.min(nulls.len() + reader.left() / size.max(1)));
+    let mut elements = Vec::with_capacity(count.min(nulls.len() + reader.left().div_ceil(size)));
     for index in 0..count {
         let null = i32::try_from(index).is_ok_and(|index| nulls.binary_search(&index).is_ok());
-        elements.push(if null { None } else { Some(element(&mut reader, size)?) });
+        elements.push(read(if null { None } else { Some(element(&mut reader, size)?) })?);
     }
     Ok(elements)
 }
@@ -173,6 +188,13 @@ mod tests {
         assert_eq!(slices, b"\x01\0\0\0\x01\0\0\0\x01x");
     }
 
+    /// Regression: they were written without lengths, and refused when they were read.
+    #[test]
+    fn elements_of_no_size_come_back() {
+        let bytes = list(ElementSize::Constant(0), &[Some(b""), None]);
+        assert_eq!(decode(&bytes, Some(0)).unwrap(), [Some(Cow::Borrowed(&b""[..])), None]);
+    }
+
     #[test]
     fn refuses_nonsense_without_allocating_for_it() {
         let problem = |bytes, constant| decode(bytes, constant).unwrap_err().problem;
@@ -185,8 +207,9 @@ mod tests {
         assert_eq!(problem(b"\0\0\0\0\0\x7f\xff\xff\xff", Some(4)), "element needs 4 bytes, 0 are left");
         assert_eq!(problem(b"\x01\0\0\0\x01\x7f\0\0\0a", None), "element needs 2130706432 bytes, 1 are left");
         assert_eq!(decode(b"\x01\0\0\0\x01\0\0\0\x03a", None).unwrap(), [Some(Cow::Borrowed(&b"a\0\0"[..]))]);
-        assert_eq!(problem(b"\0\0\0\0\0\x7f\xff\xff\xff", Some(0)), "2147483647 elements of no size");
-        assert_eq!(problem(b"\0", None), "elements of constant size, and this type has none");
+        let none = "elements of constant size, and this type has none";
+        assert_eq!(problem(b"\0\0\0\0\0\x7f\xff\xff\xff", Some(0)), none);
+        assert_eq!(problem(b"\0", None), none);
         assert_eq!(problem(b"\x02", None), "flag 2, known are 0 and 1");
     }
 }

@@ -43,8 +43,9 @@ impl<S> ListSerde<S> {
     where
         S: Serde<T>,
     {
-        let elements = list::decode(bytes, self.inner.constant_size())?;
-        elements.iter().map(|element| self.inner.deserialize(element.as_deref())).collect()
+        list::decode_each(bytes, self.inner.constant_size(), |element| {
+            self.inner.deserialize(element.as_deref())
+        })
     }
 }
 

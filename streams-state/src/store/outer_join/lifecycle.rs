@@ -1,6 +1,7 @@
 //! Steps 5 to 8 of an outer join's store seen from the task: changelog out, commit, flush to the engine, restore.
 
 use super::*;
+use crate::format::FormatError;
 
 impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> {
     fn name(&self) -> &str {
@@ -26,7 +27,8 @@ impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> 
         TimestampedKeyAndJoinSide::decode(key).map_err(|error| self.progress.serde_error(error))?;
         match value {
             Some(list) => {
-                list::decode(list, None).map_err(|error| self.progress.serde_error(error))?;
+                let checked: Result<Vec<()>, FormatError> = list::decode_each(list, None, |_| Ok(()));
+                checked.map_err(|error| self.progress.serde_error(error))?;
                 self.rows.put(&row_key, list.to_vec());
             }
             None => self.rows.remove(&row_key),
