@@ -79,14 +79,15 @@ impl<'a> Reader<'a> {
 
     /// All entries, or `None` if there are none or they are cut off.
     fn entries(&mut self) -> Option<Vec<(String, i64)>> {
-        let count = i32::from_be_bytes(self.array()?);
-        (0..count)
-            .map(|_| {
-                let length = usize::try_from(i32::from_be_bytes(self.array()?)).ok()?;
-                let store = std::str::from_utf8(self.take(length)?).ok()?.to_owned();
-                Some((store, i64::from_be_bytes(self.array()?)))
-            })
-            .collect()
+        let count = usize::try_from(i32::from_be_bytes(self.array()?)).unwrap_or(0);
+        // An entry takes twelve bytes at least, so a false count cannot ask for much.
+        let mut entries = Vec::with_capacity(count.min(self.0.len() / 12));
+        for _ in 0..count {
+            let length = usize::try_from(i32::from_be_bytes(self.array()?)).ok()?;
+            let store = std::str::from_utf8(self.take(length)?).ok()?.to_owned();
+            entries.push((store, i64::from_be_bytes(self.array()?)));
+        }
+        Some(entries)
     }
 }
 

@@ -40,8 +40,10 @@ pub fn decode(bytes: &[u8]) -> Result<Headers, FormatError> {
     }
     let mut reader = Reader::new(LAYOUT, bytes);
     let count = reader.varint("count")?;
-    let mut headers = Vec::new();
-    for _ in 0..reader.not_negative("count", count)? {
+    let count = reader.not_negative("count", count)?;
+    // A header takes two bytes at least, so a false count cannot ask for much.
+    let mut headers = Vec::with_capacity(count.min(reader.left() / 2));
+    for _ in 0..count {
         let length = reader.varint("length of a key")?;
         let length = reader.not_negative("length of a key", length)?;
         let key = String::from_utf8_lossy(reader.take("key", length)?).into_owned();

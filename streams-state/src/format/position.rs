@@ -46,12 +46,15 @@ impl Position {
         if version != 0 {
             return Err(reader.error(format!("version {version}, known is 0")));
         }
-        let mut topics = Vec::new();
-        for _ in 0..reader.length("number of topics")? {
+        // A topic takes eight bytes at least and a partition twelve, so a false count cannot ask for much.
+        let count = reader.length("number of topics")?;
+        let mut topics = Vec::with_capacity(count.min(reader.left() / 8));
+        for _ in 0..count {
             let length = reader.length("length of a topic")?;
             let topic = String::from_utf8_lossy(reader.take("topic", length)?).into_owned();
-            let mut offsets = Vec::new();
-            for _ in 0..reader.length("number of partitions")? {
+            let count = reader.length("number of partitions")?;
+            let mut offsets = Vec::with_capacity(count.min(reader.left() / 12));
+            for _ in 0..count {
                 offsets.push((reader.i32("partition")?, reader.i64("offset")?));
             }
             topics.push((topic, offsets));

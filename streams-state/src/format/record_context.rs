@@ -66,11 +66,14 @@ impl ProcessorRecordContext {
             NULL => Headers::EMPTY,
             count => {
                 let count = reader.not_negative("number of headers", count)?;
-                let header = |_| {
+                // A header takes eight bytes at least, so a false count cannot ask for much.
+                let mut headers = Vec::with_capacity(count.min(reader.left() / 8));
+                for _ in 0..count {
                     let key = text(reader, "header name")?;
-                    Ok(Header { key, value: read_sized(reader, "header value")?.map(<[u8]>::to_vec) })
-                };
-                (0..count).map(header).collect::<Result<Headers, FormatError>>()?
+                    headers
+                        .push(Header { key, value: read_sized(reader, "header value")?.map(<[u8]>::to_vec) });
+                }
+                headers.into_iter().collect()
             }
         };
         Ok(Self { topic, partition, offset, timestamp, headers })

@@ -155,20 +155,15 @@ impl SegmentRow {
         let mut reader = Reader::new("row of old versions", bytes);
         let next = reader.i64("end of the newest version")?;
         let least = reader.i64("start of the oldest version")?;
-        let mut sizes = Vec::new();
-        loop {
-            let valid_from = reader.i64("start of a version")?;
-            let size = match reader.i32("size of a version")? {
-                DELETED => None,
-                size => Some(reader.not_negative("size of a version", size)?),
-            };
-            sizes.push((valid_from, size));
-            if valid_from == least {
-                break;
-            }
+        // How many there are says only where the list stops.
+        let mut entries = reader;
+        let mut count = 1;
+        while read_entry(&mut reader)?.0 != least {
+            count += 1;
         }
-        let mut versions = Vec::with_capacity(sizes.len());
-        for (valid_from, size) in sizes {
+        let mut versions = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (valid_from, size) = read_entry(&mut entries)?;
             // Newest first from the end of the row.
             let value = size.map(|size| reader.take_last("value", size)).transpose()?;
             versions.push(Version { valid_from, value: value.map(<[u8]>::to_vec) });
@@ -178,6 +173,16 @@ impl SegmentRow {
             left => Err(reader.error(format!("{left} bytes that belong to no version"))),
         }
     }
+}
+
+/// Start of a version, and how many bytes its value has; `None`: deleted.
+fn read_entry(reader: &mut Reader<'_>) -> Result<(Timestamp, Option<usize>), FormatError> {
+    let valid_from = reader.i64("start of a version")?;
+    let size = match reader.i32("size of a version")? {
+        DELETED => None,
+        size => Some(reader.not_negative("size of a version", size)?),
+    };
+    Ok((valid_from, size))
 }
 
 #[cfg(test)]

@@ -61,11 +61,10 @@ impl Charset {
     pub(super) fn decode(self, bytes: &[u8]) -> String {
         match self {
             Self::Utf8 => utf8(bytes),
-            Self::Iso88591 => bytes.iter().map(|byte| char::from(*byte)).collect(),
-            Self::UsAscii => bytes
-                .iter()
-                .map(|byte| if byte.is_ascii() { char::from(*byte) } else { REPLACEMENT })
-                .collect(),
+            Self::Iso88591 => each_byte(bytes, char::from),
+            Self::UsAscii => {
+                each_byte(bytes, |byte| if byte.is_ascii() { char::from(byte) } else { REPLACEMENT })
+            }
             Self::Utf16 => match bytes {
                 [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
                 [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
@@ -75,6 +74,13 @@ impl Charset {
             Self::Utf16Le => utf16(bytes, u16::from_le_bytes),
         }
     }
+}
+
+/// A character for each byte, without more room than they need.
+fn each_byte(bytes: &[u8], char: impl Fn(u8) -> char) -> String {
+    let mut text = String::with_capacity(bytes.iter().map(|byte| char(*byte).len_utf8()).sum());
+    text.extend(bytes.iter().map(|byte| char(*byte)));
+    text
 }
 
 /// UTF-8 with a replacement for each broken sequence. Unlike `from_utf8_lossy`, and like Java, the three bytes (or
