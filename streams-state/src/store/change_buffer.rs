@@ -81,6 +81,7 @@ pub struct ChangeBuffer<K, V> {
     keys: SerdeRef<K>,
     values: SerdeRef<V>,
     index: HashMap<KeyBytes, Timestamp, RandomState>,
+    /// What the engine says that it holds may not fit its rows if it is damaged: so neither goes over its ends.
     records: u64,
     bytes: u64,
     /// Keys that the changelog does not know yet.
@@ -211,8 +212,8 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         let size = row_size(key, &value);
         self.row_key.clear();
         self.row_key.extend_from_slice(row_key);
-        self.bytes -= size;
-        self.records -= 1;
+        self.bytes = self.bytes.saturating_sub(size);
+        self.records = self.records.saturating_sub(1);
         let key = self.row_key.get(9..).unwrap_or_default();
         self.index.remove(key);
         self.sources.take(key);
@@ -259,19 +260,19 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
                 let before = BufferValue::decode_changelog(before)
                     .map_err(|error| self.progress.serde_error(error))?
                     .1;
-                self.bytes -= row_size(key, &before);
+                self.bytes = self.bytes.saturating_sub(row_size(key, &before));
                 let value = BufferValue { context: context.clone(), prior: before.prior, old, new };
                 value.encode_changelog(time, &mut row);
                 row_size(key, &value)
             }
             None => {
-                self.records += 1;
+                self.records = self.records.saturating_add(1);
                 let value = BufferValue { context: context.clone(), prior: old, old, new };
                 value.encode_changelog(time, &mut row);
                 row_size(key, &value)
             }
         };
-        self.bytes += size;
+        self.bytes = self.bytes.saturating_add(size);
         self.rows.put(&self.row_key, row);
         self.index.insert(KeyBytes::new(key), time);
         if self.options.logging {

@@ -138,7 +138,7 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
             self.log.push_bytes(key, Some(&row), NO_TIMESTAMP);
         }
         self.number = number;
-        self.records += 1;
+        self.records = self.records.saturating_add(1);
         self.stream_time = self.stream_time.max(timestamp);
         self.rows.put(&self.row_key, row);
         self.progress.updated();
@@ -250,7 +250,7 @@ impl<K: 'static, V: 'static> StateStore for GraceBuffer<K, V> {
         }
         match value {
             Some(value) => {
-                self.records += 1;
+                self.records = self.records.saturating_add(1);
                 self.rows.put(&row_key, value.to_vec());
             }
             None => self.rows.remove(&row_key),

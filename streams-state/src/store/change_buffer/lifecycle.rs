@@ -122,8 +122,8 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         let mut row = Vec::new();
         value.encode_changelog(time, &mut row);
         encode_row_key(time, record.key, &mut self.row_key);
-        self.bytes += row_size(record.key, &value);
-        self.records += 1;
+        self.bytes = self.bytes.saturating_add(row_size(record.key, &value));
+        self.records = self.records.saturating_add(1);
         self.rows.put(&self.row_key, row);
         self.index.insert(KeyBytes::new(record.key), time);
         Ok(())
@@ -134,8 +134,10 @@ impl<K: 'static, V: 'static> ChangeBuffer<K, V> {
         encode_row_key(time, key, &mut self.row_key);
         if let Some(row) = self.rows.get(&self.row_key)? {
             let row = BufferValue::decode_changelog(row);
-            self.bytes -= row_size(key, &row.map_err(|error| self.progress.serde_error(error))?.1);
-            self.records -= 1;
+            self.bytes = self
+                .bytes
+                .saturating_sub(row_size(key, &row.map_err(|error| self.progress.serde_error(error))?.1));
+            self.records = self.records.saturating_sub(1);
         }
         self.rows.remove(&self.row_key);
         self.index.remove(key);

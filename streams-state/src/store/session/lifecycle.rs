@@ -210,9 +210,12 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         if let Some(stream_time) = state.first_chunk() {
             self.stream_time = Timestamp::from_be_bytes(*stream_time);
         }
-        let mut low = vec![layout::ROW];
+        let mut low = Vec::new();
+        let mut next = Some(i64::MIN);
         // One step a segment: its first row, then behind its last.
-        loop {
+        while let Some(from) = next {
+            low.clear();
+            layout::row_key(from, &[], &mut low);
             let mut found = None;
             self.engine.scan(
                 Bound::Included(&low),
@@ -222,10 +225,8 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
                     ControlFlow::Break(())
                 },
             )?;
-            let Some(segment) = found else { break };
-            self.segments.insert(segment);
-            low.clear();
-            layout::row_key(segment.saturating_add(1), &[], &mut low);
+            self.segments.extend(found);
+            next = found.and_then(|segment| segment.checked_add(1));
         }
         self.tier = Tier::new(self.options.tier_max_bytes, self.segments.is_empty());
         if self.options.time_index && !self.tier.is_complete() && state.get(8) != Some(&1) {

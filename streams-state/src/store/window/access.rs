@@ -1,6 +1,6 @@
 //! Finding rows: segment, slot, row, from the engine if the tier does not know; writing a changed row out; expiry.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::{Bound, ControlFlow, RangeInclusive};
 
 use super::rows::Row;
 use super::*;
@@ -25,6 +25,8 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
                 ControlFlow::Break(())
             })?;
             match found {
+                // Such a segment has no time: what is counted by segments would never end.
+                Some(id) if !self.segment_ids().contains(&id) => return Err(self.corrupt("segment")),
                 Some(id) if id < min_live => (self.dropped, self.gone) = (Some(id), Some(id)),
                 Some(id) => self.segments.push(Segment::new(id, true, self.options.ordered_by_time)),
                 None => {}
@@ -32,6 +34,11 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             next = found.and_then(|id| id.checked_add(1));
         }
         Ok(())
+    }
+
+    /// The segments of all starts that there are.
+    fn segment_ids(&self) -> RangeInclusive<i64> {
+        self.segment_id(Timestamp::MIN)..=self.segment_id(Timestamp::MAX)
     }
 
     /// The first start that reads show. A cache shows what it has, whatever its time.
