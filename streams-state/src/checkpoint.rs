@@ -164,7 +164,7 @@ impl Checkpoint {
                 ),
             ));
         }
-        let age = Duration::from_millis((now - self.taken_at).max(0) as u64);
+        let age = Duration::from_millis(now.saturating_sub(self.taken_at).max(0) as u64);
         if age > age_max {
             return Err(refused(
                 directory,
@@ -394,4 +394,18 @@ fn refused(path: &Path, message: String) -> StateError {
 
 fn failed(path: &Path, action: &str, error: &io::Error) -> StateError {
     refused(path, format!("it cannot be {action}: {error}; make room, or make it writable for this user"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Regression: the age of a checkpoint with an impossible date had no number, and counted as none in a release build.
+    #[test]
+    fn one_of_long_ago_is_too_old_however_long() {
+        let checkpoint = Checkpoint::new("app", "rocksdb", Timestamp::MIN, Vec::new());
+        let age = (1_000_000, Duration::from_secs(3600));
+        let error = checkpoint.check(Path::new("c"), ("app", "rocksdb"), age).unwrap_err().to_string();
+        assert!(error.contains("hours ago"), "{error}");
+    }
 }

@@ -30,6 +30,8 @@ const FORMAT: u32 = 1;
 const LOCK_FILE: &str = ".lock";
 /// Says which layout a directory of an application has: there is state where it is.
 pub const FORMAT_FILE: &str = ".format";
+/// As much of a file that should hold a number is shown.
+const SHOWN_CHARS: usize = 40;
 const PROCESS_FILE: &str = "kafka-streams-process-metadata";
 /// A task directory on its way out: renamed first, so that a crash never leaves half of a database.
 const DELETED_PREFIX: &str = ".deleted-";
@@ -259,7 +261,7 @@ fn check_format(path: &Path) -> Result<(), StateError> {
             message: format!(
                 "holds `{}` where the number of the format belongs; delete the directory around it to rebuild the \
                  state from the changelog topics",
-                text.trim().escape_debug()
+                text.trim().escape_debug().take(SHOWN_CHARS).collect::<String>()
             ),
         }),
     }
@@ -367,6 +369,11 @@ mod tests {
         fs::write(root.path().join("app/.format"), "x").unwrap();
         let error = StateDirectory::open(root.path(), "app").unwrap_err().to_string();
         assert!(error.contains("holds `x`"), "{error}");
+
+        // Regression: all of the file was in the error, escaped, at many times its size.
+        fs::write(root.path().join("app/.format"), "\u{1}".repeat(1 << 20)).unwrap();
+        let error = StateDirectory::open(root.path(), "app").unwrap_err().to_string();
+        assert!(error.len() < 500, "{} bytes", error.len());
     }
 
     #[test]

@@ -116,13 +116,14 @@ impl GlobalThread {
             let at = |offsets: &[i64], index: &usize| offsets.get(*index).copied().unwrap_or(0);
             let known_all =
                 mine.iter().all(|index| inputs.get(*index).is_some_and(|tp| known.contains_key(tp)));
-            let sum: i64 = mine.iter().map(|index| at(&self.positions, index)).sum();
             let there = mine.iter().all(|index| {
                 let position = at(&self.positions, index);
                 (at(&starts, index)..=at(&self.ends, index).max(at(&starts, index))).contains(&position)
             });
             let reached = self.reached(&store);
-            if known_all && there && reached.is_some_and(|reached| reached >= sum) {
+            // Only of positions that are there: those of a damaged file may have no sum.
+            let sum = || mine.iter().map(|index| at(&self.positions, index)).sum::<i64>();
+            if known_all && there && reached.is_some_and(|reached| reached >= sum()) {
                 continue;
             }
             if reached.is_some() {
