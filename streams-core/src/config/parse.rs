@@ -3,7 +3,6 @@
 //! In: a map or a file of properties. Out: settings, or every fault at once. What has no effect here is said in the log.
 
 use std::collections::BTreeMap;
-use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,9 +24,25 @@ pub fn read_properties_file(path: impl AsRef<Path>) -> Result<BTreeMap<String, S
     let fault = |what: &dyn std::fmt::Display| {
         ConfigError::new(format!("the properties file {} cannot be read: {what}", path.display()))
     };
-    let file = std::fs::File::open(path).map_err(|error| fault(&error))?;
-    let properties = java_properties::read(BufReader::new(file)).map_err(|error| fault(&error))?;
+    let bytes = std::fs::read(path).map_err(|error| fault(&error))?;
+    let properties = java_properties::read(ascii(&bytes).as_bytes()).map_err(|error| fault(&error))?;
     Ok(properties.into_iter().collect())
+}
+
+/// All bytes that are not ASCII as `\u00xx`: Java reads ISO-8859-1, while the parser takes some of the bytes for those of Windows, and the
+/// first ones for the mark of another encoding.
+fn ascii(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut after_backslash = false;
+    for byte in bytes {
+        match byte {
+            0x80.. if after_backslash => text.push_str(&format!("u{byte:04x}")),
+            0x80.. => text.push_str(&format!("\\u{byte:04x}")),
+            _ => text.push(char::from(*byte)),
+        }
+        after_backslash = *byte == b'\\' && !after_backslash;
+    }
+    text
 }
 
 impl StreamsConfig {
@@ -259,9 +274,15 @@ fn warn_of_unknown_client_setting(key: &str, setting: &str) {
     }
 }
 
-/// The name most like `key`, if one is alike at all.
+/// The name most like `key`, if one is alike at all. Names that are too short or too long for that are not compared: that takes memory
+/// as the product of both.
 fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let of_like_length = |name: &&str| {
+        let (one, two) = (key.chars().count(), name.len());
+        one.abs_diff(two) * 10 <= one.max(two) * 3
+    };
     names
+        .filter(of_like_length)
         .map(|name| (strsim::normalized_damerau_levenshtein(key, name), name))
         .filter(|(likeness, _)| *likeness >= 0.7)
         .max_by(|one, two| one.0.total_cmp(&two.0))

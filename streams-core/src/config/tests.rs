@@ -210,3 +210,14 @@ fn properties_come_from_a_java_file() {
     let missing = StreamsConfig::from_properties_file("/nowhere/at.all").unwrap_err().to_string();
     assert!(missing.contains("the properties file /nowhere/at.all cannot be read"), "{missing}");
 }
+
+/// Regression: a file that begins as UTF-16 does stopped the program with a panic of the parser; and bytes from 0x80 to 0x9f were read
+/// as Windows has them.
+#[test]
+fn bytes_of_a_java_file_are_latin_1_whatever_it_begins_with() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"\xfe\xffbom=x\napp.caf\xe9 = \x80\\\xe9\\\\\xe9\n").unwrap();
+    let read = read_properties_file(file.path()).unwrap();
+    let pairs = [("app.caf\u{e9}", "\u{80}\u{e9}\\\u{e9}"), ("\u{fe}\u{ff}bom", "x")];
+    assert_eq!(read, pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+}
