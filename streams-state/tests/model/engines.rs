@@ -13,7 +13,7 @@ use streams_state::engine::{
 use streams_state::error::StateError;
 
 /// Opens the engine; the last one is closed.
-pub(crate) type Opener = Box<dyn FnMut() -> Box<dyn Engine>>;
+pub(crate) type Opener = Box<dyn FnMut() -> Box<dyn Engine> + Send>;
 
 /// An in-memory engine that is there after a crash, as one on disk is.
 #[derive(Clone)]
