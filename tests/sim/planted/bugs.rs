@@ -102,10 +102,10 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "commits-what-is-buffered",
-        like: "KAFKA-6502, inverted: offsets of records that nobody processed",
-        file: "streams-core/src/runtime/commit.rs",
-        find: "if owned.task.buffered(queue) == 0 {",
-        replace: "if planted(\"commits-what-is-buffered\") || owned.task.buffered(queue) == 0 {",
+        like: "KAFKA-6502, inverted: the offset of a record that nobody processed",
+        file: "streams-core/src/task/record_queue.rs",
+        find: "(Head::Record(_) | Head::Empty, Some(first)) => Some(first.offset),",
+        replace: "(Head::Record(_) | Head::Empty, Some(first)) => Some(first.offset + i64::from(planted(\"commits-what-is-buffered\"))),",
     },
     Bug {
         name: "send-errors-ignored",
@@ -120,13 +120,6 @@ pub(crate) const BUGS: &[Bug] = &[
         file: "streams-core/src/runtime/commit.rs",
         find: "            self.producer.commit(&offsets, &group, COMMIT_TIMEOUT).map_err(phase)?;",
         replace: "            if planted(\"offsets-beside-the-transaction\") {\n                self.producer.commit(&[], &group, COMMIT_TIMEOUT).map_err(phase)?;\n                self.consumer.commit(&offsets, COMMIT_TIMEOUT).map_err(phase)?;\n            } else {\n                self.producer.commit(&offsets, &group, COMMIT_TIMEOUT).map_err(phase)?;\n            }",
-    },
-    Bug {
-        name: "offsets-before-the-records",
-        like: "at least once, the other way round: at most once",
-        file: "streams-core/src/runtime/commit.rs",
-        find: "            self.producer.flush(COMMIT_TIMEOUT).map_err(phase)?;",
-        replace: "            if planted(\"offsets-before-the-records\") && !offsets.is_empty() {\n                self.consumer.commit(&offsets, COMMIT_TIMEOUT).map_err(phase)?;\n            }\n            self.producer.flush(COMMIT_TIMEOUT).map_err(phase)?;",
     },
     Bug {
         name: "unknown-commit-is-done",
