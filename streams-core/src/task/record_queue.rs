@@ -29,12 +29,13 @@ struct Waiting {
 
 impl Waiting {
     fn key<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        (self.key_len != NULL).then(|| bytes.get(self.start..self.start + self.key_len as usize)).flatten()
+        // No `get`: bytes that are not there must not look like null, which is a deletion.
+        (self.key_len != NULL).then(|| &bytes[self.start..self.start + self.key_len as usize])
     }
 
     fn value<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let start = self.start + if self.key_len == NULL { 0 } else { self.key_len as usize };
-        (self.value_len != NULL).then(|| bytes.get(start..start + self.value_len as usize)).flatten()
+        (self.value_len != NULL).then(|| &bytes[start..start + self.value_len as usize])
     }
 }
 
