@@ -165,6 +165,13 @@ impl StreamThread {
         let given: BTreeSet<&TopicPartition> = partitions.iter().collect();
         let mut tasks = BTreeMap::new();
         let planned = &self.planned;
+        if let Some((last, count)) = planned.plan.grown(partitions) {
+            return Err(Trouble::Streams(StreamsError::SourceTopicGrew {
+                topic: last.topic.to_string(),
+                planned: count,
+                found: last.partition + 1,
+            }));
+        }
         for id in &planned.plan.tasks {
             let inputs = planned.plan.partitions_of_task(*id);
             let present = inputs.iter().filter(|input| given.contains(input)).count();

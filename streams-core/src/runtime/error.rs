@@ -37,6 +37,20 @@ pub enum StreamsError {
         /// Partitions needed.
         needed: i32,
     },
+    /// A source topic got more partitions while the application runs.
+    #[error(
+        "source topic `{topic}` had {planned} partitions when the application started, and has {found} now: records of the new ones \
+         would not be read. Restart all instances; if there are stores or repartition topics, whose data fits the old number only, \
+         move to a new topic or reset the application first"
+    )]
+    SourceTopicGrew {
+        /// The topic.
+        topic: String,
+        /// Partitions at the start.
+        planned: i32,
+        /// Partitions by now, at least.
+        found: i32,
+    },
     /// A client call failed for good.
     #[error("{at}: {source}")]
     Client {

@@ -119,6 +119,7 @@ pub(crate) fn state_error(error: &StreamsError) -> Option<&StateError> {
         StreamsError::Topology(_)
         | StreamsError::MissingSourceTopic { .. }
         | StreamsError::InternalTopicMismatch { .. }
+        | StreamsError::SourceTopicGrew { .. }
         | StreamsError::Client { .. }
         | StreamsError::Panic { .. }
         | StreamsError::IllegalState(_) => None,

@@ -68,6 +68,13 @@ impl TopicPlan {
             .then_some(TaskId { subtopology, partition: partition.partition })
     }
 
+    /// The last of `partitions` that no task reads although tasks read its topic: the topic has grown. With it the number of
+    /// partitions that was planned with.
+    pub fn grown<'a>(&self, partitions: &'a [TopicPartition]) -> Option<(&'a TopicPartition, i32)> {
+        let counted = partitions.iter().filter_map(|it| Some((it, *self.source_counts.get(&it.topic)?)));
+        counted.filter(|(it, count)| it.partition >= *count).max_by_key(|(it, _)| it.partition)
+    }
+
     /// Number of tasks of a sub-topology.
     pub fn tasks_of_subtopology(&self, subtopology: u32) -> usize {
         self.tasks.iter().filter(|task| task.subtopology == subtopology).count()

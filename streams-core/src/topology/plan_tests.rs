@@ -52,6 +52,18 @@ fn plans_tasks_changelogs_and_partitions() {
     assert_eq!(changelogs[0].1, TopicPartition::new("app-s-changelog", 2));
 }
 
+/// Found on a broker: a member was given the new partitions of a topic that had grown, ran, and read nothing.
+#[test]
+fn partitions_that_a_topic_got_later_are_seen() {
+    let topology = Sketch::new().source("a", &["a", "b"]).processor("p", &["a"]).topology();
+    let plan = plan(&topology, &[("a", 2), ("b", 3)]).unwrap();
+    let given = |last| [("a", 0), ("a", 1), ("b", last)].map(|(topic, at)| TopicPartition::new(topic, at));
+    assert_eq!(plan.grown(&given(2)), None);
+    assert_eq!(plan.grown(&given(3)), Some((&TopicPartition::new("b", 3), 3)));
+    // What nobody reads is no matter of this plan.
+    assert_eq!(plan.grown(&[TopicPartition::new("other", 9)]), None);
+}
+
 #[test]
 fn a_source_topic_that_serves_as_changelog_is_not_created() {
     let topology = Sketch::new()
