@@ -8,16 +8,24 @@ use std::process::{Command, Stdio};
 pub(crate) struct Broker {
     /// `host:port` where it listens.
     pub(crate) address: String,
-    folder: PathBuf,
+    /// Its data and log.
+    pub(crate) folder: PathBuf,
 }
 
 impl Broker {
     /// Starts it. Clients are told to connect to the port `advertise`, if there is one. An error says why there can be none.
     pub(crate) fn start(advertise: Option<u16>) -> Result<Self, String> {
         let folder = std::env::temp_dir().join(format!("kstreams-broker-{}", std::process::id()));
-        let port = free_port().ok_or("no free port")?.to_string();
+        // The broker's controller takes the next one.
+        let port = free_ports(2).ok_or("no free port")?.to_string();
         let advertise = advertise.map_or(port.clone(), |port| port.to_string());
-        let output = script(&["up", "--port", &port, "--advertise", &advertise], &folder)
+        Self::up(&["--port", &port, "--advertise", &advertise], folder)
+    }
+
+    /// Starts what `arguments` of `scripts/kafka` say, with its data in `folder`.
+    pub(crate) fn up(arguments: &[&str], folder: PathBuf) -> Result<Self, String> {
+        let output = script("up", &folder)
+            .args(arguments)
             .stderr(Stdio::piped())
             .output()
             .map_err(|error| format!("cannot run scripts/kafka: {error}"))?;
@@ -32,23 +40,29 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        let ended = script(&["down", "--wipe"], &self.folder).status();
+        let ended = script("down", &self.folder).arg("--wipe").status();
         if !ended.is_ok_and(|status| status.success()) {
             println!("the broker in {} did not end", self.folder.display());
         }
     }
 }
 
-fn script(arguments: &[&str], folder: &Path) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka"));
-    command.args(arguments).arg("--dir").arg(folder).stdin(Stdio::null());
-    command
+/// `scripts/kafka` with `command`, for the broker whose data is in `folder`.
+pub(crate) fn script(command: &str, folder: &Path) -> Command {
+    let mut folders =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("scripts/kafka"));
+    let mut kafka = Command::new(folders.find(|script| script.exists()).unwrap_or_default());
+    kafka.arg(command).arg("--dir").arg(folder).stdin(Stdio::null());
+    kafka
 }
 
-/// A port that is free together with the next one, which the broker's controller takes.
-fn free_port() -> Option<u16> {
+/// The first of `count` ports in a row that are free.
+pub(crate) fn free_ports(count: u16) -> Option<u16> {
     (0..100).find_map(|_| {
-        let port = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-        TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok().map(|_| port)
+        let first = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+        let taken = (1..count).any(|next| {
+            first.checked_add(next).is_none_or(|port| TcpListener::bind(("127.0.0.1", port)).is_err())
+        });
+        (!taken).then_some(first)
     })
 }
