@@ -89,6 +89,8 @@ const RULES: &[(&str, Rule)] = &[
     ("key.serializer", Rule::Ignore),
     ("value.serializer", Rule::Ignore),
     // Both.
+    // How often topics are looked at anew: what librdkafka calls by this name is how long it believes what it saw.
+    ("metadata.max.age.ms", Rule::Rename("topic.metadata.refresh.interval.ms")),
     ("send.buffer.bytes", Rule::Rename("socket.send.buffer.bytes")),
     ("receive.buffer.bytes", Rule::Rename("socket.receive.buffer.bytes")),
     ("request.timeout.ms", Rule::Rename("socket.timeout.ms")),
@@ -269,12 +271,14 @@ mod tests {
                 ("buffer.memory", "33554432"),
                 ("send.buffer.bytes", "-1"),
                 ("max.poll.records", "500"),
+                ("metadata.max.age.ms", "10000"),
                 ("linger.ms", "7"),
             ],
         );
         let expected = map(&[
             ("queue.buffering.max.kbytes", "32768"),
             ("socket.send.buffer.bytes", "0"),
+            ("topic.metadata.refresh.interval.ms", "10000"),
             ("linger.ms", "7"),
         ]);
         assert_eq!(settings, expected);
