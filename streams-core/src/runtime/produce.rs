@@ -157,7 +157,7 @@ impl StreamsProducer {
         }
     }
 
-    /// What made the transaction fail: the report of an earlier record says it, `refused` only that no more are taken.
+    /// What made the transaction fail: the report of an earlier record says it, `refused` only that the transaction cannot go on.
     #[cold]
     fn cause_of(&mut self, refused: ClientError) -> ClientError {
         self.serve().err().unwrap_or(refused)
@@ -212,10 +212,17 @@ impl StreamsProducer {
         timeout: Duration,
     ) -> Result<(), ClientError> {
         self.begin_if_needed()?;
-        if !offsets.is_empty() {
-            self.producer.send_offsets(offsets, group, timeout)?;
+        let mut ended = match offsets.is_empty() {
+            true => Ok(()),
+            false => self.producer.send_offsets(offsets, group, timeout),
+        };
+        if ended.is_ok() {
+            ended = self.producer.commit_transaction(&mut self.deliveries, timeout);
         }
-        self.producer.commit_transaction(&mut self.deliveries, timeout)?;
+        match ended {
+            Err(error) if error.fault == Fault::AbortTransaction => return Err(self.cause_of(error)),
+            ended => ended?,
+        }
         self.check_deliveries()?;
         self.in_transaction = false;
         Ok(())

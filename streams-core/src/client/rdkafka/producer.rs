@@ -218,7 +218,12 @@ impl Tally<'_> {
             let call = format!("produce to {topic}-{partition}");
             // Of a dead client all records fail, for want of a better word as "purged".
             let failure = self.handle.native().fatal().unwrap_or(failure);
-            self.deliveries.failure = Some(self.handle.error(call, failure));
+            let too_large = failure.code == Code::MessageSizeTooLarge;
+            let mut error = self.handle.error(call, failure);
+            if too_large {
+                error.message.push_str("; raise `max.message.bytes` of the topic");
+            }
+            self.deliveries.failure = Some(error);
         }
     }
 
