@@ -7,6 +7,7 @@ use crate::support::*;
 
 cases![
     a_created_topic_is_described,
+    a_topic_that_is_asked_for_twice_is_described_twice,
     a_missing_topic_is_described_as_none,
     all_topics_are_listed,
     descriptions_come_in_the_order_asked,
@@ -52,6 +53,14 @@ fn a_topic_created_again_has_another_id(kafka: &dyn ClientSupplier, names: &Name
     create_with(kafka, &topics[0], 1, &[]);
     let second = eventually("the topic to come", id);
     assert_ne!(Some(second), first);
+}
+
+fn a_topic_that_is_asked_for_twice_is_described_twice(kafka: &dyn ClientSupplier, names: &Names) {
+    let topic = create(kafka, names, 2);
+    let described =
+        admin(kafka).describe_topics(&[topic.clone(), names.topic("missing"), topic], WAIT).unwrap();
+    assert_eq!(described[0].as_ref().map(|topic| topic.partitions), Some(2));
+    assert_eq!((&described[1], &described[2]), (&None, &described[0]));
 }
 
 fn a_missing_topic_is_described_as_none(kafka: &dyn ClientSupplier, names: &Names) {

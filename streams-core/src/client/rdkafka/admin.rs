@@ -76,7 +76,11 @@ impl Admin for KafkaAdmin {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        let known = self.describe(topics, timeout)?;
+        // librdkafka refuses to be asked twice for one topic.
+        let mut names = topics.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        let known = self.describe(&names, timeout)?;
         let topic = |name: &String| {
             known.get(name).map(|&(partitions, id)| AdminTopic { name: name.clone(), partitions, id })
         };
