@@ -10,7 +10,7 @@ EXAMPLES := cargo run --release -p streams-examples
 LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare bench-state bench-engine held-end-txn sim planted fuzz
+.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare bench-state bench-engine held-end-txn sim planted fuzz faults
 
 help: ## list of commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,10 @@ planted: ## plant defects into a copy of the sources, one at a time: the simulat
 fuzz: ## damaged bytes into every decoder of foreign bytes, N inputs each; make -s fuzz RUNS=N SEED=S
 	@scripts/setup demo
 	@cargo test --quiet --release --test fuzz -- --runs $(or $(RUNS),1000000) --seed $(or $(SEED),1) $(ARGS)
+
+faults: ## hurt real processes on three real brokers, every row of the fault table; ARGS="--only killed,frozen --minutes 5 --seed 2"
+	@scripts/setup test
+	@cargo test --quiet --release -p streams-examples --test faults -- --long $(ARGS)
 
 workload: ## build the workload program in release mode; the last line is its path
 	@cargo build --release -p streams-examples --bin workload

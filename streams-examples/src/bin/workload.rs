@@ -1,5 +1,7 @@
 //! Runs one of the workloads of the benchmark or of the fault harness against a broker; everything comes from the
 //! environment (`WORKLOAD` or the first argument, `BOOTSTRAP`, `APP_ID`, `INPUT`, `OUTPUT`, `GUARANTEE`, ...).
+//! For tests of faults: `ON_ERROR=shutdown` ends the program where a thread would be replaced, and `STALL=KEY=MS` makes each processor
+//! take so long for records whose key begins like this.
 //!
 //! Runs until SIGTERM, then commits, closes and ends. Ends by itself, with status 3, when it fails for good.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -10,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kstreams::client::rdkafka::RdKafka;
+use kstreams::error::BoxError;
 use kstreams::prelude::*;
+use kstreams::processor::{ProcessorWrapper, WrappedCall, WrappedProcessor};
 use kstreams::types::TopicPartition;
 use serde_json::json;
 use streams_examples::demo::{Failure, Stop, log_filter, report};
@@ -32,11 +36,16 @@ fn main() -> ExitCode {
 fn start() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
     let workload = std::env::args().nth(1).map_or_else(|| required("WORKLOAD"), Ok)?;
-    let (harness, topology) = topology(&workload)?;
+    let (harness, mut topology) = topology(&workload)?;
+    if let Some(stall) = optional("STALL") {
+        topology.wrap_processors(Stall::parse(&stall)?);
+    }
     let config = config(harness, &workload)?;
     let clients = Arc::new(RdKafka::new(config.bootstrap_servers.as_str(), config.client_properties.clone()));
     let stop = Stop::on_signals()?;
-    let reporter = Reporter { began: Instant::now(), harness };
+    let shuts_down =
+        harness == Harness::Bench || optional("ON_ERROR").is_some_and(|answer| answer == "shutdown");
+    let reporter = Reporter { began: Instant::now(), harness, shuts_down };
     let mut streams = KafkaStreams::new(topology, config, clients)?;
     watch(&mut streams, reporter);
     streams.start()?;
@@ -130,24 +139,50 @@ fn required(variable: &str) -> Result<String, Failure> {
     optional(variable).ok_or_else(|| format!("environment variable {variable} is missing").into())
 }
 
+/// Makes processors slow for the keys that begin like `key`.
+#[derive(Clone)]
+struct Stall {
+    key: String,
+    time: Duration,
+}
+
+impl Stall {
+    fn parse(text: &str) -> Result<impl ProcessorWrapper, Failure> {
+        let (key, time) = text.split_once('=').ok_or("STALL is not KEY=MS")?;
+        let stall = Self { key: key.to_owned(), time: Duration::from_millis(time.parse()?) };
+        Ok(move |_: &str| Some(Box::new(stall.clone()) as Box<dyn WrappedProcessor>))
+    }
+}
+
+impl WrappedProcessor for Stall {
+    fn process(&mut self, call: &mut WrappedCall<'_>) -> Result<(), BoxError> {
+        if call.key::<String>().is_some_and(|key| key.starts_with(&self.key)) {
+            std::thread::sleep(self.time);
+        }
+        Ok(call.proceed()?)
+    }
+}
+
 /// Lines on stdout, as the harness reads them.
 #[derive(Clone, Copy)]
 struct Reporter {
     began: Instant,
     harness: Harness,
+    /// Otherwise a thread that failed is replaced.
+    shuts_down: bool,
 }
 
 fn watch(streams: &mut KafkaStreams, reporter: Reporter) {
     streams.set_state_listener(move |to, from| reporter.state(to, from));
     streams.set_global_state_restore_listener(Arc::new(reporter));
-    streams.set_uncaught_exception_handler(move |error| match reporter.harness {
-        Harness::Bench => {
-            eprintln!("{error}");
-            StreamThreadExceptionResponse::ShutdownClient
+    streams.set_uncaught_exception_handler(move |error| {
+        match reporter.harness {
+            Harness::Bench => eprintln!("{error}"),
+            Harness::Chaos => reporter.event(json!({ "event": "thread_failed", "error": error.to_string() })),
         }
-        Harness::Chaos => {
-            reporter.event(json!({ "event": "thread_failed", "error": error.to_string() }));
-            StreamThreadExceptionResponse::ReplaceThread
+        match reporter.shuts_down {
+            true => StreamThreadExceptionResponse::ShutdownClient,
+            false => StreamThreadExceptionResponse::ReplaceThread,
         }
     });
 }
