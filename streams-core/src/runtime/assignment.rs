@@ -153,7 +153,6 @@ impl StreamThread {
             return Ok(());
         }
         tracing::warn!(thread = %self.name, task = %id, "another thread of this process keeps the task; joining the group anew");
-        self.consumer.complete_assign(&[]).map_err(|error| Trouble::Client(Phase::Poll, error))?;
         self.rejoin()
     }
 

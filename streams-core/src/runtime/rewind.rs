@@ -233,8 +233,11 @@ impl StreamThread {
     pub(super) fn rejoin(&mut self) -> Result<(), Trouble> {
         let poll = |error| Trouble::Client(Phase::Poll, error);
         self.restorer.clear(self.shared.restore_listener.as_deref());
-        self.assigned = None;
         self.drop_tasks();
+        // One that was not taken up has to be answered, or nothing is heard from the group any more.
+        if self.assigned.take().is_some() {
+            self.consumer.complete_assign(&[]).map_err(poll)?;
+        }
         if self.producer.abort(COMMIT_TIMEOUT).is_err() {
             self.replace_producer()?;
         }
