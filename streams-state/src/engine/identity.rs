@@ -142,13 +142,16 @@ impl Identity {
 }
 
 /// Says that the rows of `engine`, in `directory`, are those of `mine`, from now on; the layout is still to be said. Rows that
-/// cannot be used as such are deleted with a warning, so that the store is restored from its changelog.
+/// cannot be used as such are deleted with a warning, so that the store is restored from its changelog. So are rows without an offset:
+/// a restore from the start of the changelog would not take away what compaction has forgotten.
 ///
 /// # Errors
 /// [`StateError::Corrupt`]: the rows are those of another task or application. [`StateError::OtherChangelog`]: the changelog
 /// is not the topic that the rows came from.
 pub fn claim(engine: &mut dyn Engine, mut mine: Identity, directory: &Path) -> Result<(), StateError> {
-    if let Some(found) = engine.identity()? {
+    let found = engine.identity()?;
+    let logs_as_before = found.as_ref().is_none_or(|found| found.changelog == mine.changelog);
+    if let Some(found) = found {
         let owner = |identity: &Identity| {
             (identity.application_id.clone(), identity.task.clone(), identity.store.clone())
         };
@@ -168,6 +171,10 @@ pub fn claim(engine: &mut dyn Engine, mut mine: Identity, directory: &Path) -> R
             check_changelog(&found, mine.changelog_id, directory)?;
             mine.changelog_id = mine.changelog_id.or(found.changelog_id);
         }
+    }
+    let counts = mine.changelog.is_some() && logs_as_before;
+    if counts && engine.offset()?.is_none() && !engine.is_empty()? {
+        rebuild(engine, &mine, "its rows on disk lack the changelog offset that they reach")?;
     }
     engine.set_claim(mine);
     Ok(())
@@ -222,6 +229,22 @@ fn rebuild(engine: &mut dyn Engine, mine: &Identity, why: &str) -> Result<(), St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::InMemoryEngine;
+
+    /// They were restored over: rows that the changelog does not have stayed for ever.
+    #[test]
+    fn rows_without_an_offset_are_not_believed_if_there_is_a_changelog() {
+        let stays = |changelog: Option<&str>, offset: Option<i64>| {
+            let mut engine = InMemoryEngine::default();
+            engine.apply(&mut [(&b"k"[..], Some(&b"v"[..]))].into_iter(), offset).unwrap();
+            let mine =
+                Identity { changelog: changelog.map(str::to_owned), ..Identity::new("app", "0_3", "s") };
+            claim(&mut engine, mine, Path::new("p")).unwrap();
+            !engine.is_empty().unwrap()
+        };
+        assert!(!stays(Some("log"), None));
+        assert!(stays(Some("log"), Some(1)) && stays(None, None));
+    }
 
     #[test]
     fn is_json_that_later_versions_are_told_by() {
