@@ -111,31 +111,23 @@ pub(super) fn spawn_housekeeping(
 
 /// Runs a thread, and a new one in its place where the handler says so.
 fn run_until_stopped((slot, index): (usize, usize), shared: &Arc<Shared>, instance: &Arc<Instance>) {
-    loop {
-        let Err(error) = run_thread((slot, index), shared, instance) else { return };
-        tracing::error!("stream thread {} failed: {error}", index + 1);
-        match instance.ask(&error) {
-            StreamThreadExceptionResponse::ReplaceThread if !instance.stopping() => {
-                instance.thread_became(slot, ThreadState::PartitionsRevoked);
-            }
-            StreamThreadExceptionResponse::ReplaceThread | StreamThreadExceptionResponse::ShutdownClient => {
-                instance.fail(error);
-                return;
-            }
-        }
+    while let Err(StreamThreadExceptionResponse::ReplaceThread) = run_thread((slot, index), shared, instance)
+    {
     }
 }
 
-/// One life of a stream thread. A panic of user code is an error of this thread and commits nothing.
+/// One life of a stream thread. A panic of user code is an error of this thread and commits nothing. An error: what is done about it.
 fn run_thread(
     (slot, index): (usize, usize),
     shared: &Arc<Shared>,
     instance: &Arc<Instance>,
-) -> Result<(), StreamsError> {
+) -> Result<(), StreamThreadExceptionResponse> {
     let clock = SystemClock;
     let removed = lock(&instance.status).threads.get(slot).map(|member| member.removed.clone());
     let ends = || instance.stopping() || removed.as_ref().is_some_and(|it| it.load(Ordering::SeqCst));
-    let mut thread = StreamThread::new(index, shared.clone(), instance.metrics.thread(), clock.now_ms())?;
+    let failed = |error| decide((slot, index), error, instance);
+    let mut thread = StreamThread::new(index, shared.clone(), instance.metrics.thread(), clock.now_ms())
+        .map_err(failed)?;
     let turned = catch_unwind(AssertUnwindSafe(|| {
         while !ends() {
             thread.step(clock.now_ms())?;
@@ -146,15 +138,32 @@ fn run_thread(
         }
         Ok(())
     }));
-    match turned {
-        Ok(Ok(())) => thread.close(THREAD_CLOSE_TIMEOUT, instance.membership()),
-        Ok(Err(error)) => {
-            thread.abandon();
-            Err(error)
+    let error = match turned {
+        Ok(Ok(())) => return thread.close(THREAD_CLOSE_TIMEOUT, instance.membership()).map_err(failed),
+        Ok(Err(error)) => error,
+        Err(panic) => StreamsError::Panic { thread: thread.name.clone(), message: panic_text(&*panic) },
+    };
+    // Before it leaves the group: of an instance that is to stop no other thread takes over the record that failed.
+    let response = failed(error);
+    thread.abandon();
+    Err(response)
+}
+
+/// Asks the handler about a thread that failed; the instance stops if it says so.
+fn decide(
+    (slot, index): (usize, usize),
+    error: StreamsError,
+    instance: &Instance,
+) -> StreamThreadExceptionResponse {
+    tracing::error!("stream thread {} failed: {error}", index + 1);
+    match instance.ask(&error) {
+        StreamThreadExceptionResponse::ReplaceThread if !instance.stopping() => {
+            instance.thread_became(slot, ThreadState::PartitionsRevoked);
+            StreamThreadExceptionResponse::ReplaceThread
         }
-        Err(panic) => {
-            thread.abandon();
-            Err(StreamsError::Panic { thread: thread.name.clone(), message: panic_text(&*panic) })
+        StreamThreadExceptionResponse::ReplaceThread | StreamThreadExceptionResponse::ShutdownClient => {
+            instance.fail(error);
+            StreamThreadExceptionResponse::ShutdownClient
         }
     }
 }
