@@ -88,6 +88,48 @@ fn external_sources(topology: &Topology) -> Vec<String> {
     topics.map(|topic| topic.name.to_string()).collect()
 }
 
+/// A source topic that is not there any more, or is another one than it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct GoneSource {
+    topic: String,
+    /// There is one of this name again.
+    anew: bool,
+}
+
+impl GoneSource {
+    /// What ends the threads that read it at `at`.
+    pub(crate) fn error(&self, at: String) -> StreamsError {
+        let topic = self.topic.clone();
+        match self.anew {
+            false => StreamsError::MissingSourceTopic { topic, at },
+            true => StreamsError::IllegalState(format!(
+                "source topic `{topic}` was deleted and created anew at {at} while it was read; what was committed of the old \
+                 one is gone: start again to read the new one from where its reset policy says, beside the state that the \
+                 old one left, or reset the application first"
+            )),
+        }
+    }
+}
+
+/// The first source topic that is not the one any more whose id is in `ids`.
+pub(crate) fn gone_source(
+    admin: &mut dyn Admin,
+    topology: &Topology,
+    ids: &TopicIds,
+) -> Result<Option<GoneSource>, StreamsError> {
+    let names = external_sources(topology);
+    let gone = |(topic, found): (String, Option<AdminTopic>)| match found {
+        None => Some(GoneSource { topic, anew: false }),
+        Some(found) => {
+            let known = ids.get(&topic).copied();
+            let anew = known.is_some() && found.id.is_some() && found.id != known;
+            anew.then_some(GoneSource { topic, anew })
+        }
+    };
+    let found = describe(admin, &names)?;
+    Ok(names.into_iter().zip(found).find_map(gone))
+}
+
 /// What the cluster says of these topics; all must be there.
 fn sources(admin: &mut dyn Admin, names: &[String], at: &str) -> Result<Vec<AdminTopic>, StreamsError> {
     let missing =

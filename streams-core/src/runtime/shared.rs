@@ -14,6 +14,7 @@ use streams_state::types::{TaskId, TopicPartition};
 
 use super::checkpoint_request::{self, Checkpoints};
 use super::housekeeping::Purgeable;
+use super::internal_topics::GoneSource;
 use super::listener::StateRestoreListener;
 use super::local_state::{LocalState, TopicIds};
 use super::produce::StreamsProducer;
@@ -45,8 +46,10 @@ pub(crate) struct Planned {
 pub(crate) struct Shared {
     pub(crate) config: StreamsConfig,
     planned: Mutex<Arc<Planned>>,
-    /// A thread wants to know soon which topics match the patterns.
+    /// A thread wants to know soon which topics there are.
     look: AtomicBool,
+    /// A source topic that is gone: each thread ends with it.
+    gone: Mutex<Option<GoneSource>>,
     /// How many stream threads there are: they share the memory of record caches.
     pub(crate) threads: AtomicUsize,
     pub(crate) supplier: Arc<dyn ClientSupplier>,
@@ -117,6 +120,7 @@ impl Shared {
                 topic_ids: Arc::new(topic_ids),
             })),
             look: AtomicBool::new(false),
+            gone: Mutex::default(),
             supplier,
             directory,
             process_id,
@@ -176,6 +180,17 @@ impl Shared {
     /// Whether a look was asked for since the last time.
     pub(crate) fn take_look_request(&self) -> bool {
         self.look.swap(false, Ordering::Relaxed)
+    }
+
+    /// A source topic is gone, or none is any more.
+    pub(crate) fn source_is_gone(&self, gone: Option<GoneSource>) {
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = gone;
+    }
+
+    /// The error that ends a thread, if a source topic is gone.
+    pub(crate) fn gone_source(&self) -> Option<StreamsError> {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.as_ref().map(|gone| gone.error(self.supplier.describe()))
     }
 
     fn memory_plan(&self) -> MemoryPlan {

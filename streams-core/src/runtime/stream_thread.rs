@@ -198,6 +198,9 @@ impl StreamThread {
     }
 
     fn turn(&mut self, now: Timestamp) -> Result<(), Trouble> {
+        if let Some(gone) = self.shared.gone_source() {
+            return Err(Trouble::Streams(gone));
+        }
         self.follow_plan()?;
         let polled = self.poll(now)?;
         self.open_assigned()?;

@@ -7,6 +7,7 @@ use crate::config::{ProcessingGuarantee, StreamsConfig};
 use crate::dsl::StreamsBuilder;
 use crate::handler::{DeadLetterQueue, LogAndContinue};
 use crate::processor::DropReason;
+use crate::runtime::topic_watch::TopicWatch;
 use crate::topic::Topic;
 use crate::topology::Topology;
 
@@ -180,6 +181,50 @@ fn a_missing_source_topic_is_named() {
     world.kafka.delete_topic("lines").unwrap();
     let error = refusal(&world, word_count());
     assert!(error.contains("`lines` does not exist") && error.contains("create it first"), "{error}");
+}
+
+/// The members shared out what was left, which was nothing, and went on running for ever; or began the new topic at offset 0.
+#[test]
+fn a_source_topic_that_is_deleted_ends_the_threads() {
+    for anew in [false, true] {
+        let world = World::new(2);
+        let (mut one, mut two) = (world.instance("i1"), world.instance("i2"));
+        world.line("a");
+        world.run_until_drained(&mut [&mut one, &mut two]);
+        world.kafka.delete_topic("lines").unwrap();
+        if anew {
+            world.kafka.create_topic("lines", 2).unwrap();
+        }
+        let mut errors = Vec::new();
+        let mut running = vec![one, two];
+        for _ in 0..1_000 {
+            running.retain_mut(|instance| {
+                world.turn(&mut [instance]).map_err(|error| errors.push(error)).is_ok()
+            });
+        }
+        assert_eq!(errors.len(), 2, "they go on");
+        for error in errors.iter().map(ToString::to_string) {
+            let what = if anew { "`lines` was deleted and created anew" } else { "`lines` does not exist" };
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}
+
+/// A broker that does not tell of a topic for a moment ends nothing.
+#[test]
+fn a_source_topic_is_believed_gone_after_a_second() {
+    let world = World::new(1);
+    let mut one = world.instance("i1");
+    world.run_until_drained(&mut [&mut one]);
+    let shared = one.threads[0].shared.clone();
+    let mut watch = TopicWatch::new(&shared, world.now());
+    world.kafka.delete_topic("lines").unwrap();
+    shared.request_look();
+    watch.round(&shared, world.now());
+    watch.round(&shared, world.now() + 900);
+    assert!(shared.gone_source().is_none());
+    watch.round(&shared, world.now() + 1_000);
+    assert!(shared.gone_source().is_some());
 }
 
 #[test]

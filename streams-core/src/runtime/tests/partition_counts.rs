@@ -57,7 +57,9 @@ impl Admin for WatchedAdmin {
         topics: &[String],
         timeout: Duration,
     ) -> Result<Vec<Option<AdminTopic>>, ClientError> {
-        self.1.look_ups.fetch_add(1, Ordering::Relaxed);
+        // The sources are looked at now and then by others.
+        let written = topics.iter().any(|topic| topic == COUNTS.name());
+        self.1.look_ups.fetch_add(usize::from(written), Ordering::Relaxed);
         match self.1.away.load(Ordering::Relaxed) {
             true => Err(ClientError::new(Fault::Retriable, "describe topics", "nobody answers")),
             false => self.0.describe_topics(topics, timeout),
