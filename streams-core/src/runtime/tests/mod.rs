@@ -18,6 +18,7 @@ mod other_changelog;
 mod outage;
 mod partition_counts;
 mod patterns;
+mod ported;
 mod rebalance;
 mod source_as_changelog;
 mod sources;

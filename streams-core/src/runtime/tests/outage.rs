@@ -20,13 +20,19 @@ use crate::runtime::StreamsError;
 use crate::topic::{Store, Topic};
 
 /// The embedded log behind a connection that may be down. Then poll brings nothing, and calls that wait for an answer fail.
-struct Connection {
+pub(super) struct Connection {
     kafka: EmbeddedKafka,
     down: Arc<AtomicBool>,
     /// Polls bring nothing, but calls are answered.
     silent: bool,
     /// So many questions for committed offsets are answered as if there were none.
     forgets: Arc<AtomicU32>,
+}
+
+impl Connection {
+    pub(super) fn new(world: &World, down: Arc<AtomicBool>) -> Self {
+        Self { kafka: world.kafka.clone(), down, silent: false, forgets: Arc::default() }
+    }
 }
 
 impl ClientSupplier for Connection {
@@ -198,8 +204,7 @@ impl Producer for Client<dyn Producer> {
 /// A word count whose connection may be cut.
 fn connected(world: &World, guarantee: ProcessingGuarantee) -> (Instance, Arc<AtomicBool>) {
     let down = Arc::new(AtomicBool::new(false));
-    let connection =
-        Connection { kafka: world.kafka.clone(), down: down.clone(), silent: false, forgets: Arc::default() };
+    let connection = Connection::new(world, down.clone());
     let mut config = StreamsConfig { processing_guarantee: guarantee, ..world.config("i1") };
     config.commit_interval = Duration::from_millis(100);
     config.task_timeout = Duration::from_secs(60);

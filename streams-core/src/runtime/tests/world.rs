@@ -47,9 +47,9 @@ pub(super) struct World {
     next: Mutex<i64>,
 }
 
-/// What the restore listener heard.
+/// What the restore listener heard: changelog, first offset and records of each restore; and those that were suspended.
 #[derive(Default)]
-pub(super) struct Restores(pub(super) Mutex<Vec<(String, i64, u64)>>);
+pub(super) struct Restores(pub(super) Mutex<Vec<(String, i64, u64)>>, pub(super) Mutex<Vec<String>>);
 
 impl StateRestoreListener for Restores {
     fn on_restore_start(&self, changelog: &TopicPartition, _store: &str, from: i64, _to: i64) {
@@ -61,6 +61,10 @@ impl StateRestoreListener for Restores {
         let name = changelog.to_string();
         let entry = heard.iter_mut().rev().find(|entry| entry.0 == name).unwrap();
         entry.2 = records;
+    }
+
+    fn on_restore_suspended(&self, changelog: &TopicPartition, _store: &str, _records: u64) {
+        self.1.lock().unwrap().push(changelog.to_string());
     }
 }
 

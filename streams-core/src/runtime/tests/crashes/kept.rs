@@ -2,7 +2,7 @@
 //! power the last applies may be lost; calls fail when they are told to.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -26,7 +26,7 @@ struct Rows {
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Failure {
+pub(in crate::runtime::tests) enum Failure {
     /// The disk refuses.
     Refused,
     /// The data are damaged.
@@ -59,13 +59,30 @@ impl Kept {
         }
     }
 
+    /// All stores of this name lose the offset beside their rows, and get a row that nobody wrote.
+    pub(in crate::runtime::tests) fn forget_offsets(&self, store: &str, stray: (&[u8], &[u8])) {
+        for (_, rows) in self.stores.lock().unwrap().iter().filter(|((_, name), _)| name == store) {
+            let mut rows = rows.lock().unwrap();
+            let mut now = InMemoryEngine::default();
+            let mut all = vec![(stray.0.to_vec(), stray.1.to_vec())];
+            let mut keep = |key: &[u8], value: &[u8]| {
+                all.push((key.to_vec(), value.to_vec()));
+                ControlFlow::Continue(())
+            };
+            rows.now.scan(Bound::Unbounded, Bound::Unbounded, &mut keep).unwrap();
+            all.sort();
+            now.apply(&mut all.iter().map(|(key, value)| (&key[..], Some(&value[..]))), None).unwrap();
+            rows.now = now;
+        }
+    }
+
     /// The call after so many others fails.
-    pub(super) fn fail_after(&self, calls: u64, failure: Failure) {
+    pub(in crate::runtime::tests) fn fail_after(&self, calls: u64, failure: Failure) {
         *self.fails.lock().unwrap() = Some((calls, failure));
     }
 
     /// No call fails.
-    pub(super) fn heal(&self) {
+    pub(in crate::runtime::tests) fn heal(&self) {
         *self.fails.lock().unwrap() = None;
     }
 }

@@ -25,8 +25,7 @@ use std::sync::Arc;
 
 use streams_state::engine::EngineProvider;
 
-use self::kept::Failure;
-pub(super) use self::kept::Kept;
+pub(super) use self::kept::{Failure, Kept};
 use self::waiting::Waiting;
 use super::world::{APP, Instance, World};
 use crate::config::StreamsConfig;
