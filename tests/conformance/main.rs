@@ -16,6 +16,8 @@ mod harness;
 mod members;
 mod membership_lost;
 mod offsets_and_timestamps;
+mod ported_eos;
+mod ported_threads;
 mod records;
 #[cfg(feature = "rdkafka")]
 #[path = "../broker/mod.rs"]
@@ -42,6 +44,8 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(errors::CASES);
     cases.extend_from_slice(admin::CASES);
     cases.extend_from_slice(applications::CASES);
+    cases.extend_from_slice(ported_eos::CASES);
+    cases.extend_from_slice(ported_threads::CASES);
     let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
     assert_eq!(names.len(), cases.len(), "two cases of one name would share their topics");
     cases
