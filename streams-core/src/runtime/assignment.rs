@@ -129,7 +129,7 @@ impl StreamThread {
         self.close_tasks(close)?;
         let ours: BTreeSet<TaskId> = self.kept.iter().map(|owned| owned.task.id()).collect();
         for id in wanted.keys().filter(|id| !ours.contains(id)) {
-            if !self.shared.directory.try_lock_task(*id) {
+            if !self.shared.try_lock_task(*id) {
                 return self.wait_for_task(*id);
             }
             match self.open_task(*id) {
@@ -154,6 +154,18 @@ impl StreamThread {
         }
         tracing::warn!(thread = %self.name, task = %id, "another thread of this process keeps the task; joining the group anew");
         self.rejoin()
+    }
+
+    /// Tasks that were revoked stay open for the next assignment. Another thread that has got one of them meanwhile waits for it; and the
+    /// group may wait for that thread before it assigns anything to this one.
+    pub(crate) fn let_go_of_wanted(&mut self) -> Result<(), Trouble> {
+        if self.assigned.is_some() || self.kept.is_empty() {
+            return Ok(());
+        }
+        let kept = std::mem::take(&mut self.kept).into_iter();
+        let (wanted, kept) = kept.partition(|owned| self.shared.is_wanted(owned.task.id()));
+        self.kept = kept;
+        self.close_tasks(wanted)
     }
 
     /// The tasks that `partitions` make, each with all its inputs. Co-partitioned inputs must arrive together.

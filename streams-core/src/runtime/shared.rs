@@ -1,6 +1,6 @@
 //! What the threads of an instance share: settings, plan, state directory, and how clients are made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     planned: Mutex<Arc<Planned>>,
     /// A thread wants to know soon which topics there are.
     look: AtomicBool,
+    /// Tasks that a thread has got from the group while another still holds them.
+    wanted: Mutex<BTreeSet<TaskId>>,
     /// A source topic that is gone: each thread ends with it.
     gone: Mutex<Option<GoneSource>>,
     /// How many stream threads there are: they share the memory of record caches.
@@ -120,6 +122,7 @@ impl Shared {
                 topic_ids: Arc::new(topic_ids),
             })),
             look: AtomicBool::new(false),
+            wanted: Mutex::default(),
             gone: Mutex::default(),
             supplier,
             directory,
@@ -180,6 +183,23 @@ impl Shared {
     /// Whether a look was asked for since the last time.
     pub(crate) fn take_look_request(&self) -> bool {
         self.look.swap(false, Ordering::Relaxed)
+    }
+
+    /// Locks a task for a thread. If another holds it, that one is to let go of it.
+    pub(crate) fn try_lock_task(&self, id: TaskId) -> bool {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let locked = self.directory.try_lock_task(id);
+        if locked {
+            wanted.remove(&id)
+        } else {
+            wanted.insert(id)
+        };
+        locked
+    }
+
+    /// Whether another thread waits for a task.
+    pub(crate) fn is_wanted(&self, id: TaskId) -> bool {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
     /// A source topic is gone, or none is any more.

@@ -204,6 +204,7 @@ impl StreamThread {
         self.follow_plan()?;
         let polled = self.poll(now)?;
         self.open_assigned()?;
+        self.let_go_of_wanted()?;
         self.restore()?;
         let processed = self.process(now)?;
         // Tasks are started and restored by now; sending and committing must still show that they work.

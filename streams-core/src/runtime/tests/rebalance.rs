@@ -2,6 +2,7 @@
 
 use streams_state::types::TaskId;
 
+use super::crashes::Random;
 use super::world::{Instance, World, expected, lines, word_count};
 use crate::runtime::GroupMembershipOperation;
 
@@ -87,4 +88,27 @@ fn a_killed_instance_is_taken_over_after_its_session() {
     }
     assert_eq!(two.threads[0].tasks.len(), 8);
     assert_eq!(world.counts(), expected(&input));
+}
+
+/// A thread that was given a task waited for another thread of its process to let go of it, which waited for an assignment of a newer
+/// generation, for which the group waited for the first: until `max.poll.interval.ms` was over.
+#[test]
+fn threads_that_join_one_after_the_other_come_to_run() {
+    for seed in 0..100 {
+        let (world, mut random) = (World::new(2), Random::new(seed));
+        let mut instances: Vec<Instance> = Vec::new();
+        for number in 0..3 {
+            let mut config = world.config(&format!("i{number}"));
+            config.num_stream_threads = 2;
+            instances.push(world.instance_of(word_count(), config).unwrap());
+            for _ in 0..random.below(40) {
+                let instance = random.below(instances.len() as u64) as usize;
+                instances[instance].threads[random.below(2) as usize].step(world.now()).unwrap();
+                world.clock.advance(1);
+            }
+        }
+        world.line("w1 w2");
+        world.run_until_drained(&mut instances.iter_mut().collect::<Vec<_>>());
+        assert_eq!(world.counts(), expected(&["w1 w2".to_owned()]), "{seed}");
+    }
 }
