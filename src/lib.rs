@@ -39,7 +39,7 @@
 //! # Cargo features
 //! - `rdkafka` (default): the client of a real Kafka.
 //! - `rocksdb` (default): stores on disk. Without it they are in memory and restore from their changelogs.
-//! - `sim`: [`sim`], your topology under thousands of schedules of faults, each repeatable from its seed.
+//! - `sim`: `kstreams::sim`, your topology under thousands of schedules of faults, each repeatable from its seed.
 //! - `ssl`, `ssl-vendored`: TLS and SASL for that client, with the OpenSSL of the system or one built along. `zstd`: its
 //!   compression of that name.
 
