@@ -148,6 +148,15 @@ pub(crate) fn join(seen: &Observed<'_>) -> Vec<String> {
     let mut violations = Vec::new();
     let mut windows = ByKey::new();
     for (key, values) in committed(seen, "out-joined") {
+        // No row is ever deleted: after its first, each record of the key finds one.
+        let all: Vec<String> =
+            inputs(seen, "in").filter(|it| it.0 == key).map(|it| it.1[0].clone()).collect();
+        let joined: Vec<String> =
+            values.iter().filter_map(|value| value.split(',').next().map(str::to_owned)).collect();
+        let due = all.iter().skip_while(|n| Some(*n) != joined.first());
+        if seen.schedule.exactly_once && !due.eq(&joined) {
+            violations.push(format!("I3: {key}: joined {joined:?} of {all:?}"));
+        }
         let mut before = (-1_i64, 0_i64);
         let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
         for value in &values {
