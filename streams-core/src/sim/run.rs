@@ -169,6 +169,10 @@ impl<'a> Run<'a> {
             Wake::Feed(number) => self.feed(number),
             Wake::Arrival(request) => {
                 let answer = self.world.kafka.receive(&request);
+                if let Ok(true) = answer {
+                    let text = "I6: a request of one transaction took effect in the next";
+                    self.world.violation(format!("{text}: {request:?}"));
+                }
                 self.world.note(format_args!("late: {request:?}: {:?}", answer.map_err(|error| error.fault)));
             }
         }

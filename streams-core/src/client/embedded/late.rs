@@ -20,6 +20,8 @@ use crate::client::{
 pub(crate) struct Request {
     pub(super) id: String,
     pub(super) identity: ProducerIdentity,
+    /// Number of the transaction that it belongs to.
+    pub(super) transaction: u64,
     pub(super) what: What,
 }
 
@@ -43,12 +45,16 @@ impl EmbeddedKafka {
         EmbeddedProducer::new(Arc::clone(self.shared()), settings)
     }
 
-    /// A request arrives. Nobody waits for its answer.
-    pub(crate) fn receive(&self, request: &Request) -> Result<(), ClientError> {
-        let Request { id, identity, what } = request;
-        self.shared().change(|log, now| match what {
-            What::End { commit } => log.end_transaction(id, *identity, *commit, now),
-            What::Offsets { offsets, group } => log.send_offsets(id, *identity, offsets, group, now),
+    /// A request arrives. Nobody waits for its answer. `Ok(true)`: it took effect in another transaction than its own.
+    pub(crate) fn receive(&self, request: &Request) -> Result<bool, ClientError> {
+        let Request { id, identity, transaction, what } = request;
+        self.shared().change(|log, now| {
+            let open = log.coordinator.open_number(id);
+            match what {
+                What::End { commit } => log.end_transaction(id, *identity, *commit, now),
+                What::Offsets { offsets, group } => log.send_offsets(id, *identity, offsets, group, now),
+            }?;
+            Ok(open.is_some_and(|open| open != *transaction))
         })
     }
 

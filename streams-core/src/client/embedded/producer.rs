@@ -364,7 +364,9 @@ impl EmbeddedProducer {
     }
 
     fn request(&self, what: What) -> Option<Request> {
-        Some(Request { id: self.transactional_id.clone()?, identity: self.identity, what })
+        let id = self.transactional_id.clone()?;
+        let transaction = self.kafka.lock().0.coordinator.number(&id);
+        Some(Request { id, identity: self.identity, transaction, what })
     }
 
     /// Records that wait to be sent are given up, as after `delivery.timeout.ms`; the next report says so.

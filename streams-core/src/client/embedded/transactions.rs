@@ -44,6 +44,8 @@ struct TransactionalId {
     identity: ProducerIdentity,
     timeout_ms: i64,
     open: Option<OpenTransaction>,
+    /// Transactions begun under this producer id and epoch.
+    begun: u64,
 }
 
 /// All transactional ids.
@@ -84,7 +86,7 @@ impl Coordinator {
             }
             _ => self.new_producer(),
         };
-        self.ids.insert(id.to_owned(), TransactionalId { identity, timeout_ms, open: None });
+        self.ids.insert(id.to_owned(), TransactionalId { identity, timeout_ms, open: None, begun: 0 });
         Ok(identity)
     }
 
@@ -103,7 +105,20 @@ impl Coordinator {
     pub(super) fn open(&mut self, id: &str, now_ms: i64) -> Option<&mut OpenTransaction> {
         let state = self.ids.get_mut(id)?;
         let deadline_ms = now_ms + state.timeout_ms;
+        state.begun += u64::from(state.open.is_none());
         Some(state.open.get_or_insert_with(|| OpenTransaction { deadline_ms, ..OpenTransaction::default() }))
+    }
+
+    /// Number of the open transaction of `id`, counted in its epoch; `None` if none is open.
+    #[cfg(feature = "sim")]
+    pub(super) fn open_number(&self, id: &str) -> Option<u64> {
+        self.ids.get(id).filter(|state| state.open.is_some()).map(|state| state.begun)
+    }
+
+    /// Number of the transaction that a request of `id` belongs to now: the open one, or the one that it begins.
+    #[cfg(feature = "sim")]
+    pub(super) fn number(&self, id: &str) -> u64 {
+        self.ids.get(id).map_or(1, |state| state.begun + u64::from(state.open.is_none()))
     }
 
     /// Ids whose transaction is open for too long.
