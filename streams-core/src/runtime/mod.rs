@@ -32,6 +32,7 @@ mod restore_job;
 mod restore_progress;
 mod restore_workers;
 mod rewind;
+mod rewinds;
 mod stream_thread;
 mod task_timeout;
 // Beside it: copies of what the tasks hold.

@@ -27,6 +27,9 @@ pub enum Recovery {
     ResetOffsets,
     /// The group does not know this member any more: give up all tasks, join anew.
     Rejoin,
+    /// The consumer is dead, as one that was fenced: make a new one, give up all tasks, join anew. Stop if that does not last:
+    /// then somebody else has the same `group.instance.id`.
+    ReplaceConsumer,
     /// Nothing here helps: stop the thread with this error.
     Fatal,
 }
@@ -66,7 +69,11 @@ impl Recovery {
                 Phase::Commit => Recovery::Retry,
             },
             Fault::AbortTransaction => Recovery::AbortAndRewind,
-            Fault::ProducerFenced | Fault::ClientDead => match phase {
+            Fault::ClientDead => match phase {
+                Phase::Poll | Phase::Assign | Phase::Restore => Recovery::ReplaceConsumer,
+                Phase::Produce | Phase::Commit => Recovery::ReplaceProducer,
+            },
+            Fault::ProducerFenced => match phase {
                 Phase::Poll | Phase::Assign | Phase::Restore => Recovery::Fatal,
                 Phase::Produce | Phase::Commit => Recovery::ReplaceProducer,
             },

@@ -19,8 +19,8 @@ use super::{StreamsError, checkpoint};
 use crate::client::ClientError;
 use crate::error::{TaskError, TaskErrorCause};
 
-/// Rewinds in a row, without a commit between, before the thread gives up.
-const REWINDS_MAX: u32 = 20;
+/// A consumer that is fenced again within this time has a twin, which it would fence in turn: seven heartbeats of the default interval.
+const TWIN_WITHIN_MS: i64 = 20_000;
 
 impl StreamThread {
     /// Step 8: what happens after trouble. `Err` ends the thread.
@@ -58,6 +58,10 @@ impl StreamThread {
             },
             Recovery::ResetOffsets => self.reset_lost_positions(),
             Recovery::Rejoin => self.rejoin(),
+            Recovery::ReplaceConsumer => {
+                self.replace_consumer(&error)?;
+                self.rejoin()
+            }
             Recovery::Fatal => return Err(error),
         };
         healed.or_else(|again| self.go_back_later(again))
@@ -83,8 +87,7 @@ impl StreamThread {
         lost.map_err(|text| StreamsError::client(format!("{}, {phase:?}, {text}", self.name), error.clone()))
     }
 
-    /// The way back met trouble itself: the next step tries again, as long as `task.timeout.ms` allows if it was for want of
-    /// an answer, else a bounded number of times.
+    /// The way back met trouble itself: the next step tries again, as long as `task.timeout.ms` allows.
     fn go_back_later(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
         let (phase, error) = match trouble {
             Trouble::Client(phase, error) => (phase, error),
@@ -92,13 +95,19 @@ impl StreamThread {
             Trouble::Streams(error) => return self.join_anew_without(error),
         };
         self.lose_time(phase, &error)?;
+        let attempt = match self.rewinds.add(self.wall_time) {
+            Ok(attempt) => attempt,
+            Err(text) => {
+                return Err(StreamsError::client(format!("{}, {phase:?}, {text}", self.name), error));
+            }
+        };
+        let recovery = Recovery::of(&error, phase, self.shared.config.exactly_once());
         let error = StreamsError::client(format!("{}, {phase:?}", self.name), error);
-        self.count_rewind();
-        if self.rewinds > REWINDS_MAX {
-            return Err(error);
-        }
-        tracing::warn!(thread = %self.name, attempt = self.rewinds, "going back failed, joining anew: {error}");
+        tracing::warn!(thread = %self.name, attempt, "going back failed, joining anew: {error}");
         self.going_back = true;
+        if recovery == Recovery::ReplaceConsumer {
+            self.replace_consumer(&error)?;
+        }
         Ok(())
     }
 
@@ -119,11 +128,6 @@ impl StreamThread {
         Ok(())
     }
 
-    /// Rewinds for want of an answer are limited by `task.timeout.ms` instead.
-    fn count_rewind(&mut self) {
-        self.rewinds += u32::from(!self.timeout.is_running());
-    }
-
     pub(super) fn abort_and_rewind(&mut self) -> Result<(), Trouble> {
         if self.producer.abort(COMMIT_TIMEOUT).is_err() {
             self.replace_producer()?;
@@ -141,15 +145,33 @@ impl StreamThread {
         Ok(())
     }
 
+    /// A new consumer in place of one that died of `cause`. A coordinator that was frozen may take the new id of a static member for
+    /// another consumer, and fence it for good without anybody else being there. An error if the last one did not live long.
+    fn replace_consumer(&mut self, cause: &StreamsError) -> Result<(), StreamsError> {
+        let died = self.consumer_died.replace(self.wall_time);
+        if died.is_some_and(|died| self.wall_time - died < TWIN_WITHIN_MS) {
+            return Err(StreamsError::IllegalState(format!(
+                "{}: the consumer died twice within {} s, and was replaced the first time; if it was fenced, another process \
+                 uses the same `group.instance.id`: by that setting, or from a copy of this state directory. {cause}",
+                self.name,
+                TWIN_WITHIN_MS / 1000
+            )));
+        }
+        self.assigned = None;
+        // It has no membership to give up.
+        let _ = self.consumer.close_and_remain(Duration::ZERO);
+        self.restore_consumer = None;
+        let made = self.shared.main_consumer(self.index);
+        self.consumer =
+            made.map_err(|error| StreamsError::client(format!("{}, new consumer", self.name), error))?;
+        Ok(())
+    }
+
     /// Back to the committed offsets: tasks are closed as they are and opened again over what is committed.
     fn rewind(&mut self) -> Result<(), Trouble> {
-        self.count_rewind();
         ThreadMetrics::add(&self.metrics.rewinds, 1);
-        if self.rewinds > REWINDS_MAX {
-            return Err(Trouble::Streams(StreamsError::IllegalState(format!(
-                "{}: went back to the committed offsets {REWINDS_MAX} times without a commit in between",
-                self.name
-            ))));
+        if let Err(text) = self.rewinds.add(self.wall_time) {
+            return Err(Trouble::Streams(StreamsError::IllegalState(format!("{}: {text}", self.name))));
         }
         self.restorer.clear(self.shared.restore_listener.as_deref());
         let mut ids =

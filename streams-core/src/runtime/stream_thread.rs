@@ -14,6 +14,7 @@ use super::rebuilds::Rebuilds;
 use super::recover::{Phase, may_answer_later};
 use super::restore::Restorer;
 use super::restore_progress::RestoreProgress;
+use super::rewinds::Rewinds;
 use super::shared::{Planned, Shared};
 use super::task_timeout::TaskTimeout;
 use super::tasks::{OwnedTask, Tasks};
@@ -94,13 +95,15 @@ pub(crate) struct StreamThread {
     /// And there is nothing left to do: all inputs are read to their ends.
     pub(crate) drained: bool,
     /// Ways back since the last commit.
-    pub(super) rewinds: u32,
+    pub(super) rewinds: Rewinds,
     /// Attempts of `stuck_in` that the cluster did not answer.
     pub(super) timeout: TaskTimeout,
     pub(super) stuck_in: Phase,
     /// A way back met trouble: the next step joins anew.
     pub(crate) going_back: bool,
     pub(super) rebuilds: Rebuilds,
+    /// When the last consumer died.
+    pub(super) consumer_died: Option<Timestamp>,
 }
 
 impl StreamThread {
@@ -114,12 +117,13 @@ impl StreamThread {
         let name = format!("{}-StreamThread-{}", shared.config.application_id, index + 1);
         let at = |error| StreamsError::client(format!("{name}, start"), error);
         let mut consumer = shared.main_consumer(index).map_err(at)?;
-        let (producer, going_back) = match shared.producer(index, COMMIT_TIMEOUT) {
-            Ok(producer) => (producer, false),
+        let mut producer = shared.uninitialized_producer(index).map_err(at)?;
+        let going_back = match producer.initialize(COMMIT_TIMEOUT) {
+            Ok(()) => false,
             // A coordinator that does not answer yet: asked again with the first step, as long as `task.timeout.ms` says.
             Err(error) if may_answer_later(&error, Phase::Assign) => {
                 tracing::warn!(thread = %name, "{error}; trying again");
-                (shared.uninitialized_producer(index).map_err(at)?, true)
+                true
             }
             Err(error) => return Err(at(error)),
         };
@@ -128,7 +132,8 @@ impl StreamThread {
         if !topics.is_empty() {
             consumer.subscribe(&topics).map_err(at)?;
         }
-        let timeout = TaskTimeout::new(shared.config.task_timeout);
+        let (timeout, rewinds) =
+            (TaskTimeout::new(shared.config.task_timeout), Rewinds::new(shared.config.task_timeout));
         let restorer = shared.restorer();
         Ok(Self {
             name,
@@ -152,11 +157,12 @@ impl StreamThread {
             uncommitted: false,
             idle: false,
             drained: false,
-            rewinds: 0,
+            rewinds,
             timeout,
             stuck_in: Phase::Poll,
             going_back,
             rebuilds: Rebuilds::default(),
+            consumer_died: None,
         })
     }
 
@@ -317,7 +323,7 @@ impl StreamThread {
         let committed = self.commit()?;
         self.timeout.clear();
         if committed {
-            self.rewinds = 0;
+            self.rewinds.clear();
             ThreadMetrics::add(&self.metrics.commits, 1);
             self.publish_committed();
         } else if self.drained && !uncommitted {

@@ -24,11 +24,6 @@ impl TaskTimeout {
         Self { limit_ms: i64::try_from(limit.as_millis()).unwrap_or(i64::MAX), waited: None }
     }
 
-    /// Whether an attempt failed since the last progress.
-    pub(crate) fn is_running(&self) -> bool {
-        self.waited.is_some()
-    }
-
     /// There was progress.
     pub(crate) fn clear(&mut self) {
         self.waited = None;
@@ -55,7 +50,6 @@ mod tests {
         let mut timeout = TaskTimeout::new(Duration::from_millis(10));
         assert!(timeout.attempt_failed(5).is_ok() && timeout.attempt_failed(15).is_ok());
         timeout.clear();
-        assert!(!timeout.is_running());
         assert!(timeout.attempt_failed(100).is_ok());
         let error = timeout.attempt_failed(111).unwrap_err();
         assert_eq!(error, "no progress for 11 ms, longer than `task.timeout.ms`");

@@ -27,31 +27,34 @@ pub(super) struct Connection {
     silent: bool,
     /// So many questions for committed offsets are answered as if there were none.
     forgets: Arc<AtomicU32>,
+    /// So many commits are refused.
+    refuses: Arc<AtomicU32>,
 }
 
 impl Connection {
     pub(super) fn new(world: &World, down: Arc<AtomicBool>) -> Self {
-        Self { kafka: world.kafka.clone(), down, silent: false, forgets: Arc::default() }
+        let kafka = world.kafka.clone();
+        Self { kafka, down, silent: false, forgets: Arc::default(), refuses: Arc::default() }
     }
+
+    fn client<T: ?Sized>(&self, inner: Box<T>) -> Box<Client<T>> {
+        let (forgets, refuses) = (self.forgets.clone(), self.refuses.clone());
+        Box::new(Client { inner, down: self.down.clone(), silent: self.silent, forgets, refuses })
+    }
+}
+
+/// One less of `left`, if there is one.
+fn take_one(left: &AtomicU32) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 impl ClientSupplier for Connection {
     fn consumer(&self, settings: &ConsumerSettings) -> Result<Box<dyn Consumer>, ClientError> {
-        Ok(Box::new(Client {
-            inner: self.kafka.consumer(settings)?,
-            down: self.down.clone(),
-            silent: self.silent,
-            forgets: self.forgets.clone(),
-        }))
+        Ok(self.client(self.kafka.consumer(settings)?))
     }
 
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
-        Ok(Box::new(Client {
-            inner: self.kafka.producer(settings)?,
-            down: self.down.clone(),
-            silent: self.silent,
-            forgets: self.forgets.clone(),
-        }))
+        Ok(self.client(self.kafka.producer(settings)?))
     }
 
     fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
@@ -67,6 +70,7 @@ struct Client<T: ?Sized> {
     down: Arc<AtomicBool>,
     silent: bool,
     forgets: Arc<AtomicU32>,
+    refuses: Arc<AtomicU32>,
     inner: Box<T>,
 }
 
@@ -113,11 +117,9 @@ impl Consumer for Client<dyn Consumer> {
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, ClientError> {
         self.asked("committed offsets")?;
-        let forgets =
-            self.forgets.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        match forgets {
-            Ok(_) => Ok(vec![None; partitions.len()]),
-            Err(_) => self.inner.committed(partitions, timeout),
+        match take_one(&self.forgets) {
+            true => Ok(vec![None; partitions.len()]),
+            false => self.inner.committed(partitions, timeout),
         }
     }
     fn commit(
@@ -190,6 +192,13 @@ impl Producer for Client<dyn Producer> {
         timeout: Duration,
     ) -> Result<(), ClientError> {
         self.asked("commit transaction")?;
+        if take_one(&self.refuses) {
+            return Err(ClientError::new(
+                Fault::AbortTransaction,
+                "commit transaction",
+                "the epoch was raised",
+            ));
+        }
         self.inner.commit_transaction(deliveries, timeout)
     }
     fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError> {
@@ -221,6 +230,32 @@ fn turns(world: &World, one: &mut Instance, count: usize, apart_ms: i64) -> Resu
 
 const GUARANTEES: [ProcessingGuarantee; 2] =
     [ProcessingGuarantee::AtLeastOnce, ProcessingGuarantee::ExactlyOnceV2];
+
+/// A coordinator that was frozen, or whose partitions moved, refuses commits for a while, in whatever words. The thread gave up after 20
+/// of them, which took two seconds.
+#[test]
+fn commits_that_are_refused_for_a_while_are_tried_again_for_as_long_as_the_task_timeout() {
+    for refused in [50, u32::MAX] {
+        let world = World::new(2);
+        let refuses = Arc::new(AtomicU32::new(0));
+        let connection = Connection { refuses: refuses.clone(), ..Connection::new(&world, Arc::default()) };
+        let config = StreamsConfig { task_timeout: Duration::from_secs(60), ..world.config("i1") };
+        let mut one = world.instance_from(word_count(), config, engines(), Arc::new(connection)).unwrap();
+        world.run_until_drained(&mut [&mut one]);
+        refuses.store(refused, Ordering::SeqCst);
+        world.line("w1 w2");
+        match refused {
+            50 => world.run_until_drained(&mut [&mut one]),
+            _ => {
+                let error = turns(&world, &mut one, 5000, 100).unwrap_err().to_string();
+                let told = "times without a commit in between, no progress for";
+                assert!(error.contains(told) && error.contains("`task.timeout.ms`"), "{error}");
+                continue;
+            }
+        }
+        assert_eq!(world.counts(), expected(&["w1 w2".to_owned()]));
+    }
+}
 
 /// With exactly once the thread gave up after 20 attempts, however quick; with at least once never.
 #[test]
@@ -283,12 +318,7 @@ fn tasks_that_could_not_start_are_started_when_the_cluster_answers() {
 fn global_stores_that_do_not_fill_end_the_start() {
     let world = World::new(1);
     world.kafka.produce("lines", Some(0), Some(b"k"), Some(b"v"), 1).unwrap();
-    let connection = Connection {
-        kafka: world.kafka.clone(),
-        down: Arc::default(),
-        silent: true,
-        forgets: Arc::default(),
-    };
+    let connection = Connection { silent: true, ..Connection::new(&world, Arc::default()) };
     let config = StreamsConfig { task_timeout: Duration::from_secs(60), ..world.config("i1") };
     let builder = StreamsBuilder::new();
     builder.global_table(&Topic::<String, String>::new("lines"));
@@ -324,8 +354,8 @@ fn an_offset_that_is_unknown_for_a_moment_empties_no_table() {
     world.run_until_drained(&mut [&mut one]);
     one.close();
     write("lines", b"line");
-    let (forgets, kafka) = (Arc::new(AtomicU32::new(1)), world.kafka.clone());
-    let connection = Connection { kafka, down: Arc::default(), silent: false, forgets };
+    let forgets = Arc::new(AtomicU32::new(1));
+    let connection = Connection { forgets, ..Connection::new(&world, Arc::default()) };
     let (config, connection) = (world.config("i2"), Arc::new(connection));
     let mut two = world.instance_from(topology(), config, engines(), connection).unwrap();
     world.run_until_drained(&mut [&mut two]);

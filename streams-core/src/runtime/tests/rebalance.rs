@@ -1,9 +1,14 @@
 //! Tasks move between threads and instances without losing or repeating anything.
 
+use std::time::Duration;
+
 use streams_state::types::TaskId;
 
 use super::crashes::Random;
-use super::world::{Instance, World, expected, lines, word_count};
+use super::world::{APP, Instance, World, expected, lines, word_count};
+use crate::client::{ClientSupplier, ConsumerSettings, RecordSink, Slot};
+use crate::config::StreamsConfig;
+use crate::record::RawRecord;
 use crate::runtime::GroupMembershipOperation;
 
 #[test]
@@ -111,4 +116,68 @@ fn threads_that_join_one_after_the_other_come_to_run() {
         world.run_until_drained(&mut instances.iter_mut().collect::<Vec<_>>());
         assert_eq!(world.counts(), expected(&["w1 w2".to_owned()]), "{seed}");
     }
+}
+
+/// The settings of an instance whose first thread is the static member `member-1`.
+fn member(world: &World, directory: &str) -> StreamsConfig {
+    let mut config = world.config(directory);
+    config.client_properties.insert("group.instance.id".to_owned(), "member".to_owned());
+    config
+}
+
+/// A coordinator that had been frozen took a static member for another one of the same name and fenced it for good. The thread asked its
+/// dead consumer to join again until it gave up.
+#[test]
+fn a_member_that_is_fenced_with_no_other_in_sight_joins_again() {
+    let world = World::new(2);
+    let mut input = lines(1, 30);
+    input.iter().for_each(|line| world.line(line));
+    let mut one = world.instance_of(word_count(), member(&world, "i1")).unwrap();
+    world.run_until_drained(&mut [&mut one]);
+    for round in 2..5 {
+        let mut other = world.kafka.consumer(&ConsumerSettings {
+            group: Some(APP.to_owned()),
+            group_instance: Some("member-1".to_owned()),
+            ..ConsumerSettings::default()
+        });
+        let other = other.as_mut().unwrap();
+        other.subscribe(&["lines".to_owned()]).unwrap();
+        (0..3).for_each(|_| drop(other.poll(Duration::ZERO, &mut Nothing).unwrap()));
+        other.close(Duration::from_secs(1)).unwrap();
+        let more = lines(round, 30);
+        more.iter().for_each(|line| world.line(line));
+        input.extend(more);
+        world.run_until_drained(&mut [&mut one]);
+        world.clock.advance(20_000);
+    }
+    assert_eq!(world.counts(), expected(&input));
+}
+
+struct Nothing;
+
+impl RecordSink for Nothing {
+    fn wants(&self, _: Slot) -> bool {
+        false
+    }
+
+    fn record(&mut self, _: Slot, _: RawRecord<'_>) {}
+}
+
+/// Two that fence each other would do so for ever: one ends, and says why; the other goes on.
+#[test]
+fn of_two_with_the_same_group_instance_id_one_ends() {
+    let world = World::new(2);
+    let mut one = world.instance_of(word_count(), member(&world, "i1")).unwrap();
+    world.run_until_drained(&mut [&mut one]);
+    let mut two = world.instance_of(word_count(), member(&world, "i2")).unwrap();
+    let error = (0..3000).find_map(|_| world.turn(&mut [&mut one, &mut two]).err()).unwrap().to_string();
+    assert!(
+        error.contains("died twice within 20 s") && error.contains("same `group.instance.id`"),
+        "{error}"
+    );
+    drop(one);
+    let input = lines(1, 30);
+    input.iter().for_each(|line| world.line(line));
+    world.run_until_drained(&mut [&mut two]);
+    assert_eq!(world.counts(), expected(&input));
 }
