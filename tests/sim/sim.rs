@@ -11,8 +11,15 @@
 )]
 
 mod fixed;
+mod join;
+#[path = "../../streams-examples/tests/faults/model.rs"]
+#[allow(dead_code, reason = "the input of the fault tests is theirs")]
 mod model;
+mod results;
 mod state;
+#[path = "../conformance/support.rs"]
+#[allow(dead_code, reason = "what the cases of the conformance suite are made of")]
+mod support;
 mod workloads;
 
 use std::process::ExitCode;
