@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use streams_state::types::TopicPartition;
 
-use super::step::Step;
-use super::world::{Link, Verdict};
+use super::step::{CallFault, Step};
+use super::world::Link;
 use crate::client::embedded::EmbeddedConsumer;
 use crate::client::{
     ClientError, CommittedOffset, Consumer, Fault, GroupMetadata, OffsetSpec, Polled, RecordSink, Slot,
@@ -35,22 +35,26 @@ impl SimConsumer {
         timeout: Duration,
         question: impl Fn(&mut EmbeddedConsumer) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
-        let verdict = self.link.call(step);
+        let fault = self.link.call(step);
         self.link.reach(call, timeout)?;
-        match verdict {
-            Verdict::RequestLost => {
+        match fault {
+            Some(CallFault::RequestLost) => {
                 self.link.pause(ms(timeout));
                 return Err(ClientError::new(Fault::Retriable, call, "simulated: the request was lost"));
             }
-            Verdict::Refused => return Err(refused(call)),
-            Verdict::Done
-            | Verdict::CrashAfter
-            | Verdict::ReplyLost
-            | Verdict::Late(_)
-            | Verdict::Resent(_)
-            | Verdict::Fenced
-            | Verdict::DiskFull
-            | Verdict::Damaged => {}
+            Some(CallFault::Refused) => return Err(refused(call)),
+            None
+            | Some(
+                CallFault::CrashBefore
+                | CallFault::Stall(_)
+                | CallFault::CrashAfter
+                | CallFault::ReplyLost
+                | CallFault::Late(_)
+                | CallFault::Resent(_)
+                | CallFault::Fenced
+                | CallFault::DiskFull
+                | CallFault::Damaged,
+            ) => {}
         }
         let deadline = self.link.world.clock_ms() + ms(timeout);
         let answer = loop {
@@ -65,7 +69,7 @@ impl SimConsumer {
                 answer => break answer,
             }
         };
-        self.link.done(step, verdict);
+        self.link.done(step, fault);
         answer
     }
 
@@ -97,11 +101,11 @@ impl Consumer for SimConsumer {
     }
 
     fn poll(&mut self, timeout: Duration, sink: &mut dyn RecordSink) -> Result<Polled, ClientError> {
-        let verdict = self.link.call(self.step);
+        let fault = self.link.call(self.step);
         if self.link.reach("poll", timeout).is_err() {
             return Ok(Polled::default());
         }
-        if verdict == Verdict::RequestLost {
+        if fault == Some(CallFault::RequestLost) {
             self.link.pause(ms(timeout));
             return Ok(Polled::default());
         }
@@ -125,7 +129,7 @@ impl Consumer for SimConsumer {
             let (instance, records) = (self.link.instance, polled.records);
             self.link.world.note(format_args!("i{instance} {:?}: {records} records", self.step));
         }
-        self.link.done(self.step, verdict);
+        self.link.done(self.step, fault);
         Ok(polled)
     }
 
@@ -165,31 +169,35 @@ impl Consumer for SimConsumer {
         timeout: Duration,
     ) -> Result<(), ClientError> {
         let (call, step) = ("commit offsets", Step::CommitOffsets);
-        let verdict = self.link.call(step);
+        let fault = self.link.call(step);
         self.link.reach(call, timeout)?;
-        match verdict {
-            Verdict::RequestLost => {
+        match fault {
+            Some(CallFault::RequestLost) => {
                 self.link.pause(ms(timeout));
                 return Err(ClientError::new(Fault::Unknown, call, "simulated: the request was lost"));
             }
-            Verdict::ReplyLost => {
+            Some(CallFault::ReplyLost) => {
                 self.inner.commit(offsets, timeout)?;
                 self.link.pause(ms(timeout));
                 return Err(ClientError::new(Fault::Unknown, call, "simulated: the answer was lost"));
             }
-            Verdict::Refused => return Err(refused(call)),
-            Verdict::Fenced => {
+            Some(CallFault::Refused) => return Err(refused(call)),
+            Some(CallFault::Fenced) => {
                 return Err(ClientError::new(Fault::NotInGroup, call, "simulated: an old generation"));
             }
-            Verdict::Done
-            | Verdict::CrashAfter
-            | Verdict::Late(_)
-            | Verdict::Resent(_)
-            | Verdict::DiskFull
-            | Verdict::Damaged => {}
+            None
+            | Some(
+                CallFault::CrashBefore
+                | CallFault::Stall(_)
+                | CallFault::CrashAfter
+                | CallFault::Late(_)
+                | CallFault::Resent(_)
+                | CallFault::DiskFull
+                | CallFault::Damaged,
+            ) => {}
         }
         let answer = self.inner.commit(offsets, timeout);
-        self.link.done(step, verdict);
+        self.link.done(step, fault);
         answer
     }
 

@@ -15,8 +15,8 @@ use streams_state::engine::{
 use streams_state::error::StateError;
 use streams_state::types::{TaskId, TopicPartition};
 
-use super::step::Step;
-use super::world::{Link, Verdict, may_pause};
+use super::step::{CallFault, Step};
+use super::world::{Link, may_pause};
 
 /// Applies that may be lost with the power.
 const UNSURE: usize = 4;
@@ -132,12 +132,12 @@ struct SimEngine {
 
 impl File {
     /// A write comes up: it may fail, or be the last thing that the process does.
-    fn before_write(&self) -> Result<Verdict, StateError> {
+    fn before_write(&self) -> Result<Option<CallFault>, StateError> {
         let (path, message) = (self.path.clone(), "simulated".to_owned());
         match self.link.call(Step::StoreWrite) {
-            Verdict::DiskFull => Err(StateError::Directory { path, message }),
-            Verdict::Damaged => Err(StateError::Corrupt { store: None, path, message }),
-            verdict => Ok(verdict),
+            Some(CallFault::DiskFull) => Err(StateError::Directory { path, message }),
+            Some(CallFault::Damaged) => Err(StateError::Corrupt { store: None, path, message }),
+            fault => Ok(fault),
         }
     }
 
@@ -196,9 +196,9 @@ impl RunWriter for File {
         run: &mut dyn Iterator<Item = RunEntry<'_>>,
         offset: Option<i64>,
     ) -> Result<(), StateError> {
-        let verdict = self.before_write()?;
+        let fault = self.before_write()?;
         self.store(run, offset)?;
-        self.link.done(Step::StoreWrite, verdict);
+        self.link.done(Step::StoreWrite, fault);
         Ok(())
     }
 }
@@ -244,11 +244,11 @@ impl Engine for SimEngine {
 
     fn write(&mut self, mut run: Run, offset: Option<i64>) -> Result<(), StateError> {
         self.settle()?;
-        let verdict = self.file.before_write()?;
+        let fault = self.file.before_write()?;
         run.sort();
         let way_ms = self.file.link.world.state().random.below(WRITE_MS) as i64;
         self.pending = Some(Pending { run, offset, done_ms: self.file.link.world.clock_ms() + way_ms });
-        self.file.link.done(Step::StoreWrite, verdict);
+        self.file.link.done(Step::StoreWrite, fault);
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use streams_state::types::TopicPartition;
 
 use super::consumer::{ms, refused};
-use super::step::Step;
-use super::world::{Link, Verdict};
+use super::step::{CallFault, Step};
+use super::world::Link;
 use crate::client::embedded::{EmbeddedProducer, Request};
 use crate::client::{
     ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
@@ -36,39 +36,39 @@ impl SimProducer {
         request: impl FnOnce(&EmbeddedProducer) -> Option<Request>,
         execute: impl FnOnce(&mut EmbeddedProducer) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
-        let verdict = self.link.call(step);
+        let fault = self.link.call(step);
         self.link.reach(call, timeout)?;
-        match verdict {
-            Verdict::Done | Verdict::CrashAfter => {
+        match fault {
+            None | Some(CallFault::CrashBefore | CallFault::Stall(_) | CallFault::CrashAfter) => {
                 let answer = execute(&mut self.inner);
-                self.link.done(step, verdict);
+                self.link.done(step, fault);
                 answer
             }
-            Verdict::RequestLost => {
+            Some(CallFault::RequestLost) => {
                 self.link.pause(ms(timeout));
                 Err(unknown(call, "the request was lost"))
             }
-            Verdict::ReplyLost => {
+            Some(CallFault::ReplyLost) => {
                 execute(&mut self.inner)?;
                 self.link.pause(ms(timeout));
                 Err(unknown(call, "the answer was lost"))
             }
-            Verdict::Late(after_ms) => {
+            Some(CallFault::Late(after_ms)) => {
                 self.arrives_later(after_ms, request(&self.inner));
                 Err(unknown(call, "the connection broke"))
             }
-            Verdict::Resent(after_ms) => {
+            Some(CallFault::Resent(after_ms)) => {
                 let copy = request(&self.inner);
                 let answer = execute(&mut self.inner);
                 self.arrives_later(after_ms, copy);
                 answer.and(Err(unknown(call, "it went out twice, and one answer is missing")))
             }
-            Verdict::Refused => Err(refused(call)),
-            Verdict::Fenced if step == Step::SendOffsets => {
+            Some(CallFault::Refused) => Err(refused(call)),
+            Some(CallFault::Fenced) if step == Step::SendOffsets => {
                 Err(ClientError::new(Fault::NotInGroup, call, "simulated: an old generation"))
             }
-            Verdict::Fenced => Err(fenced(call)),
-            Verdict::DiskFull | Verdict::Damaged => Ok(()),
+            Some(CallFault::Fenced) => Err(fenced(call)),
+            Some(CallFault::DiskFull | CallFault::Damaged) => Ok(()),
         }
     }
 
@@ -84,35 +84,39 @@ impl SimProducer {
         if !std::mem::take(&mut self.filled) {
             return self.inner.drain(deliveries, timeout);
         }
-        let verdict = self.link.call(Step::Produce);
+        let fault = self.link.call(Step::Produce);
         let lost =
             |text: &str| ClientError::new(Fault::AbortTransaction, "produce", format!("simulated: {text}"));
         let reached = self.link.reach("produce", timeout.max(DELIVERY_TIMEOUT));
-        match (reached, verdict) {
-            (Err(_), _) | (_, Verdict::RequestLost) => {
+        match (reached, fault) {
+            (Err(_), _) | (_, Some(CallFault::RequestLost)) => {
                 self.inner.give_up(lost("records were not delivered in time"));
                 self.inner.drain(deliveries, timeout);
             }
-            (_, Verdict::ReplyLost) => {
+            (_, Some(CallFault::ReplyLost)) => {
                 self.inner.drain(deliveries, timeout);
                 deliveries.failure.get_or_insert(lost("records were delivered, and nobody knows"));
             }
-            (_, Verdict::Fenced) => {
+            (_, Some(CallFault::Fenced)) => {
                 self.inner.give_up(fenced("produce"));
                 self.inner.drain(deliveries, timeout);
             }
             (
                 Ok(()),
-                Verdict::Done
-                | Verdict::CrashAfter
-                | Verdict::Late(_)
-                | Verdict::Resent(_)
-                | Verdict::Refused
-                | Verdict::DiskFull
-                | Verdict::Damaged,
+                None
+                | Some(
+                    CallFault::CrashBefore
+                    | CallFault::Stall(_)
+                    | CallFault::CrashAfter
+                    | CallFault::Late(_)
+                    | CallFault::Resent(_)
+                    | CallFault::Refused
+                    | CallFault::DiskFull
+                    | CallFault::Damaged,
+                ),
             ) => self.inner.drain(deliveries, timeout),
         }
-        self.link.done(Step::Produce, verdict);
+        self.link.done(Step::Produce, fault);
     }
 }
 
@@ -146,14 +150,14 @@ impl Producer for SimProducer {
     }
 
     fn flush(&mut self, deliveries: &mut Deliveries, timeout: Duration) -> Result<(), ClientError> {
-        let verdict = self.link.call(Step::Flush);
+        let fault = self.link.call(Step::Flush);
         self.link.reach("flush", timeout)?;
-        if verdict == Verdict::RequestLost {
+        if fault == Some(CallFault::RequestLost) {
             self.link.pause(ms(timeout));
             return Err(unknown("flush", "not everything was acknowledged in time"));
         }
         self.push(deliveries, timeout);
-        self.link.done(Step::Flush, verdict);
+        self.link.done(Step::Flush, fault);
         Ok(())
     }
 

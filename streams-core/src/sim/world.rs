@@ -156,26 +156,9 @@ pub(super) struct Link {
     pub(super) instance: usize,
 }
 
-/// What becomes of a call that was made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
-    /// Nothing special.
-    Done,
-    /// The process dies after it.
-    CrashAfter,
-    RequestLost,
-    ReplyLost,
-    Late(i64),
-    Resent(i64),
-    Refused,
-    Fenced,
-    DiskFull,
-    Damaged,
-}
-
 impl Link {
-    /// A call comes up: time passes, and it is decided what becomes of it.
-    pub(super) fn call(&self, step: Step) -> Verdict {
+    /// A call comes up: time passes, and it is decided what becomes of it. What happens before a call has happened then.
+    pub(super) fn call(&self, step: Step) -> Option<CallFault> {
         let latency = {
             let mut state = self.world.state();
             let limit = state.latency_ms as u64 + 1;
@@ -184,12 +167,9 @@ impl Link {
         if latency > 0 && step != Step::StoreWrite {
             self.pause(latency);
         }
-        match self.take_fault(step) {
-            None => Verdict::Done,
-            Some(CallFault::CrashBefore) => {
-                self.crash(step);
-                Verdict::Done
-            }
+        let fault = self.take_fault(step);
+        match fault {
+            Some(CallFault::CrashBefore) => self.crash(step),
             Some(CallFault::Stall(ms)) => {
                 let until = self.world.clock_ms() + ms;
                 let mut state = self.world.state();
@@ -197,31 +177,23 @@ impl Link {
                 *stood = until.max(*stood);
                 drop(state);
                 self.pause(ms);
-                Verdict::Done
             }
-            Some(CallFault::CrashAfter) => Verdict::CrashAfter,
-            Some(CallFault::RequestLost) => Verdict::RequestLost,
-            Some(CallFault::ReplyLost) => Verdict::ReplyLost,
-            Some(CallFault::Late(ms)) => Verdict::Late(ms),
-            Some(CallFault::Resent(ms)) => Verdict::Resent(ms),
-            Some(CallFault::Refused) => Verdict::Refused,
-            Some(CallFault::Fenced) => Verdict::Fenced,
-            Some(CallFault::DiskFull) => Verdict::DiskFull,
-            Some(CallFault::Damaged) => Verdict::Damaged,
+            Some(_) | None => return fault,
         }
+        None
     }
 
     /// A call that nothing but a crash or a stall may happen to.
     pub(super) fn around<T>(&self, step: Step, work: impl FnOnce() -> T) -> T {
-        let verdict = self.call(step);
+        let fault = self.call(step);
         let answer = work();
-        self.done(step, verdict);
+        self.done(step, fault);
         answer
     }
 
     /// The call has happened.
-    pub(super) fn done(&self, step: Step, verdict: Verdict) {
-        if verdict == Verdict::CrashAfter {
+    pub(super) fn done(&self, step: Step, fault: Option<CallFault>) {
+        if fault == Some(CallFault::CrashAfter) {
             self.crash(step);
         }
     }
