@@ -39,6 +39,7 @@
 //! # Cargo features
 //! - `rdkafka` (default): the client of a real Kafka.
 //! - `rocksdb` (default): stores on disk. Without it they are in memory and restore from their changelogs.
+//! - `http`: `kstreams::http`, probes, status, topology and figures for Prometheus.
 //! - `sim`: `kstreams::sim`, your topology under thousands of schedules of faults, each repeatable from its seed.
 //! - `ssl`, `ssl-vendored`: TLS and SASL for that client, with the OpenSSL of the system or one built along. `zstd`: its
 //!   compression of that name.
@@ -49,6 +50,8 @@ pub use streams_core::{
     client, config, dsl, engine, error, handler, partitioner, processor, record, runtime, serdes, store,
     testing, topic, topology, types,
 };
+#[cfg(feature = "http")]
+pub use streams_http as http;
 // What a processor gets in hand as a store, and what a store of one's own implements.
 pub use streams_state::error::StateError;
 

@@ -62,9 +62,16 @@ fn without_comment(line: &str) -> &str {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for folder in
-        ["src", "tests", "benches", "streams-state", "streams-core", "streams-cli", "streams-examples"]
-    {
+    for folder in [
+        "src",
+        "tests",
+        "benches",
+        "streams-state",
+        "streams-core",
+        "streams-http",
+        "streams-cli",
+        "streams-examples",
+    ] {
         collect(&root.join(folder), &mut files);
     }
     files.sort();

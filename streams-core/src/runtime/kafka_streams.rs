@@ -16,6 +16,7 @@ use super::instance::{Instance, Member, Status, lock};
 use super::listener::{StateRestoreListener, StreamThreadExceptionResponse};
 use super::metadata::ThreadMetadata;
 use super::metrics::{InstanceMetrics, MetricsSnapshot};
+use super::monitor::StreamsMonitor;
 use super::shared::Shared;
 use super::threads::{spawn, spawn_global, spawn_housekeeping, thread_name};
 use super::{State, StreamsError};
@@ -175,28 +176,24 @@ impl KafkaStreams {
     /// Figures at this moment.
     #[must_use]
     pub fn metrics(&self) -> MetricsSnapshot {
-        MetricsSnapshot {
-            memory_max_bytes: self.config.memory_max_bytes,
-            process_memory_bytes: memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem as u64),
-            ..self.instance.metrics.snapshot()
-        }
+        self.monitor().metrics()
+    }
+
+    /// A handle that looks and does not touch: for health checks and whatever else lives in other threads.
+    #[must_use]
+    pub fn monitor(&self) -> StreamsMonitor {
+        StreamsMonitor::new(self.instance.clone(), self.topology.clone(), &self.config)
     }
 
     /// Waits up to `timeout` for one of `states`. Returns whether it came.
     pub fn await_state(&self, states: &[State], timeout: Duration) -> bool {
-        let status = lock(&self.instance.status);
-        let waited = self
-            .instance
-            .changed
-            .wait_timeout_while(status, timeout, |status| !states.contains(&status.state))
-            .unwrap_or_else(PoisonError::into_inner);
-        !waited.1.timed_out()
+        self.monitor().await_state(states, timeout)
     }
 
     /// The text of the error that stopped the instance, if one did.
     #[must_use]
     pub fn error(&self) -> Option<String> {
-        lock(&self.instance.status).error.as_ref().map(ToString::to_string)
+        self.monitor().error()
     }
 
     /// Commits, closes all tasks and clients, and leaves the group, within `timeout`.
@@ -342,16 +339,7 @@ impl KafkaStreams {
     /// The stream threads of this instance that live, and their tasks.
     #[must_use]
     pub fn metadata_for_local_threads(&self) -> Vec<ThreadMetadata> {
-        let status = lock(&self.instance.status);
-        let living = status.threads.iter().filter(|member| member.is_alive());
-        let metadata = |member: &Member| {
-            Some(ThreadMetadata {
-                thread_name: thread_name(&self.config.application_id, member.index?),
-                thread_state: member.state,
-                active_tasks: member.tasks.clone(),
-            })
-        };
-        living.filter_map(metadata).collect()
+        self.monitor().metadata_for_local_threads()
     }
 
     /// Starts one more stream thread, which gets its share of the tasks. Returns its name; `None` if the application does not

@@ -47,6 +47,7 @@ mod tests;
 // The handle, and what it shares with the threads.
 mod instance;
 mod kafka_streams;
+mod monitor;
 mod threads;
 
 #[cfg(feature = "sim")]
@@ -63,6 +64,7 @@ pub use listener::{
 };
 pub use metadata::{TaskMetadata, ThreadMetadata};
 pub use metrics::MetricsSnapshot;
+pub use monitor::StreamsMonitor;
 pub use recover::{Phase, Recovery};
 pub use state::{State, ThreadState};
 pub use streams_state::checkpoint::{Checkpoint, CheckpointedFile, CheckpointedStore, CheckpointedTask};
