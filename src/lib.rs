@@ -47,8 +47,8 @@
 #[cfg(feature = "sim")]
 pub use streams_core::sim;
 pub use streams_core::{
-    client, config, dsl, engine, error, handler, partitioner, processor, record, runtime, serdes, store,
-    testing, topic, topology, types,
+    client, config, dead_letter, dsl, engine, error, handler, partitioner, processor, record, runtime,
+    serdes, store, testing, topic, topology, types,
 };
 #[cfg(feature = "http")]
 pub use streams_http as http;
@@ -60,7 +60,7 @@ pub mod prelude {
     pub use streams_core::config::{ProcessingGuarantee, StreamsConfig};
     pub use streams_core::dsl::{
         BranchedKStream, BufferConfig, Consumed, EmitStrategy, GlobalKTable, Grouped, JoinWindows, Joined,
-        KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Produced, Repartitioned,
+        KGroupedStream, KGroupedTable, KStream, KTable, Materialized, Produced, Repartitioned, Retries,
         SessionWindows, SlidingWindows, StoreBuilder, Stores, StreamJoined, StreamsBuilder, Suppressed,
         TableJoined, TimeWindows, UnlimitedWindows, WindowRetention, WindowStoreSupplier, Windows,
     };

@@ -5,7 +5,12 @@
 
 use streams_state::types::{Headers, TaskId, Timestamp};
 
+use crate::dead_letter::{
+    EXCEPTION, MESSAGE, OFFSET, ORIGINAL_OFFSET, ORIGINAL_PARTITION, ORIGINAL_TIMESTAMP, ORIGINAL_TOPIC,
+    PARTITION, RETRIES, SOURCE_LOST, STACKTRACE, TOPIC,
+};
 use crate::error::TaskErrorCause;
+use crate::topic::Topic;
 
 /// At which of the three places a record failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +48,8 @@ pub struct ErrorContext<'a> {
     pub key: Option<&'a [u8]>,
     /// Value bytes of the source record; `None` as for the key.
     pub value: Option<&'a [u8]>,
+    /// Whether key and value were kept: if so, `None` is null.
+    pub source_kept: bool,
     /// The record that could not be produced; `None` at the other stages.
     pub unsent: Option<UnsentRecord<'a>>,
 }
@@ -80,20 +87,40 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// The source record, as it came, with Kafka Streams' headers (KIP-1034): `__streams.errors.exception` (the stage,
     /// as `ProcessingError`), `.message`, `.stacktrace` (the node, and what the error says came of what), `.topic`,
-    /// `.partition`, `.offset`.
+    /// `.partition`, `.offset`; and with ours, `__kstreams.original.*` and `__kstreams.retries`: see
+    /// [`dead_letter`](crate::dead_letter).
     pub fn of_source(
         topic: impl Into<String>,
         context: &ErrorContext<'_>,
         error: &TaskErrorCause,
     ) -> DeadLetter {
         let mut headers = context.headers.clone();
+        // What it failed of before it was put back.
+        for key in [EXCEPTION, MESSAGE, STACKTRACE, TOPIC, PARTITION, OFFSET, SOURCE_LOST] {
+            if headers.last(key).is_some() {
+                headers.remove(key);
+            }
+        }
         let mut add = |key: &str, text: Option<String>| headers.add(key, text.map(String::into_bytes));
-        add("__streams.errors.exception", Some(format!("{:?}Error", context.stage)));
-        add("__streams.errors.message", Some(error.message()));
-        add("__streams.errors.stacktrace", Some(trace(context, error)));
-        add("__streams.errors.topic", Some(context.topic.to_owned()).filter(|topic| !topic.is_empty()));
-        add("__streams.errors.partition", Some(context.partition.to_string()));
-        add("__streams.errors.offset", Some(context.offset.to_string()));
+        add(EXCEPTION, Some(format!("{:?}Error", context.stage)));
+        add(MESSAGE, Some(error.message()));
+        add(STACKTRACE, Some(trace(context, error)));
+        let source = Some(context.topic.to_owned()).filter(|topic| !topic.is_empty());
+        add(TOPIC, source.clone());
+        add(PARTITION, Some(context.partition.to_string()));
+        add(OFFSET, Some(context.offset.to_string()));
+        if !context.source_kept {
+            add(SOURCE_LOST, Some("true".to_owned()));
+        }
+        if context.headers.last(ORIGINAL_TOPIC).is_none() && source.is_some() {
+            add(ORIGINAL_TOPIC, source);
+            add(ORIGINAL_PARTITION, Some(context.partition.to_string()));
+            add(ORIGINAL_OFFSET, Some(context.offset.to_string()));
+            add(ORIGINAL_TIMESTAMP, Some(context.timestamp.to_string()));
+        }
+        if context.headers.last(RETRIES).is_none() {
+            add(RETRIES, Some("0".to_owned()));
+        }
         DeadLetter {
             topic: topic.into(),
             key: context.key.map(<[u8]>::to_vec),
@@ -231,6 +258,17 @@ impl DeadLetterQueue {
     /// Dead letters go to `topic`, and the task goes on.
     pub fn new(topic: impl Into<String>) -> Self {
         Self { topic: topic.into(), fails: false }
+    }
+
+    /// As [`new`](Self::new), with the constant of the topic.
+    ///
+    /// ```
+    /// # use streams_core::{handler::DeadLetterQueue, topic::Topic};
+    /// const DEAD_LETTERS: Topic<Option<Vec<u8>>, Option<Vec<u8>>> = Topic::new("dead-letters");
+    /// assert_eq!(DeadLetterQueue::to(&DEAD_LETTERS).topic, "dead-letters");
+    /// ```
+    pub fn to(topic: &Topic<Option<Vec<u8>>, Option<Vec<u8>>>) -> Self {
+        Self::new(topic.name())
     }
 
     /// The task stops after a dead letter, as with Kafka Streams' `LogAndFail` handlers and

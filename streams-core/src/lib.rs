@@ -20,6 +20,8 @@ pub mod error;
 pub mod outcome;
 // Which partition a record goes to.
 pub mod partitioner;
+// The headers of dead letters.
+pub mod dead_letter;
 // What an application decides about bad records.
 pub mod handler;
 // Settings, under Kafka Streams' names.

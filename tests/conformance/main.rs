@@ -10,6 +10,7 @@ mod admin;
 mod applications;
 mod broker;
 mod compaction;
+mod dead_letters;
 mod errors;
 mod groups;
 mod harness;
@@ -44,6 +45,7 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(errors::CASES);
     cases.extend_from_slice(admin::CASES);
     cases.extend_from_slice(applications::CASES);
+    cases.extend_from_slice(dead_letters::CASES);
     cases.extend_from_slice(ported_eos::CASES);
     cases.extend_from_slice(ported_threads::CASES);
     let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name).collect();

@@ -11,6 +11,7 @@ use streams_state::format::list::{self, Element, ElementSize};
 use streams_state::format::position::Position;
 use streams_state::format::range_bounds::{KeySchema, prefix_end};
 use streams_state::format::record_context::ProcessorRecordContext;
+use streams_state::format::retry_row::RetryRow;
 use streams_state::format::subscription_response::SubscriptionResponse;
 use streams_state::format::subscription_wrapper::SubscriptionWrapper;
 use streams_state::format::timestamped_key_and_join_side::TimestampedKeyAndJoinSide;
@@ -246,7 +247,24 @@ fn buffers(corpus: &Corpus) -> Vec<Decoder> {
         Decoder::new("buffer_value, changelog v0 to v3", versions(corpus), changelog_of_any_version)
             .holds(6, HEADERS_OF_CONTEXT)
             .worst(&context_of_many_headers(), HEADER_OF_CONTEXT),
+        layout!(lenient, "retry_row", retry_rows(), RetryRow::decode, |row, out| row.encode(&mut out))
+            .holds(6, HEADERS_OF_CONTEXT)
+            .worst(&context_of_many_headers(), HEADER_OF_CONTEXT),
     ]
+}
+
+/// No recorded ones: Kafka Streams has no such rows. With and without the source record.
+fn retry_rows() -> Vec<Vec<u8>> {
+    let rows = [None, Some((Some(&b"key"[..]), None))].map(|source| {
+        let mut headers = Headers::EMPTY;
+        headers.add("h", Some(vec![1]));
+        let (topic, partition, offset, timestamp) = ("orders".into(), 1, 7, 5);
+        let context = ProcessorRecordContext { topic, partition, offset, timestamp, headers };
+        let mut bytes = Vec::new();
+        RetryRow { context, tries: 2, key: None, value: Some(b"value"), source }.encode(&mut bytes);
+        bytes
+    });
+    rows.to_vec()
 }
 
 /// A context up to its headers, of which it says that there are 2^31-1.

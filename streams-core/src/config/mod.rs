@@ -20,7 +20,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::handler::{ExceptionHandler, LogAndFail};
+use crate::handler::{DeadLetterQueue, ExceptionHandler, LogAndFail};
+use crate::topic::Topic;
 
 pub use error::ConfigError;
 pub use parse::read_properties_file;
@@ -154,6 +155,24 @@ impl StreamsConfig {
             client_properties: BTreeMap::new(),
             app_configs: Arc::default(),
         }
+    }
+
+    /// Records that cannot be read, processed or written go to this topic, with headers that say why
+    /// ([`dead_letter`](crate::dead_letter)), and the task goes on: all three handlers are [`DeadLetterQueue`]s. In properties:
+    /// `errors.dead.letter.queue.topic.name`, and handlers that continue. The topic must exist.
+    ///
+    /// ```
+    /// # use streams_core::{config::{ProcessingGuarantee, StreamsConfig}, topic::Topic};
+    /// const DEAD_LETTERS: Topic<Option<Vec<u8>>, Option<Vec<u8>>> = Topic::new("dead-letters");
+    /// let mut config = StreamsConfig::new("shop", ProcessingGuarantee::ExactlyOnceV2);
+    /// config.dead_letters_to(&DEAD_LETTERS);
+    /// assert!(config.processing_exception_handler.may_resume());
+    /// ```
+    pub fn dead_letters_to(&mut self, topic: &Topic<Option<Vec<u8>>, Option<Vec<u8>>>) {
+        let handler = Arc::new(DeadLetterQueue::to(topic));
+        self.deserialization_exception_handler = handler.clone();
+        self.processing_exception_handler = handler.clone();
+        self.production_exception_handler = handler;
     }
 
     /// The application's own settings whose keys begin with `prefix`, without it.

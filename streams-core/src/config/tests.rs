@@ -109,6 +109,7 @@ fn answer(handler: &Arc<dyn ExceptionHandler>) -> Response {
         headers: &Headers::EMPTY,
         key: None,
         value: None,
+        source_kept: true,
         unsent: None,
     };
     handler.handle(&context, &TaskErrorCause::Timestamp("broken".to_owned()))

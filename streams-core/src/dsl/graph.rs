@@ -57,6 +57,8 @@ pub(crate) struct Graph {
     /// Nodes that change keys, with the repartitions below that could move up to them.
     pub(crate) key_changers: Vec<(GraphId, Vec<GraphId>)>,
     pub(crate) merge_nodes: Vec<GraphId>,
+    /// Name of the retries whose part of the topology is being built.
+    pub(crate) retries: Option<String>,
     next_priority: u32,
 }
 
@@ -82,6 +84,7 @@ impl Graph {
             mixed: false,
             unnamed: Unnamed::default(),
             key_changers: Vec::new(),
+            retries: None,
             merge_nodes: Vec::new(),
             next_priority: 0,
         }

@@ -347,7 +347,7 @@ where
 {
     Arc::new(move |builder, children, node: &Plan| {
         let store: WindowStoreRef<K, A> = builder.store(&node.name, &store_name)?;
-        if builder.context.processing_handler.may_resume() {
+        if builder.may_go_on() {
             store.borrow_mut().undo_failed_updates();
         }
         let emission = emission(builder, children, node, &plan, (&store_name, &store))?;

@@ -36,6 +36,7 @@ mod grace_join;
 mod join_store;
 mod join_window;
 mod pane_aggregate;
+mod retry;
 mod self_join;
 mod session_aggregate;
 mod sliding_aggregate;
@@ -85,6 +86,7 @@ pub(crate) use peek::Peek;
 pub(crate) use print::Print;
 pub use print::Printed;
 pub(crate) use process::make_processor;
+pub(crate) use retry::{Retry, RetryBuffer, RetryEnd, RetryPolicy};
 pub(crate) use select_key::SelectKey;
 pub(crate) use self_join::SelfJoin;
 pub(crate) use session_aggregate::{

@@ -121,7 +121,7 @@ impl<K: 'static, V: Clone + 'static> TableStore<K, V> {
             Some(versions) => Ok(Self::Versioned((*versions).clone())),
             None => {
                 let store: Rc<RefCell<KeyValueStore<K, V>>> = builder.store(node, name)?;
-                if builder.context.processing_handler.may_resume() {
+                if builder.may_go_on() {
                     store.borrow_mut().undo_failed_updates();
                 }
                 Ok(Self::KeyValue(store))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use streams_state::format::record_context::ProcessorRecordContext;
 use streams_state::types::{Headers, NO_TIMESTAMP, RecordContext, SourceBytes, TaskId, Timestamp};
 
-use super::{DropReason, Drops, GlobalStore, OutTopic, Outbox, ProcessorMetadata, Punctuations};
+use super::{Attempt, DropReason, Drops, GlobalStore, OutTopic, Outbox, ProcessorMetadata, Punctuations};
 use crate::config::{METADATA_MAX_AGE_MS, TimestampPolicy};
 use crate::error::BoxError;
 use crate::handler::{ExceptionHandler, LogAndFail};
@@ -63,6 +63,10 @@ pub struct TaskContext {
     pub partition_counts: PartitionCounts,
     /// What `partition_counts` said by topic handle, and until when that is believed.
     known_counts: Vec<Option<(i32, Timestamp)>>,
+    /// The record in work is tried again if it fails.
+    pub(super) attempt: Option<Attempt>,
+    /// A node wants to know key and value of source records, whatever handlers want.
+    pub(crate) keeps_source: bool,
     /// `processing.exception.handler`.
     pub processing_handler: Arc<dyn ExceptionHandler>,
     /// `production.exception.handler`.
@@ -95,6 +99,8 @@ impl TaskContext {
             global_partitions: Vec::new(),
             partition_counts,
             known_counts: Vec::new(),
+            attempt: None,
+            keeps_source: false,
             processing_handler: Arc::new(LogAndFail),
             production_handler: Arc::new(LogAndFail),
             deserialization_handler: Arc::new(LogAndFail),

@@ -5,13 +5,31 @@
 //!
 //! A node with simple work asks at once ([`TaskContext::processing_failed`]). One that fails deep inside its work returns an
 //! undecided error ([`TaskContext::user_error`], [`TaskContext::state_error`]), and [`Handled`] around the node asks.
+//! Below `with_retries` nobody is asked at first: the failure is kept in an [`Attempt`] for the node above that tries again.
+
+use std::sync::Arc;
 
 use streams_state::error::StateError;
 
 use super::{DropReason, OutRecord, Push, TaskContext};
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
-use crate::handler::{DeadLetter, ErrorContext, ErrorStage, UnsentRecord};
+use crate::handler::{DeadLetter, ErrorContext, ErrorStage, ExceptionHandler, UnsentRecord};
 use crate::record::{Record, size_upper_bound};
+
+/// A record on its way through nodes from whose failures it is tried again: no handler is asked about them.
+pub(crate) struct Attempt {
+    /// The record: what a buffer or a cache releases meanwhile is another.
+    source: u32,
+    offset: i64,
+    /// Its first failure.
+    failed: Option<FailedAttempt>,
+}
+
+/// What failed, and where.
+pub(crate) struct FailedAttempt {
+    pub(crate) node: String,
+    pub(crate) cause: TaskErrorCause,
+}
 
 /// A node around which the handler is asked about undecided errors.
 pub(crate) struct Handled<P>(pub(crate) P);
@@ -65,6 +83,42 @@ impl TaskContext {
         }
     }
 
+    /// From here on the record in work is tried again if it fails.
+    pub(crate) fn begin_attempt(&mut self) {
+        let (source, offset) = (self.record.source, self.record.offset);
+        self.attempt = Some(Attempt { source, offset, failed: None });
+    }
+
+    /// Ends what [`begin_attempt`](Self::begin_attempt) began; how it failed, if it did.
+    pub(crate) fn end_attempt(&mut self) -> Option<FailedAttempt> {
+        self.attempt.take()?.failed
+    }
+
+    /// What follows is not part of the attempt, which is given back to [`resume_attempt`](Self::resume_attempt).
+    pub(crate) fn suspend_attempt(&mut self) -> Option<Attempt> {
+        self.attempt.take()
+    }
+
+    /// The attempt goes on.
+    pub(crate) fn resume_attempt(&mut self, attempt: Option<Attempt>) {
+        self.attempt = attempt;
+    }
+
+    /// The record in work failed for the last time at the node of `attempt`: asks `handler`, or that of processing. `Ok` means
+    /// that it is dropped.
+    #[cold]
+    pub(crate) fn attempts_used_up(
+        &mut self,
+        attempt: FailedAttempt,
+        handler: Option<&Arc<dyn ExceptionHandler>>,
+    ) -> NodeResult {
+        let FailedAttempt { node, cause } = attempt;
+        match handler {
+            Some(handler) => self.ask(&handler.clone(), ErrorStage::Processing, &node, cause, None),
+            None => self.failed(ErrorStage::Processing, &node, cause, None),
+        }
+    }
+
     /// The topology asks for something that is not there.
     pub fn wiring_error(&self, message: &str) -> Box<TaskError> {
         self.error("", TaskErrorCause::Wiring(message.to_owned()))
@@ -113,7 +167,7 @@ impl TaskContext {
         self.failed(ErrorStage::Deserialization, node, cause, None)
     }
 
-    /// Asks the handler of `stage`, sends its dead letters, and does what it said.
+    /// Asks the handler of `stage`; but of a record that is tried again only the failure is kept.
     fn failed(
         &mut self,
         stage: ErrorStage,
@@ -126,6 +180,26 @@ impl TaskContext {
             ErrorStage::Processing => &self.processing_handler,
             ErrorStage::Production => &self.production_handler,
         };
+        let handler = handler.clone();
+        let attempt = self.attempt.as_mut().filter(|_| stage == ErrorStage::Processing);
+        match attempt.filter(|at| (at.source, at.offset) == (self.record.source, self.record.offset)) {
+            Some(attempt) => {
+                attempt.failed.get_or_insert_with(|| FailedAttempt { node: node.to_owned(), cause });
+                Ok(())
+            }
+            None => self.ask(&handler, stage, node, cause, unsent),
+        }
+    }
+
+    /// Asks `handler`, sends its dead letters, and does what it said.
+    fn ask(
+        &mut self,
+        handler: &Arc<dyn ExceptionHandler>,
+        stage: ErrorStage,
+        node: &str,
+        cause: TaskErrorCause,
+        unsent: Option<&OutRecord>,
+    ) -> NodeResult {
         let outbox = &self.outbox;
         let context = ErrorContext {
             stage,
@@ -138,6 +212,7 @@ impl TaskContext {
             headers: &self.record.headers,
             key: self.record.source_bytes.key(),
             value: self.record.source_bytes.value(),
+            source_kept: self.record.source_bytes.is_kept(),
             unsent: unsent.map(|record| UnsentRecord {
                 topic: outbox.topics.get(record.topic.0 as usize).map_or("", |topic| topic),
                 key: outbox.slice(&record.key),

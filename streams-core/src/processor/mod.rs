@@ -17,6 +17,7 @@ mod wrapper;
 
 pub use context::{PartitionCounts, TaskContext};
 pub use drops::{DropCounts, DropReason, Drops};
+pub(crate) use failures::{Attempt, FailedAttempt};
 pub use global_reads::{
     GlobalSessionStoreRef, GlobalStoreRef, GlobalStoreView, GlobalVersionedStoreRef, GlobalWindowStoreRef,
 };

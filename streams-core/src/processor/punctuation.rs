@@ -20,6 +20,7 @@ pub struct Punctuation(pub u32);
 #[derive(Clone, Debug)]
 struct Schedule {
     node: usize,
+    /// 0: once only.
     interval: i64,
     live: bool,
 }
@@ -42,6 +43,8 @@ pub struct Punctuations {
     stream_time: TimeHeap,
     wall_clock: TimeHeap,
     live: usize,
+    /// Places of single calls that are over, to be used again.
+    over: Vec<u32>,
 }
 
 impl Punctuations {
@@ -85,6 +88,18 @@ impl Punctuations {
         Punctuation(index)
     }
 
+    /// Adds one call of the node in `node`'s slot, due at `at` by wall clock. It cannot be cancelled.
+    pub(crate) fn once(&mut self, node: usize, at: Timestamp) {
+        let schedule = Schedule { node, interval: 0, live: true };
+        let index = self.over.pop().unwrap_or(self.schedules.len() as u32);
+        match self.schedules.get_mut(index as usize) {
+            Some(place) => *place = schedule,
+            None => self.schedules.push(schedule),
+        }
+        self.live += 1;
+        self.wall_clock.offer(at, index);
+    }
+
     /// Stops a schedule.
     pub fn cancel(&mut self, punctuation: Punctuation) {
         if let Some(schedule) = self.schedules.get_mut(punctuation.0 as usize) {
@@ -122,7 +137,13 @@ impl Punctuations {
     /// are skipped.
     pub fn done(&mut self, kind: PunctuationType, due: Due, now: Timestamp) {
         let Due { punctuation: Punctuation(index), time, .. } = due;
-        if let Some(schedule) = self.schedules.get(index as usize).filter(|schedule| schedule.live) {
+        if let Some(schedule) = self.schedules.get_mut(index as usize).filter(|schedule| schedule.live) {
+            if schedule.interval == 0 {
+                schedule.live = false;
+                self.live -= 1;
+                self.over.push(index);
+                return;
+            }
             let next = time + ((now - time) / schedule.interval + 1) * schedule.interval;
             match kind {
                 PunctuationType::StreamTime => self.stream_time.offer(next, index),
@@ -134,5 +155,31 @@ impl Punctuations {
     /// The earliest wall-clock time at which something is due.
     pub fn next_wall_clock(&self) -> Option<Timestamp> {
         self.wall_clock.peek().filter(|_| self.live > 0).map(|(next, _)| next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Single calls come once, do not disturb the others, and do not pile up.
+    #[test]
+    fn a_single_call_comes_once_and_its_place_is_used_again() {
+        let (mut all, kind) = (Punctuations::default(), PunctuationType::WallClockTime);
+        all.schedule(7, 10, kind, 0);
+        let mut calls = Vec::new();
+        for now in 0..100 {
+            if now % 4 == 0 {
+                all.once(1, now + 2);
+            }
+            while let Some(due) = all.next_due(kind, now) {
+                calls.push((now, due.node));
+                all.done(kind, due, now);
+            }
+        }
+        let of = |node| calls.iter().filter(|(_, at)| *at == node).map(|(now, _)| *now).collect::<Vec<_>>();
+        assert_eq!(of(1), (2..100).step_by(4).collect::<Vec<_>>());
+        assert_eq!(of(7), (10..100).step_by(10).collect::<Vec<_>>());
+        assert_eq!((all.schedules.len(), all.next_wall_clock()), (2, Some(100)));
     }
 }

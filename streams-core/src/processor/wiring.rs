@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::store::StateStore;
+use streams_state::store::{GraceBuffer, StateStore};
 use streams_state::types::Timestamp;
 
 use super::failures::Handled;
@@ -220,6 +220,15 @@ impl TaskBuilder<'_> {
         let Some(instance) = self.instance(name) else { return Err(self.no_store(node, "store", name)) };
         let typed = instance.typed.clone().downcast::<RefCell<S>>();
         typed.map_err(|_| self.other_type(node, "store", name, std::any::type_name::<S>()))
+    }
+
+    /// Whether an update that failed may have to be taken back: a handler may say to go on, or the record is tried again, for which
+    /// it waits in such a buffer.
+    pub(crate) fn may_go_on(&self) -> bool {
+        let waits = |(_, store): &(Arc<str>, StoreInstance)| {
+            store.typed.is::<RefCell<GraceBuffer<Vec<u8>, Vec<u8>>>>()
+        };
+        self.context.processing_handler.may_resume() || self.stores.iter().any(waits)
     }
 
     /// The store `name` as the nodes of its table take it, if that is a `T`.

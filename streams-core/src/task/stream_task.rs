@@ -75,7 +75,7 @@ impl StreamTask {
         context.topics = chain.sources.iter().map(|end| end.topic.clone()).collect();
         let handlers =
             [&options.deserialization_handler, &options.processing_handler, &options.production_handler];
-        let keep_raw = handlers.iter().any(|handler| handler.wants_raw());
+        let keep_raw = context.keeps_source || handlers.iter().any(|handler| handler.wants_raw());
         let queues = (0_u32..)
             .zip(chain.sources)
             .map(|(slot, end)| RecordQueue::new(end.source, end.node, slot, keep_raw))

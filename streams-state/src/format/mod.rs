@@ -20,6 +20,7 @@
 //! | table repartition | [`change`] |
 //! | foreign-key joins | [`subscription_wrapper`], [`subscription_response`], [`combined_key`], [`murmur3`] |
 //! | suppress, stream-table joins with grace | [`buffer_value`], [`record_context`], [`grace_buffer_key`] |
+//! | records to be tried again, ours alone | [`retry_row`] |
 //! | interactive queries | [`position`] |
 
 // The cursor and the error that decoders share; varints.
@@ -56,6 +57,8 @@ pub mod buffer_value;
 pub mod record_context;
 // A stream that waits for its table.
 pub mod grace_buffer_key;
+// A record that failed and is to be tried again.
+pub mod retry_row;
 // How far a store has come.
 pub mod position;
 

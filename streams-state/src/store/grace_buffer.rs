@@ -153,7 +153,16 @@ impl<K: 'static, V: 'static> GraceBuffer<K, V> {
 
     /// Takes the next record whose grace is over, in the order of timestamp, key and arrival.
     pub fn pop_due(&mut self) -> Result<Option<BufferedRecord<K, V>>, StateError> {
-        let due = self.due_time();
+        self.pop_until(self.due_time())
+    }
+
+    /// The earliest timestamp in the buffer.
+    pub fn first_timestamp(&self) -> Option<Timestamp> {
+        decode_row_key(self.rows.first()?.0).map(|(timestamp, _, _)| timestamp)
+    }
+
+    /// Takes the first record if its timestamp is `due` or earlier, whatever its grace.
+    pub fn pop_until(&mut self, due: Timestamp) -> Result<Option<BufferedRecord<K, V>>, StateError> {
         let Some((row_key, row)) = self.rows.first() else { return Ok(None) };
         let error = |error: crate::format::FormatError| self.progress.serde_error(error);
         let (timestamp, key, _) = decode_row_key(row_key).ok_or_else(|| self.bad_key())?;
