@@ -10,7 +10,7 @@ EXAMPLES := cargo run --release -p streams-examples
 LEAN := CARGO_TARGET_DIR='$(LEAN_TARGET_DIR)' $(EXAMPLES) --no-default-features
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-orders demo-views demo-lean test lint bench oracle golden workload compare bench-state bench-engine held-end-txn sim planted fuzz faults
+.PHONY: help setup demo demo-orders demo-views demo-lean dlq test lint bench oracle golden workload compare bench-state bench-engine held-end-txn sim planted fuzz faults
 
 help: ## list of commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,10 @@ demo-views: ## page views by minute: event time, late views, a global table, one
 demo-lean: ## the word count without C++: in-memory engine, builds in about a minute
 	@scripts/setup lean
 	@$(LEAN) --bin word_count -- $(ARGS)
+
+dlq: ## dead letters: make -s dlq ARGS="list --topic dead-letters --bootstrap-server localhost:9092"; show, replay
+	@scripts/setup demo
+	@cargo run --quiet --release -p streams-cli -- dlq $(ARGS)
 
 test: ## format, lints, all tests with a real broker, the examples; ends with a summary
 	@scripts/setup test

@@ -8,7 +8,7 @@ use streams_core::topology::changelog_topic_name;
 use streams_state::engine::EngineProvider;
 use streams_state::types::TopicPartition;
 
-use crate::changelogs::Changelogs;
+use crate::cluster::Cluster;
 use crate::{Error, Found, FoundTask};
 
 /// The state of one application.
@@ -68,7 +68,7 @@ pub fn inspect(
         tasks.push((task.partition, report(&found.application_id, task, engines)?));
     }
     if let Some(supplier) = supplier {
-        measure(&mut tasks, &mut Changelogs::connect(supplier)?)?;
+        measure(&mut tasks, &mut Cluster::connect(supplier)?)?;
     }
     Ok(Inspection {
         directory: found.directory.display().to_string(),
@@ -115,7 +115,7 @@ fn report(application_id: &str, task: &FoundTask, engines: &dyn EngineProvider) 
 }
 
 /// Asks for the ends of all topics at once.
-fn measure(tasks: &mut [(Option<i32>, TaskReport)], changelogs: &mut Changelogs) -> Result<(), Error> {
+fn measure(tasks: &mut [(Option<i32>, TaskReport)], changelogs: &mut Cluster) -> Result<(), Error> {
     let all = tasks.iter().flat_map(|(_, task)| &task.stores);
     let topics: BTreeSet<String> = all.filter_map(|store| store.topic.clone()).collect();
     let counts: BTreeMap<String, i32> = changelogs.existing(&topics)?.into_iter().collect();

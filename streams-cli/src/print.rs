@@ -6,6 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{BinaryBytes, HumanCount};
 
+use crate::dlq::{Bytes, Listing, Replay, ShownLetter};
 use crate::{Error, Inspection, Verdict, Verification};
 
 /// Writes inspections.
@@ -46,7 +47,7 @@ pub fn print_inspections(inspections: &[Inspection], json: bool, out: &mut dyn W
     Ok(())
 }
 
-fn print_json<T: serde::Serialize>(found: &[T], out: &mut dyn Write) -> Result<(), Error> {
+fn print_json<T: serde::Serialize + ?Sized>(found: &T, out: &mut dyn Write) -> Result<(), Error> {
     serde_json::to_writer_pretty(&mut *out, found)?;
     Ok(writeln!(out)?)
 }
@@ -95,4 +96,118 @@ pub fn print_verdicts(verifications: &[Verification], json: bool, out: &mut dyn 
         writeln!(out, "{table}")?;
     }
     Ok(())
+}
+
+/// Writes how many dead letters there are.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn print_listing(listing: &Listing, json: bool, out: &mut dyn Write) -> Result<(), Error> {
+    if json {
+        return print_json(listing, out);
+    }
+    let (letters, replayed) = (HumanCount(listing.letters), HumanCount(listing.replayed));
+    writeln!(out, "dead letters in {}: {letters}, {replayed} of them put back", listing.topic)?;
+    let mut table = table(
+        &["topic", "error", "letters", "put back", "first", "last", "retries", "last message"],
+        &[2, 3, 6],
+    );
+    for kind in &listing.kinds {
+        let word = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), line);
+        table.add_row([
+            word(&kind.source_topic),
+            word(&kind.exception),
+            HumanCount(kind.letters).to_string(),
+            HumanCount(kind.replayed).to_string(),
+            time(kind.first),
+            time(kind.last),
+            kind.retries_max.to_string(),
+            word(&kind.message),
+        ]);
+    }
+    Ok(writeln!(out, "{table}")?)
+}
+
+/// Writes dead letters.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn print_letters(letters: &[ShownLetter], json: bool, out: &mut dyn Write) -> Result<(), Error> {
+    if json {
+        return print_json(letters, out);
+    }
+    for letter in letters {
+        let put_back = if letter.replayed { ", put back" } else { "" };
+        let at = time(letter.timestamp);
+        writeln!(out, "partition {} offset {} at {at}{put_back}", letter.partition, letter.offset)?;
+        for header in &letter.headers {
+            writeln!(out, "  {}: {}", line(&header.key), bytes(&header.value))?;
+        }
+        writeln!(out, "  key: {}", bytes(&letter.key))?;
+        writeln!(out, "  value: {}", bytes(&letter.value))?;
+    }
+    Ok(())
+}
+
+/// Writes what was put back.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn print_replay(replay: &Replay, json: bool, out: &mut dyn Write) -> Result<(), Error> {
+    if json {
+        return print_json(replay, out);
+    }
+    let verb = if replay.dry_run { "would be put back" } else { "put back" };
+    let (done, before) = (HumanCount(replay.replayed), HumanCount(replay.before));
+    writeln!(out, "dead letters in {}: {done} {verb}, {before} were before", replay.topic)?;
+    let mut table = table(&["to", "partition", "letters"], &[1, 2]);
+    for target in &replay.targets {
+        let letters = HumanCount(target.letters).to_string();
+        table.add_row([line(&target.topic), target.partition.to_string(), letters]);
+    }
+    if !replay.targets.is_empty() {
+        writeln!(out, "{table}")?;
+    }
+    for left in &replay.left {
+        let (partition, offset) = left.first;
+        writeln!(
+            out,
+            "{} stay: {}; the first is {partition}@{offset}",
+            HumanCount(left.letters),
+            line(&left.why)
+        )?;
+    }
+    Ok(())
+}
+
+/// Longest text of others in a table.
+const LINE_CHARS: usize = 120;
+
+/// Text that others wrote, on one line, and without what moves the cursor.
+fn line(text: &str) -> String {
+    let letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let mut short: String = letters.clone().take(LINE_CHARS).collect();
+    if letters.count() > LINE_CHARS {
+        short.push_str("...");
+    }
+    short
+}
+
+/// All of it, over several lines if it has several.
+fn bytes(bytes: &Bytes) -> String {
+    match bytes {
+        Bytes::Null => "null".to_owned(),
+        Bytes::Json(value) => value.to_string(),
+        // Of white space only line ends can harm, and they are behind an indent.
+        Bytes::Text(text) => text.replace('\r', "").replace('\n', "\n    "),
+        Bytes::Hex(digits) => format!("0x{digits}"),
+    }
+}
+
+fn time(ms: i64) -> String {
+    let since = u64::try_from(ms).ok().map(std::time::Duration::from_millis);
+    let at = since.and_then(|since| std::time::SystemTime::UNIX_EPOCH.checked_add(since));
+    // Formatting fails beyond the year 9999.
+    let at = at.filter(|_| ms < 253_402_300_800_000);
+    at.map_or_else(|| format!("{ms} ms"), |at| humantime::format_rfc3339_millis(at).to_string())
 }

@@ -8,10 +8,9 @@
 use std::collections::HashSet;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
-use std::time::Duration;
 
 use serde::Serialize;
-use streams_core::client::{ClientSupplier, Consumer, RecordSink, Slot};
+use streams_core::client::{ClientSupplier, RecordSink, Slot};
 use streams_core::record::RawRecord;
 use streams_state::engine::{Engine, EngineProvider, Layout};
 use streams_state::error::StateError;
@@ -19,13 +18,9 @@ use streams_state::store::replay::{RowOwner, owner_of_record, owner_of_row, repl
 use streams_state::store::{ChangelogRecord, StateStore};
 use streams_state::types::TopicPartition;
 
-use crate::changelogs::Changelogs;
+use crate::cluster::Cluster;
 use crate::{Error, Found, FoundTask};
 
-/// Wait of one poll.
-const POLL: Duration = Duration::from_millis(500);
-/// Polls in a row without progress before the changelog counts as unreadable.
-const EMPTY_POLLS_MAX: u32 = 120;
 /// Records between two flushes of the scratch store.
 const FLUSH_RECORDS: u64 = 100_000;
 /// Memory of the scratch store between two flushes.
@@ -92,7 +87,7 @@ pub fn verify(
     engines: &dyn EngineProvider,
     supplier: &dyn ClientSupplier,
 ) -> Result<Verification, Error> {
-    let mut changelogs = Changelogs::connect(supplier)?;
+    let mut changelogs = Cluster::connect(supplier)?;
     let mut stores = Vec::new();
     for task in &found.tasks {
         for (store, engine) in engines.read(&task.directory)? {
@@ -109,7 +104,7 @@ fn verify_store(
     task: &FoundTask,
     engine: &dyn Engine,
     engines: &dyn EngineProvider,
-    changelogs: &mut Changelogs,
+    changelogs: &mut Cluster,
 ) -> Result<Verdict, Error> {
     let not_compared = |why: String| Ok(Verdict::NotCompared(why));
     let Some(partition) = task.partition else {
@@ -151,7 +146,10 @@ fn verify_store(
         return not_compared("what waits in a buffer is laid out by its history".to_owned());
     };
     let mut replay = Replay { store, layout, offset, later: HashSet::new(), unflushed: 0, failed: None };
-    read(&mut *changelogs.consumer, &changelog, (start, end), &mut replay)?;
+    changelogs.read(&changelog, (start, end), &mut replay, |replay| match replay.failed.take() {
+        Some(error) => Err(format!("{changelog}: {error}").into()),
+        None => Ok(true),
+    })?;
     let Replay { mut store, layout, later, .. } = replay;
     store.committed(Some(offset));
     store.flush()?;
@@ -224,32 +222,6 @@ impl Gone {
         let of_several = matches!(layout, Layout::Session { .. } | Layout::Versioned { .. });
         self.cut && (!found || of_several)
     }
-}
-
-/// Reads the changelog to its end.
-fn read(
-    consumer: &mut dyn Consumer,
-    changelog: &TopicPartition,
-    (start, end): (i64, i64),
-    replay: &mut Replay,
-) -> Result<(), Error> {
-    consumer.assign(&[(changelog.clone(), start, 0)])?;
-    let (mut position, mut empty) = (start, 0);
-    while position < end {
-        consumer.poll(POLL, replay)?;
-        if let Some(error) = replay.failed.take() {
-            return Err(format!("{changelog}: {error}").into());
-        }
-        let reached = consumer.position(changelog)?;
-        empty = if reached > position { 0 } else { empty + 1 };
-        if empty > EMPTY_POLLS_MAX {
-            return Err(
-                format!("{changelog}: nothing came behind offset {position}, it ends at {end}").into()
-            );
-        }
-        position = reached;
-    }
-    Ok(())
 }
 
 /// Compares the rows on disk with those of the scratch store.
