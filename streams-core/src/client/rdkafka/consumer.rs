@@ -94,7 +94,12 @@ impl KafkaConsumer {
     fn close_native(&mut self, deadline: Instant, timeout: Duration) -> Result<(), ClientError> {
         let native = Arc::clone(self.handle.native());
         if !native.consumer_closed() {
-            native.close_consumer(&self.events).map_err(|failure| self.handle.error("close", failure))?;
+            match native.close_consumer(&self.events) {
+                Ok(()) => {}
+                // One that was fenced has no membership to give up.
+                Err(failure) if failure.fatal || native.fatal().is_some() => return Ok(()),
+                Err(failure) => return Err(self.handle.error("close", failure)),
+            }
         }
         while !native.consumer_closed() {
             let left = deadline.saturating_duration_since(Instant::now());
