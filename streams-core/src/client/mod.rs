@@ -12,7 +12,7 @@ mod traits;
 
 pub use error::{ClientError, Fault};
 pub use traits::{
-    Admin, AdminTopic, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries,
-    GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer, ProducerSettings, RebalanceEvent,
+    ASSIGNORS, Admin, AdminTopic, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries,
+    Delivery, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer, ProducerSettings, RebalanceEvent,
     RecordSink, Slot, TopicHandle,
 };

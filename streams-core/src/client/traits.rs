@@ -1,6 +1,7 @@
 //! The traits and the plain data that cross them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::types::{Headers, Timestamp, TopicPartition};
@@ -77,6 +78,9 @@ pub enum OffsetSpec {
     AtTime(Timestamp),
 }
 
+/// Values of `partition.assignment.strategy`: the assignors of the eager protocol.
+pub const ASSIGNORS: [&str; 2] = ["range", "roundrobin"];
+
 /// How a consumer is made. Offsets are never stored or committed on its own.
 #[derive(Clone, Debug, Default)]
 pub struct ConsumerSettings {
@@ -91,11 +95,12 @@ pub struct ConsumerSettings {
     pub read_committed: bool,
     /// Bytes of fetched records that may wait for each partition; `None` leaves it to the client.
     pub partition_buffer_bytes: Option<u64>,
-    /// Settings passed through under librdkafka's or Java's names.
+    /// Settings passed through under librdkafka's or Java's names. `partition.assignment.strategy` is [`ASSIGNORS`]' first
+    /// unless it says otherwise.
     pub properties: BTreeMap<String, String>,
 }
 
-/// How a producer is made. Always idempotent.
+/// How a producer is made. Idempotent, unless `enable.idempotence` of its properties is `false`.
 #[derive(Clone, Debug, Default)]
 pub struct ProducerSettings {
     /// Client id, for logs and quotas.
@@ -111,8 +116,8 @@ pub struct ProducerSettings {
 }
 
 /// Reads topics, as a member of a group or with partitions assigned by hand.
-pub trait Consumer {
-    /// Joins the group for these topics, assignor `range`.
+pub trait Consumer: Send {
+    /// Joins the group for these topics.
     fn subscribe(&mut self, topics: &[String]) -> Result<(), ClientError>;
 
     /// Leaves the group's assignment without leaving the consumer; a later `subscribe` joins anew.
@@ -203,13 +208,24 @@ pub struct Deliveries {
     pub failure: Option<ClientError>,
     /// Records still in flight.
     pub in_flight: usize,
+    /// What became of each record, for those who ask by putting a list here. In the order in which it became known.
+    pub each: Option<Vec<Delivery>>,
+}
+
+/// What became of one record.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// How many records this producer's [`Producer::send`] had accepted before it, since the producer was made (wraps).
+    pub number: u32,
+    /// Its offset, negative if the broker did not say (`acks=0`); or why it was not written.
+    pub offset: Result<i64, ClientError>,
 }
 
 /// Writes topics, in transactions or without.
 ///
 /// Transaction calls wait for their answer up to `timeout`; when that passes the answer is
 /// [`Fault::Unknown`](super::Fault::Unknown) and the producer must be replaced.
-pub trait Producer {
+pub trait Producer: Send {
     /// A handle for `topic`.
     fn topic(&mut self, topic: &str) -> Result<TopicHandle, ClientError>;
 
@@ -321,4 +337,22 @@ pub trait ClientSupplier: Send + Sync {
 
     /// What it is connected to, for logs: `embedded log`, `Kafka at host:port`.
     fn describe(&self) -> String;
+}
+
+impl<S: ClientSupplier + ?Sized> ClientSupplier for Arc<S> {
+    fn consumer(&self, settings: &ConsumerSettings) -> Result<Box<dyn Consumer>, ClientError> {
+        (**self).consumer(settings)
+    }
+
+    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
+        (**self).producer(settings)
+    }
+
+    fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
+        (**self).admin()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
 }

@@ -14,7 +14,7 @@ use super::late::{Request, What};
 use super::partition::Stamp;
 use super::transactions::ProducerIdentity;
 use crate::client::{
-    ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer,
+    ClientError, CommittedOffset, Deliveries, Delivery, Fault, GroupMetadata, ProduceRecord, Producer,
     ProducerSettings, TopicHandle,
 };
 
@@ -47,6 +47,8 @@ enum State {
 struct PartitionBuffer {
     at: TopicPartition,
     batch: Batch,
+    /// Numbers of the batch's records.
+    numbers: Vec<u32>,
     next_sequence: i64,
 }
 
@@ -69,6 +71,10 @@ pub(crate) struct EmbeddedProducer {
     filled: Vec<(u32, i32)>,
     acked: BTreeMap<(TopicHandle, i32), i64>,
     failure: Option<ClientError>,
+    /// Records accepted so far (wraps).
+    sent: u32,
+    /// Batches that nobody was told of yet: numbers of their records, and the offset of the last one.
+    unreported: Vec<(Vec<u32>, Result<i64, ClientError>)>,
 }
 
 impl EmbeddedProducer {
@@ -94,6 +100,8 @@ impl EmbeddedProducer {
             filled: Vec::new(),
             acked: BTreeMap::new(),
             failure: None,
+            sent: 0,
+            unreported: Vec::new(),
         })
     }
 
@@ -164,7 +172,10 @@ impl EmbeddedProducer {
         if answer.is_ok() {
             buffer.next_sequence += records;
         }
-        match self.settle(answer) {
+        let numbers = std::mem::take(&mut buffer.numbers);
+        let answer = self.settle(answer);
+        self.unreported.push((numbers, answer.clone()));
+        match answer {
             Ok(offset) => {
                 let acked = self.acked.entry((TopicHandle(topic), partition)).or_insert(offset);
                 *acked = offset.max(*acked);
@@ -179,6 +190,7 @@ impl EmbeddedProducer {
         for (topic, partition) in std::mem::take(&mut self.filled) {
             if let Some(buffer) = buffer(&mut self.topics, topic, partition) {
                 buffer.batch.clear();
+                buffer.numbers.clear();
             }
         }
     }
@@ -187,6 +199,14 @@ impl EmbeddedProducer {
         for (place, offset) in std::mem::take(&mut self.acked) {
             let acked = deliveries.acked.entry(place).or_insert(offset);
             *acked = offset.max(*acked);
+        }
+        for (numbers, answer) in self.unreported.drain(..) {
+            let Some(each) = &mut deliveries.each else { continue };
+            let first = 1 - numbers.len() as i64;
+            each.extend((first..).zip(numbers).map(|(back, number)| Delivery {
+                number,
+                offset: answer.clone().map(|last| last + back),
+            }));
         }
         if let Some(failure) = self.failure.take() {
             deliveries.failure.get_or_insert(failure);
@@ -244,6 +264,8 @@ impl Producer for EmbeddedProducer {
         if !buffer.batch.push(timestamp, record.key, record.value, record.headers) {
             return Err(bad_record("send", "the record is too large"));
         }
+        buffer.numbers.push(self.sent);
+        self.sent = self.sent.wrapping_add(1);
         let full = buffer.batch.size_bytes() >= BATCH_BYTES || buffer.batch.len() >= BATCH_RECORDS;
         if first {
             self.filled.push((topic, record.partition));
@@ -341,7 +363,8 @@ impl EmbeddedProducer {
         }
         for number in buffers.partitions.len() as i32..count {
             let at = TopicPartition::new(Arc::clone(name), number);
-            buffers.partitions.push(PartitionBuffer { at, batch: Batch::default(), next_sequence: 0 });
+            let (batch, numbers) = (Batch::default(), Vec::new());
+            buffers.partitions.push(PartitionBuffer { at, batch, numbers, next_sequence: 0 });
         }
         Ok(())
     }

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::ffi::{Delivery, EventKind, Failure, Native, Outgoing, PartitionList, Queue, Topic};
+use super::ffi::{Delivery, EventKind, Failure, Native, Outgoing, PartitionList, Queue, Tag, Topic};
 use super::handle::Handle;
 use super::worker::{Job, Worker};
 use crate::client::{
-    ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
+    self, ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
 };
 use streams_state::types::TopicPartition;
 
@@ -29,6 +29,8 @@ pub(super) struct KafkaProducer {
     partitions: HashMap<String, i32>,
     reports: Queue,
     in_flight: usize,
+    /// Records accepted so far (wraps).
+    sent: u32,
     /// A transaction was begun, and neither committed nor aborted.
     in_transaction: bool,
     poisoned: Option<(Fault, String)>,
@@ -48,6 +50,7 @@ impl KafkaProducer {
             partitions: HashMap::new(),
             reports,
             in_flight: 0,
+            sent: 0,
             in_transaction: false,
             poisoned: None,
             worker: None,
@@ -199,22 +202,30 @@ impl Tally<'_> {
     fn count(&mut self, delivery: Delivery) {
         self.reported += 1;
         match (delivery.offset, &mut self.run) {
-            (Ok(offset), Some((tag, partition, highest)))
-                if *tag == delivery.tag && *partition == delivery.partition =>
+            (Ok(offset), Some((topic, partition, highest)))
+                if *topic == delivery.tag.topic && *partition == delivery.partition =>
             {
                 *highest = offset.max(*highest);
+                self.tell(delivery.tag, Ok(offset));
             }
             (Ok(offset), _) => {
                 self.end_run();
-                self.run = Some((delivery.tag, delivery.partition, offset));
+                self.run = Some((delivery.tag.topic, delivery.partition, offset));
+                self.tell(delivery.tag, Ok(offset));
             }
             (Err(failure), _) => self.fail(delivery.tag, delivery.partition, failure),
         }
     }
 
-    fn fail(&mut self, tag: u32, partition: i32, failure: Failure) {
-        if self.deliveries.failure.is_none() {
-            let topic = self.topics.get(tag as usize).map_or("?", |(name, _)| name.as_str());
+    fn tell(&mut self, tag: Tag, offset: Result<i64, ClientError>) {
+        if let Some(each) = &mut self.deliveries.each {
+            each.push(client::Delivery { number: tag.number, offset });
+        }
+    }
+
+    fn fail(&mut self, tag: Tag, partition: i32, failure: Failure) {
+        if self.deliveries.failure.is_none() || self.deliveries.each.is_some() {
+            let topic = self.topics.get(tag.topic as usize).map_or("?", |(name, _)| name.as_str());
             let call = format!("produce to {topic}-{partition}");
             // Of a dead client all records fail, for want of a better word as "purged".
             let failure = self.handle.native().fatal().unwrap_or(failure);
@@ -223,13 +234,14 @@ impl Tally<'_> {
             if too_large {
                 error.message.push_str("; raise `max.message.bytes` of the topic");
             }
-            self.deliveries.failure = Some(error);
+            self.tell(tag, Err(error.clone()));
+            self.deliveries.failure.get_or_insert(error);
         }
     }
 
     fn end_run(&mut self) {
-        if let Some((tag, partition, offset)) = self.run.take() {
-            let acked = self.deliveries.acked.entry((TopicHandle(tag), partition)).or_insert(offset);
+        if let Some((topic, partition, offset)) = self.run.take() {
+            let acked = self.deliveries.acked.entry((TopicHandle(topic), partition)).or_insert(offset);
             *acked = offset.max(*acked);
         }
     }
@@ -295,11 +307,12 @@ impl Producer for KafkaProducer {
             key: record.key,
             value: record.value,
             headers: record.headers,
-            tag: index,
+            tag: Tag { topic: index, number: self.sent },
         };
         match topic.send(&outgoing) {
             Ok(()) => {
                 self.in_flight += 1;
+                self.sent = self.sent.wrapping_add(1);
                 Ok(())
             }
             Err(failure) => {

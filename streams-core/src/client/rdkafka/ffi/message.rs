@@ -17,6 +17,9 @@ pub(crate) struct Batch {
     filled: usize,
 }
 
+// SAFETY: its messages have one owner, and may be read and freed on any thread; see the module's rules.
+unsafe impl Send for Batch {}
+
 /// A message of a batch. Freed when dropped.
 pub(crate) struct Message(*mut sys::rd_kafka_message_t);
 

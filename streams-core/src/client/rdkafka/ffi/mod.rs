@@ -29,7 +29,7 @@ pub(super) use failure::Failure;
 pub(super) use list::PartitionList;
 pub(super) use message::{Batch, MessageFailure};
 pub(super) use native::{Kind, Native, SettingFault};
-pub(super) use produce::{Delivery, Outgoing, Topic};
+pub(super) use produce::{Delivery, Outgoing, Tag, Topic};
 pub(super) use queue::{Event, EventKind, Queue, Signal, Wake};
 
 use std::ffi::{CStr, CString, c_char, c_int};

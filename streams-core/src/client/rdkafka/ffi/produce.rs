@@ -17,6 +17,9 @@ pub(crate) struct Topic {
     native: Arc<Native>,
 }
 
+// SAFETY: rd_kafka_topic_t locks internally; see the module's rules.
+unsafe impl Send for Topic {}
+
 /// A record to send.
 pub(crate) struct Outgoing<'a> {
     /// Partition.
@@ -30,13 +33,34 @@ pub(crate) struct Outgoing<'a> {
     /// Headers.
     pub(crate) headers: &'a Headers,
     /// Comes back in the record's [`Delivery`].
-    pub(crate) tag: u32,
+    pub(crate) tag: Tag,
+}
+
+/// What the owner of a producer calls a record by: its topic and its number. Travels as librdkafka's opaque pointer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tag {
+    /// Index of the topic.
+    pub(crate) topic: u32,
+    /// Number of the record.
+    pub(crate) number: u32,
+}
+
+impl Tag {
+    fn to_opaque(self) -> *mut c_void {
+        const { assert!(usize::BITS == 64, "a pointer holds topic and number of a record") };
+        std::ptr::without_provenance_mut((self.topic as usize) << 32 | self.number as usize)
+    }
+
+    fn of_opaque(opaque: *const c_void) -> Self {
+        let bits = opaque.addr();
+        Self { topic: (bits >> 32) as u32, number: bits as u32 }
+    }
 }
 
 /// What became of a record.
 pub(crate) struct Delivery {
     /// The tag it was sent with.
-    pub(crate) tag: u32,
+    pub(crate) tag: Tag,
     /// Partition.
     pub(crate) partition: i32,
     /// Its offset, or why it was not written.
@@ -67,7 +91,7 @@ impl Topic {
             // SAFETY: makes an object that is ours until the record is accepted.
             unsafe { native_headers(record.headers) }
         };
-        let tag = std::ptr::without_provenance_mut::<c_void>(record.tag as usize);
+        let tag = record.tag.to_opaque();
         let arguments = [
             argument(vtype::RD_KAFKA_VTYPE_RKT, Value { rkt: self.pointer.as_ptr() }),
             argument(vtype::RD_KAFKA_VTYPE_PARTITION, Value { i32_: record.partition }),
@@ -152,7 +176,7 @@ impl Event {
             for &message in &messages[..count] {
                 // SAFETY: the messages belong to the event and live until it is dropped.
                 let message = unsafe { &*message };
-                let tag = u32::try_from(message._private.addr()).unwrap_or(u32::MAX);
+                let tag = Tag::of_opaque(message._private);
                 let offset = match message.err {
                     sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(message.offset),
                     code => Err(Failure::of(code)
