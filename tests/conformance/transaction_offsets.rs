@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kstreams::client::{ClientSupplier, CommittedOffset, Fault, GroupMetadata};
+use kstreams::client::{ClientSupplier, CommittedOffset, Fault, GroupMetadata, ProducerSettings};
 
 use crate::harness::cases;
 use crate::members::*;
@@ -23,6 +23,7 @@ cases![
     a_fenced_transaction_frees_its_offsets,
     a_transaction_commits_while_its_member_revokes,
     offsets_of_a_group_without_members_are_accepted,
+    acknowledgements_that_come_while_offsets_are_sent_are_kept,
 ];
 
 fn writer(kafka: &dyn ClientSupplier, names: &Names) -> Writer {
@@ -225,4 +226,26 @@ fn offsets_of_a_group_without_members_are_accepted(kafka: &dyn ClientSupplier, n
     let mut writer = writer(kafka, names);
     assert_eq!(commit_with(&mut writer, &topic, &outside), Ok(()));
     await_committed(kafka, names, &topic, Some(5));
+}
+
+/// librdkafka's producer forgot the acknowledgements that came while it waited for the answer to the offsets: changelogs had gaps in
+/// what was known of them, and restores replayed more than they had to.
+fn acknowledgements_that_come_while_offsets_are_sent_are_kept(kafka: &dyn ClientSupplier, names: &Names) {
+    let topic = create(kafka, names, 1);
+    let settings = ProducerSettings {
+        transactional_id: Some(names.transactional_id("a")),
+        properties: [("linger.ms".to_owned(), "0".to_owned())].into(),
+        ..Default::default()
+    };
+    let mut writer = Writer::with(kafka, settings);
+    writer.producer.init_transactions(WAIT).unwrap();
+    for _ in 0..20 {
+        writer.deliveries = Default::default();
+        writer.begin();
+        writer.send(&topic, 0, "k", "v");
+        let group = GroupMetadata { group: names.group(), generation: -1, ..Default::default() };
+        writer.producer.send_offsets(&[(at(&topic, 0), committed(1))], &group, WAIT).unwrap();
+        writer.commit();
+        assert!(writer.acked(&topic, 0).is_some(), "the acknowledgement is lost");
+    }
 }

@@ -15,7 +15,8 @@ use super::ffi::{Delivery, EventKind, Failure, Native, Outgoing, PartitionList, 
 use super::handle::Handle;
 use super::worker::{Job, Worker};
 use crate::client::{
-    self, ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
+    self, ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer,
+    TopicHandle,
 };
 use streams_state::types::TopicPartition;
 
@@ -31,6 +32,8 @@ pub(super) struct KafkaProducer {
     in_flight: usize,
     /// Records accepted so far (wraps).
     sent: u32,
+    /// Reports that came while nobody asked for them, as offsets were sent.
+    held: Deliveries,
     /// A transaction was begun, and neither committed nor aborted.
     in_transaction: bool,
     poisoned: Option<(Fault, String)>,
@@ -51,6 +54,7 @@ impl KafkaProducer {
             reports,
             in_flight: 0,
             sent: 0,
+            held: nothing_yet(),
             in_transaction: false,
             poisoned: None,
             worker: None,
@@ -67,7 +71,8 @@ impl KafkaProducer {
 
     /// Takes reports that are here; waits up to `timeout` for the first.
     fn take_reports(&mut self, deliveries: &mut Deliveries, timeout: Duration) {
-        let mut wait = timeout;
+        let held = std::mem::replace(&mut self.held, nothing_yet());
+        let mut wait = if hand_over(held, deliveries) { Duration::ZERO } else { timeout };
         while let Some(mut event) = self.reports.poll(wait) {
             wait = Duration::ZERO;
             match event.kind() {
@@ -187,6 +192,27 @@ impl KafkaProducer {
         }
         self.poison(error)
     }
+}
+
+/// Reports that are kept for whoever asks next.
+fn nothing_yet() -> Deliveries {
+    Deliveries { each: Some(Vec::new()), ..Deliveries::default() }
+}
+
+/// Gives `held` reports to the one who asks. Whether there were any.
+fn hand_over(held: Deliveries, deliveries: &mut Deliveries) -> bool {
+    let any = !held.acked.is_empty() || held.failure.is_some();
+    for (place, offset) in held.acked {
+        let acked = deliveries.acked.entry(place).or_insert(offset);
+        *acked = offset.max(*acked);
+    }
+    if deliveries.failure.is_none() {
+        deliveries.failure = held.failure;
+    }
+    if let Some(each) = &mut deliveries.each {
+        each.extend(held.each.unwrap_or_default());
+    }
+    any
 }
 
 /// Counts the reports of one event. Records of a partition come in runs, so that the map is asked once a run.
@@ -377,9 +403,10 @@ impl Producer for KafkaProducer {
             list.add(&partition.topic, partition.partition, committed.offset, &committed.metadata);
         }
         let job = Job::SendOffsets(list, group.clone(), timeout);
-        let mut deliveries = Deliveries::default();
-        let answer = self.wait(call, job, &mut deliveries, timeout)?;
-        answer.map_err(|failure| self.settle_error(call, failure))
+        let mut deliveries = std::mem::replace(&mut self.held, nothing_yet());
+        let answer = self.wait(call, job, &mut deliveries, timeout);
+        self.held = deliveries;
+        answer?.map_err(|failure| self.settle_error(call, failure))
     }
 
     fn commit_transaction(
