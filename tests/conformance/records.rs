@@ -16,6 +16,7 @@ cases![
     a_record_near_the_size_limit_comes_back,
     many_records_keep_their_order,
     two_topics_of_one_producer_are_apart,
+    each_record_is_reported_by_its_number,
 ];
 
 fn null_keys_and_values_are_not_empty_ones(kafka: &dyn ClientSupplier, names: &Names) {
@@ -126,4 +127,19 @@ fn two_topics_of_one_producer_are_apart(kafka: &dyn ClientSupplier, names: &Name
     writer.flush();
     assert_eq!(texts(&read(kafka, &one, Uncommitted)), ["1"]);
     assert_eq!(texts(&read_from(kafka, &two, 1, 0, Uncommitted)), ["2"]);
+}
+
+fn each_record_is_reported_by_its_number(kafka: &dyn ClientSupplier, names: &Names) {
+    let topic = create(kafka, names, 2);
+    let mut writer = Writer::plain(kafka);
+    writer.deliveries.each = Some(Vec::new());
+    for number in 0..10 {
+        writer.send(&topic, i32::from(number >= 4), "k", &number.to_string());
+    }
+    writer.flush();
+    let mut each: Vec<(u32, i64)> =
+        writer.deliveries.each.unwrap().into_iter().map(|one| (one.number, one.offset.unwrap())).collect();
+    each.sort_unstable();
+    let expected = (0..10).map(|number| (number, i64::from(if number < 4 { number } else { number - 4 })));
+    assert_eq!(each, expected.collect::<Vec<_>>());
 }

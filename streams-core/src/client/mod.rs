@@ -13,6 +13,6 @@ mod traits;
 pub use error::{ClientError, Fault};
 pub use traits::{
     ASSIGNORS, Admin, AdminTopic, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries,
-    Delivery, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer, ProducerSettings, RebalanceEvent,
-    RecordSink, Slot, TopicHandle,
+    Delivery, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer, ProducerSettings,
+    RebalanceEvent, RecordSink, Slot, TopicHandle,
 };

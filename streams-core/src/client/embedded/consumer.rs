@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use streams_state::types::TopicPartition;
 
+use super::assignors::Assignor;
 use super::errors::{invalid, unknown_topic};
 use super::group::JoinRequest;
 use super::kafka::Shared;
@@ -116,6 +117,7 @@ impl EmbeddedConsumer {
                 .parse()
                 .map_err(|_| invalid("make consumer", format!("`{text}` is no value for `{key}`"))),
         };
+        let assignor = settings.properties.get("partition.assignment.strategy");
         let records = number("max.poll.records", POLL_RECORDS_MAX as i64)?;
         Ok(Self {
             kafka,
@@ -124,6 +126,7 @@ impl EmbeddedConsumer {
             read_committed: settings.read_committed,
             request: JoinRequest {
                 topics: Vec::new(),
+                assignor: assignor.map_or(Ok(Assignor::Range), |name| Assignor::of(name))?,
                 instance: settings.group_instance.clone(),
                 max_poll_interval_ms: number("max.poll.interval.ms", MAX_POLL_INTERVAL_MS)?,
                 session_timeout_ms: number("session.timeout.ms", SESSION_TIMEOUT_MS)?,
@@ -188,6 +191,9 @@ fn look(
     if let Some(membership) = membership {
         if let Some(missing) = membership.missing_topics(log) {
             return Some(Woken::Failed(unknown_topic("subscribe", missing)));
+        }
+        if let Some(why) = membership.refused(log) {
+            return Some(Woken::Failed(invalid("join the group", why)));
         }
         if let Some(event) = membership.poll(log, now) {
             return Some(Woken::Step(Polled { records: 0, rebalance: Some(event) }));

@@ -4,7 +4,7 @@
 //!            join, leave, expiry, new partitions
 //!   Stable ---------------------------------------> Preparing: members revoke and join again
 //!     ^                                                  |
-//!     `----- all members joined, or the deadline --------'   generation + 1, assignor `range`
+//!     `----- all members joined, or the deadline --------'   generation + 1, the group's assignor
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,15 +12,16 @@ use std::sync::Arc;
 
 use streams_state::types::TopicPartition;
 
+use super::assignors::Assignor;
 use super::errors::not_in_group;
 use super::offsets::GroupOffsets;
-use super::range_assignor;
 use crate::client::{ClientError, GroupMetadata};
 
 /// What a member says of itself when it joins.
 #[derive(Clone, Debug)]
 pub(super) struct JoinRequest {
     pub(super) topics: Vec<Arc<str>>,
+    pub(super) assignor: Assignor,
     /// `group.instance.id`: who it is over restarts.
     pub(super) instance: Option<String>,
     /// `max.poll.interval.ms`: longest time between polls, and for joining again in a rebalance.
@@ -124,6 +125,12 @@ impl Group {
         }
     }
 
+    /// The assignor that others of the group have, if it is not that of `request`.
+    pub(super) fn other_assignor(&self, request: &JoinRequest) -> Option<Assignor> {
+        let mut others = self.members.values().map(|member| member.request.assignor);
+        others.find(|assignor| *assignor != request.assignor)
+    }
+
     /// Whether a member subscribed to `topic`.
     pub(super) fn reads(&self, topic: &str) -> bool {
         self.members.values().any(|member| member.request.topics.iter().any(|name| &**name == topic))
@@ -187,7 +194,8 @@ impl Group {
             self.members.iter().map(|(id, member)| (id.clone(), member.request.topics.clone())).collect();
         let counts = members.values().flatten();
         let counts = counts.filter_map(|name| topics(name).map(|count| (Arc::clone(name), count))).collect();
-        for (id, partitions) in range_assignor::assign(&members, &counts) {
+        let assignor = self.members.values().next().map_or(Assignor::Range, |member| member.request.assignor);
+        for (id, partitions) in assignor.assign(&members, &counts) {
             if let Some(member) = self.members.get_mut(&id) {
                 member.assignment = partitions;
             }

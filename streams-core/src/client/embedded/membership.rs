@@ -94,6 +94,19 @@ impl Membership {
         (!missing.is_empty()).then(|| missing.join("`, `"))
     }
 
+    /// Why the group does not take this member: its members must agree on an assignor.
+    pub(super) fn refused(&self, log: &mut Log) -> Option<String> {
+        if self.phase != Phase::Absent {
+            return None;
+        }
+        let other = log.group(&self.group).other_assignor(&self.request)?.name();
+        let (group, own) = (&self.group, self.request.assignor.name());
+        Some(format!(
+            "the members of group `{group}` use assignor `{other}`, this one has `{own}`: set the same \
+             `partition.assignment.strategy` for all (Inconsistent group protocol)"
+        ))
+    }
+
     /// Whether a rebalance step waits for its answer.
     pub(super) fn awaits_answer(&self) -> bool {
         match self.phase {

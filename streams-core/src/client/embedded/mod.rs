@@ -18,9 +18,9 @@ mod topic;
 mod markers;
 mod transactions;
 
+mod assignors;
 mod group;
 mod offsets;
-mod range_assignor;
 
 mod log;
 

@@ -203,10 +203,12 @@ impl EmbeddedProducer {
         for (numbers, answer) in self.unreported.drain(..) {
             let Some(each) = &mut deliveries.each else { continue };
             let first = 1 - numbers.len() as i64;
-            each.extend((first..).zip(numbers).map(|(back, number)| Delivery {
-                number,
-                offset: answer.clone().map(|last| last + back),
-            }));
+            each.extend(
+                (first..).zip(numbers).map(|(back, number)| Delivery {
+                    number,
+                    offset: answer.clone().map(|last| last + back),
+                }),
+            );
         }
         if let Some(failure) = self.failure.take() {
             deliveries.failure.get_or_insert(failure);
@@ -336,6 +338,7 @@ impl Producer for EmbeddedProducer {
         let id = self.transactional("abort transaction", &[State::Open, State::Failed])?;
         self.drop_buffers();
         self.acked.clear();
+        self.unreported.clear();
         self.failure = None;
         let identity = self.identity;
         let answer = self.kafka.change(|log, now| log.end_transaction(&id, identity, false, now));

@@ -24,7 +24,8 @@ use self::ffi::{Kind, Native, SettingFault};
 use self::producer::KafkaProducer;
 use self::properties::Role;
 use super::{
-    Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, Producer, ProducerSettings,
+    ASSIGNORS, Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, Producer,
+    ProducerSettings,
 };
 
 /// Settings of every client. What the user says comes over these.
@@ -140,12 +141,32 @@ impl RdKafka {
         Native::new(kind, &settings).map_err(|fault| match fault {
             SettingFault::Unknown(key) => properties::unknown(&key),
             SettingFault::Invalid(words) => {
-                let lean = words.contains("not available at build time");
-                let hint = if lean { "; build with the Cargo feature `ssl` or `ssl-vendored`" } else { "" };
+                let hint = match words.as_str() {
+                    zstd if zstd.contains("zstd") => "; build with the Cargo feature `zstd`",
+                    lean if lean.contains("not available at build time") => {
+                        "; build with the Cargo feature `ssl` or `ssl-vendored`"
+                    }
+                    _ => "",
+                };
                 ClientError::new(Fault::Invalid, "configure a Kafka client", words + hint)
             }
         })
     }
+}
+
+/// Takes `key` out of `properties`: its value, which must be one of `allowed`, the first one if nobody set it, and the rest.
+fn taken(
+    properties: &BTreeMap<String, String>,
+    key: &str,
+    allowed: &[&str],
+) -> Result<(String, BTreeMap<String, String>), ClientError> {
+    let mut rest = properties.clone();
+    let value = rest.remove(key).or_else(|| allowed.first().map(|first| (*first).to_owned()));
+    let value = value.unwrap_or_default();
+    if allowed.contains(&value.as_str()) {
+        return Ok((value, rest));
+    }
+    Err(properties::wrong(key, &format!("is `{value}`; it must be one of {}", allowed.join(", "))))
 }
 
 impl ClientSupplier for RdKafka {
@@ -154,6 +175,8 @@ impl ClientSupplier for RdKafka {
         let role = if settings.group.is_some() { Role::Main } else { Role::Restore };
         // librdkafka wants a group even of a consumer that only assigns; it never joins it.
         let group = settings.group.clone().unwrap_or_else(|| "none".to_owned());
+        let (assignor, properties) =
+            taken(&settings.properties, "partition.assignment.strategy", &ASSIGNORS)?;
         let mut fixed = vec![
             ("client.id", settings.client_id.clone()),
             ("group.id", group),
@@ -161,7 +184,7 @@ impl ClientSupplier for RdKafka {
             ("enable.auto.offset.store", "false".to_owned()),
             ("auto.offset.reset", "error".to_owned()),
             ("isolation.level", isolation.to_owned()),
-            ("partition.assignment.strategy", "range".to_owned()),
+            ("partition.assignment.strategy", assignor),
             ("enable.partition.eof", "true".to_owned()),
         ];
         if let Some(instance) = &settings.group_instance {
@@ -170,7 +193,7 @@ impl ClientSupplier for RdKafka {
         let native = self.native(
             role,
             (CONSUMER, &fetch_limits(settings.partition_buffer_bytes)),
-            &settings.properties,
+            &properties,
             fixed,
         )?;
         let group = settings.group.clone();
@@ -178,20 +201,17 @@ impl ClientSupplier for RdKafka {
     }
 
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
-        let mut fixed =
-            vec![("client.id", settings.client_id.clone()), ("enable.idempotence", "true".to_owned())];
+        let (idempotence, properties) =
+            taken(&settings.properties, "enable.idempotence", &["true", "false"])?;
+        let mut fixed = vec![("client.id", settings.client_id.clone()), ("enable.idempotence", idempotence)];
         if let Some(id) = &settings.transactional_id {
             fixed.push(("transactional.id", id.clone()));
         }
         if let Some(timeout) = settings.transaction_timeout {
             fixed.push(("transaction.timeout.ms", timeout.as_millis().to_string()));
         }
-        let native = self.native(
-            Role::Producer,
-            (PRODUCER, &send_limits(settings.buffer_bytes)),
-            &settings.properties,
-            fixed,
-        )?;
+        let native =
+            self.native(Role::Producer, (PRODUCER, &send_limits(settings.buffer_bytes)), &properties, fixed)?;
         Ok(Box::new(KafkaProducer::new(native, &self.bootstrap_servers)?))
     }
 

@@ -234,7 +234,7 @@ fn translate(key: &str, value: &str) -> Result<Option<(String, String)>, ClientE
     }
 }
 
-fn wrong(key: &str, why: &str) -> ClientError {
+pub(super) fn wrong(key: &str, why: &str) -> ClientError {
     ClientError::new(Fault::Invalid, "configure a Kafka client", format!("`{key}` {why}"))
 }
 
