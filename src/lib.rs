@@ -34,6 +34,8 @@
 //!   they have no word for: [`Processor`](processor::Processor), or the low-level [`Topology`](topology::Topology).
 //! - Running: [`KafkaStreams`](runtime::KafkaStreams) with [`StreamsConfig`](config::StreamsConfig), on
 //!   [`RdKafka`](client) or on the [embedded log](client::embedded), which needs no broker.
+//! - Beside a topology: [`TopicProducer`](clients::TopicProducer) and [`TopicConsumer`](clients::TopicConsumer) over the
+//!   same topics.
 //! - Bytes: [`serdes`]. Bad records: [`handler`]. Tests: [`TopologyTestDriver`](testing::TopologyTestDriver).
 //!
 //! # Cargo features
@@ -47,8 +49,8 @@
 #[cfg(feature = "sim")]
 pub use streams_core::sim;
 pub use streams_core::{
-    client, config, dead_letter, dsl, engine, error, handler, partitioner, processor, record, runtime,
-    serdes, store, testing, topic, topology, types,
+    client, clients, config, dead_letter, dsl, engine, error, handler, partitioner, processor, record,
+    runtime, serdes, store, testing, topic, topology, types,
 };
 #[cfg(feature = "http")]
 pub use streams_http as http;
@@ -57,6 +59,9 @@ pub use streams_state::error::StateError;
 
 /// The names that almost every application uses: `use kstreams::prelude::*`.
 pub mod prelude {
+    pub use streams_core::clients::{
+        ConsumerConfig, ConsumerError, ProducerConfig, SeekTo, TopicConsumer, TopicProducer,
+    };
     pub use streams_core::config::{ProcessingGuarantee, StreamsConfig};
     pub use streams_core::dsl::{
         BranchedKStream, BufferConfig, Consumed, EmitStrategy, GlobalKTable, Grouped, JoinWindows, Joined,
@@ -74,7 +79,7 @@ pub mod prelude {
     pub use streams_core::serdes::{Auto, Json, Raw, Serde, SerdeError, SerdeRef};
     pub use streams_core::testing::TopologyTestDriver;
     pub use streams_core::topic::{Store, Topic};
-    pub use streams_core::topology::{Topology, TopologyError};
+    pub use streams_core::topology::{OffsetReset, Topology, TopologyError};
     pub use streams_core::types::{Headers, Timestamp, Window, Windowed};
 }
 

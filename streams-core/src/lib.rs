@@ -1,7 +1,7 @@
 //! Topologies, tasks, runtime and clients of kstreams.
 //!
 //! Modules stand in reading order; a module may use only what stands above it, and the two wings
-//! (`operators`, `dsl`) and (`client`, `task`, `runtime`) never see each other: the topology is the corridor
+//! (`operators`, `dsl`) and (`client`, `task`, `runtime`, `clients`) never see each other: the topology is the corridor
 //! that the DSL writes and the runtime reads.
 
 // The words of the state crate that users need, under one path.
@@ -40,6 +40,8 @@ pub mod client;
 pub mod task;
 // Threads, assignment, commit, recovery.
 pub mod runtime;
+// Typed producers and consumers beside a topology.
+pub mod clients;
 // TopologyTestDriver.
 pub mod testing;
 // Many instances under faults, in virtual time.

@@ -33,6 +33,25 @@ pub fn partition_for_key(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) & i32::MAX) % partitions.max(1)
 }
 
+/// The partition for records without a key, as Kafka's producer chooses it: the same until it got a batch full.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Sticky {
+    partition: i32,
+    bytes: u64,
+}
+
+impl Sticky {
+    /// The partition for a record of `bytes`, of `partitions`.
+    pub(crate) fn next(&mut self, bytes: u64, batch_size: u64, partitions: i32) -> i32 {
+        let partition = self.partition % partitions.max(1);
+        self.bytes += bytes;
+        if self.bytes >= batch_size {
+            *self = Self { partition: partition + 1, bytes: 0 };
+        }
+        partition
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ pub(crate) use real::run;
 #[cfg(feature = "rdkafka")]
 mod real {
     use std::collections::BTreeMap;
+    use std::path::PathBuf;
     use std::sync::Arc;
     use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,19 +28,20 @@ mod real {
     pub(crate) fn run(cases: &[Case]) -> Outcome {
         let skipped = |reason| Outcome::Skipped { cases: cases.len(), reason };
         if let Ok(address) = std::env::var("CONFORMANCE_BOOTSTRAP") {
-            return run_at(cases, &address);
+            return run_at(cases, &address, None);
         }
         match Broker::start(None) {
-            Ok(broker) => run_at(cases, &broker.address),
+            Ok(broker) => run_at(cases, &broker.address, Some(broker.folder.join("data"))),
             Err(reason) => skipped(reason),
         }
     }
 
-    fn run_at(cases: &[Case], address: &str) -> Outcome {
+    fn run_at(cases: &[Case], address: &str, log_folder: Option<PathBuf>) -> Outcome {
         let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
         let kafka = RdKafka::new(address, BTreeMap::new());
         harness::run(cases, "broker", |case| {
             let names = Names::new(case.name, &run, None, Arc::new(kafka.clone()));
+            let names = names.with_log_folder(log_folder.clone());
             (case.run)(&kafka, &names);
         })
     }

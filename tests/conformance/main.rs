@@ -28,6 +28,12 @@ mod support;
 mod transaction_fencing;
 mod transaction_offsets;
 mod transactions;
+mod typed_consumer;
+mod typed_groups;
+mod typed_producer;
+mod typed_stream;
+mod typed_support;
+mod typed_transactions;
 
 use harness::Case;
 
@@ -44,6 +50,11 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(compaction::CASES);
     cases.extend_from_slice(errors::CASES);
     cases.extend_from_slice(admin::CASES);
+    cases.extend_from_slice(typed_producer::CASES);
+    cases.extend_from_slice(typed_transactions::CASES);
+    cases.extend_from_slice(typed_consumer::CASES);
+    cases.extend_from_slice(typed_groups::CASES);
+    cases.extend_from_slice(typed_stream::CASES);
     cases.extend_from_slice(applications::CASES);
     cases.extend_from_slice(dead_letters::CASES);
     cases.extend_from_slice(ported_eos::CASES);

@@ -1,5 +1,6 @@
 //! What cases are made of: names that nobody else has, writers, readers, members of groups, and waiting.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ pub(crate) struct Names {
     run: String,
     embedded: Option<EmbeddedKafka>,
     supplier: Arc<dyn ClientSupplier>,
+    log_folder: Option<PathBuf>,
 }
 
 impl Names {
@@ -34,7 +36,18 @@ impl Names {
         embedded: Option<EmbeddedKafka>,
         supplier: Arc<dyn ClientSupplier>,
     ) -> Self {
-        Self { case, run: run.to_owned(), embedded, supplier }
+        Self { case, run: run.to_owned(), embedded, supplier, log_folder: None }
+    }
+
+    /// The same, of a broker that keeps its logs there.
+    #[cfg(feature = "rdkafka")]
+    pub(crate) fn with_log_folder(self, folder: Option<PathBuf>) -> Self {
+        Self { log_folder: folder, ..self }
+    }
+
+    /// Where the broker keeps its logs, if it is one of this run.
+    pub(crate) fn log_folder(&self) -> Option<&Path> {
+        self.log_folder.as_deref()
     }
 
     /// The clients of the Kafka of this case, for whole applications.

@@ -8,6 +8,7 @@ pub mod embedded;
 mod error;
 #[cfg(feature = "rdkafka")]
 pub mod rdkafka;
+mod shared;
 mod traits;
 
 pub use error::{ClientError, Fault};

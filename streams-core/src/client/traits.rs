@@ -1,7 +1,6 @@
 //! The traits and the plain data that cross them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::types::{Headers, Timestamp, TopicPartition};
@@ -337,22 +336,4 @@ pub trait ClientSupplier: Send + Sync {
 
     /// What it is connected to, for logs: `embedded log`, `Kafka at host:port`.
     fn describe(&self) -> String;
-}
-
-impl<S: ClientSupplier + ?Sized> ClientSupplier for Arc<S> {
-    fn consumer(&self, settings: &ConsumerSettings) -> Result<Box<dyn Consumer>, ClientError> {
-        (**self).consumer(settings)
-    }
-
-    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
-        (**self).producer(settings)
-    }
-
-    fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
-        (**self).admin()
-    }
-
-    fn describe(&self) -> String {
-        (**self).describe()
-    }
 }

@@ -8,22 +8,22 @@ fn client_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// Names of all client settings.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     client_keys().map(|(name, _)| name)
 }
 
 /// Whether a client knows this setting.
-pub(super) fn is_known(key: &str) -> bool {
+pub(crate) fn is_known(key: &str) -> bool {
     names().any(|name| name == key)
 }
 
 /// Whether the client `role` (`c`, `p` or `a`) knows this setting.
-pub(super) fn is_of(role: char, key: &str) -> bool {
+pub(crate) fn is_of(role: char, key: &str) -> bool {
     client_keys().any(|(name, roles)| name == key && roles.contains(role))
 }
 
 /// Whether the value of this setting must not be shown.
-pub(super) fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let hidden =
         ["password", "passphrase", "secret", "jaas", "token", "credential", "keystore.key", "key.pem"];
     let key = key.to_ascii_lowercase();

@@ -16,7 +16,7 @@ impl ConfigError {
     }
 
     /// Nothing, if there are no faults.
-    pub(super) fn unless_none(faults: Vec<String>) -> Result<(), Self> {
+    pub(crate) fn unless_none(faults: Vec<String>) -> Result<(), Self> {
         if faults.is_empty() { Ok(()) } else { Err(Self { faults }) }
     }
 }

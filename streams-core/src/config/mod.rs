@@ -4,7 +4,7 @@
 //! ([`StreamsConfig::from_properties`]). Each Kafka client gets its share by its own method
 //! ([`StreamsConfig::consumer_properties`] and so on).
 
-mod client_keys;
+pub(crate) mod client_keys;
 mod clients;
 mod error;
 mod handlers;
@@ -12,7 +12,7 @@ mod keys;
 mod parse;
 mod timestamp_policy;
 mod topology_optimization;
-mod values;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +24,7 @@ use crate::handler::{DeadLetterQueue, ExceptionHandler, LogAndFail};
 use crate::topic::Topic;
 
 pub use error::ConfigError;
+pub(crate) use parse::nearest;
 pub use parse::read_properties_file;
 pub use timestamp_policy::TimestampPolicy;
 pub use topology_optimization::TopologyOptimization;

@@ -276,7 +276,7 @@ fn warn_of_unknown_client_setting(key: &str, setting: &str) {
 
 /// The name most like `key`, if one is alike at all. Names that are too short or too long for that are not compared: that takes memory
 /// as the product of both.
-fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let of_like_length = |name: &&str| {
         let (one, two) = (key.chars().count(), name.len());
         one.abs_diff(two) * 10 <= one.max(two) * 3

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// The text without the blanks around it.
-pub(super) fn text(value: &str) -> &str {
+pub(crate) fn text(value: &str) -> &str {
     value.trim()
 }
 
 /// A whole number in `least..=most`.
-pub(super) fn whole(value: &str, least: i64, most: i64) -> Result<i64, String> {
+pub(crate) fn whole(value: &str, least: i64, most: i64) -> Result<i64, String> {
     let within = |number: &i64| (least..=most).contains(number);
     text(value).parse().ok().filter(within).ok_or_else(|| match (least, most) {
         (i64::MIN, i64::MAX) => "a whole number".to_owned(),
@@ -18,22 +18,22 @@ pub(super) fn whole(value: &str, least: i64, most: i64) -> Result<i64, String> {
 }
 
 /// A whole number from `least` up to Java's largest `int`.
-pub(super) fn int(value: &str, least: i64) -> Result<i64, String> {
+pub(crate) fn int(value: &str, least: i64) -> Result<i64, String> {
     whole(value, least, i64::from(i32::MAX))
 }
 
 /// A number of things: 0 or more.
-pub(super) fn count(value: &str) -> Result<usize, String> {
+pub(crate) fn count(value: &str) -> Result<usize, String> {
     Ok(int(value, 0)? as usize)
 }
 
 /// Bytes: 0 or more.
-pub(super) fn bytes(value: &str) -> Result<u64, String> {
+pub(crate) fn bytes(value: &str) -> Result<u64, String> {
     Ok(whole(value, 0, i64::MAX)? as u64)
 }
 
 /// Milliseconds: 0 or more.
-pub(super) fn millis(value: &str) -> Result<Duration, String> {
+pub(crate) fn millis(value: &str) -> Result<Duration, String> {
     match whole(value, 0, i64::MAX) {
         Ok(millis) => Ok(Duration::from_millis(millis as u64)),
         Err(_) => Err("a whole number of milliseconds, 0 or more".to_owned()),
@@ -41,7 +41,7 @@ pub(super) fn millis(value: &str) -> Result<Duration, String> {
 }
 
 /// `true` or `false`, in any case.
-pub(super) fn boolean(value: &str) -> Result<bool, String> {
+pub(crate) fn boolean(value: &str) -> Result<bool, String> {
     match text(value).to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -50,7 +50,7 @@ pub(super) fn boolean(value: &str) -> Result<bool, String> {
 }
 
 /// One of `words`.
-pub(super) fn one_of<'a>(value: &str, words: &[&'a str], any_case: bool) -> Result<&'a str, String> {
+pub(crate) fn one_of<'a>(value: &str, words: &[&'a str], any_case: bool) -> Result<&'a str, String> {
     let value = text(value);
     let same = |word: &&&str| if any_case { word.eq_ignore_ascii_case(value) } else { **word == value };
     words.iter().find(same).copied().ok_or_else(|| {

@@ -1,0 +1,23 @@
+//! A supplier that several share is one, too.
+
+use std::sync::Arc;
+
+use super::{Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, Producer, ProducerSettings};
+
+impl<S: ClientSupplier + ?Sized> ClientSupplier for Arc<S> {
+    fn consumer(&self, settings: &ConsumerSettings) -> Result<Box<dyn Consumer>, ClientError> {
+        (**self).consumer(settings)
+    }
+
+    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
+        (**self).producer(settings)
+    }
+
+    fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
+        (**self).admin()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+}

@@ -1,0 +1,329 @@
+//! The typed consumer: polls the client, serves its membership, hands out batches.
+
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use streams_state::serdes::{Part, Serde, for_topic};
+use streams_state::types::TopicPartition;
+
+use super::batch::{Batch, ConsumedOffsets, ConsumedRecord};
+use super::consumer_config::ConsumerConfig;
+use super::consumer_error::ConsumerError;
+use super::intake::{Intake, TopicSerdes};
+use super::partitions::Partitions;
+use super::rebalance::RebalanceListener;
+use super::worker::{deadline_after, remaining};
+use crate::client::{ClientError, ClientSupplier, Consumer, Fault, RebalanceEvent};
+use crate::topic::Topic;
+
+/// How long a consumer that is dropped may take to leave its group.
+const DROP: Duration = Duration::from_secs(1);
+
+/// Reads typed records: as a member of a group ([`subscribe`](Self::subscribe)) or of partitions that the program names
+/// ([`assign`](Self::assign)). Seeks, positions and commits are those of its [`Partitions`].
+///
+/// ```
+/// use std::time::Duration;
+/// # use streams_core::client::embedded::EmbeddedKafka;
+/// use streams_core::clients::{ConsumerConfig, ConsumerError, SeekTo, TopicConsumer};
+/// # use streams_core::runtime::clock::SystemClock;
+/// use streams_core::topic::Topic;
+/// use streams_core::topology::OffsetReset;
+///
+/// const ORDERS: Topic<String, i64> = Topic::new("orders");
+/// # let kafka = EmbeddedKafka::new(SystemClock);
+/// # kafka.create_topic("orders", 1)?;
+/// # kafka.produce("orders", Some(0), Some(b"a"), Some(&5_i64.to_be_bytes()), 0)?;
+/// # kafka.produce("orders", Some(0), Some(b"a"), Some(b"many"), 0)?;
+/// # kafka.produce("orders", Some(0), Some(b"a"), Some(&7_i64.to_be_bytes()), 0)?;
+/// let config = ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::group("shop") };
+/// let mut orders = TopicConsumer::subscribe(&kafka, &[&ORDERS], config)?;
+/// let mut cents = 0;
+/// while cents < 12 {
+///     match orders.poll(Duration::from_millis(100)) {
+///         Ok(batch) => cents += batch.iter().map(|order| order.value).sum::<i64>(),
+///         Err(ConsumerError::BadRecord(bad)) => orders.skip(&bad)?, // its bytes are in it
+///         Err(error) if error.is_retriable() => eprintln!("{error}"),
+///         Err(error) => return Err(error.into()),
+///     }
+///     orders.commit()?;
+/// }
+/// orders.seek_all(SeekTo::Beginning)?;
+/// assert_eq!(orders.poll(Duration::from_secs(5))?[0].value, 5);
+/// orders.close(Duration::from_secs(5))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TopicConsumer<K, V> {
+    partitions: Partitions,
+    serdes: Vec<TopicSerdes<K, V>>,
+    listener: Option<Box<dyn RebalanceListener>>,
+    /// A step of a rebalance that came with records, which go first.
+    rebalance: Option<RebalanceEvent>,
+    /// Rebalances so far.
+    pub(super) rebalances: u64,
+    in_group: bool,
+    closed: bool,
+}
+
+impl<K, V> Deref for TopicConsumer<K, V> {
+    type Target = Partitions;
+
+    fn deref(&self) -> &Partitions {
+        &self.partitions
+    }
+}
+
+impl<K, V> DerefMut for TopicConsumer<K, V> {
+    fn deref_mut(&mut self) -> &mut Partitions {
+        &mut self.partitions
+    }
+}
+
+impl<K: 'static, V: 'static> TopicConsumer<K, V> {
+    /// A member of the group in `config`, for topics of the same types. The group is joined while it is polled.
+    ///
+    /// # Errors
+    /// A setting is wrong, or there is no group.
+    pub fn subscribe<KS: Serde<K> + Default, VS: Serde<V> + Default>(
+        kafka: &dyn ClientSupplier,
+        topics: &[&Topic<K, V, KS, VS>],
+        config: ConsumerConfig,
+    ) -> Result<Self, ConsumerError> {
+        let call = "subscribe";
+        if config.group_id.is_none() {
+            return Err(invalid(call, "there is no group; set `group.id`, or use `assign`").into());
+        }
+        if topics.is_empty() {
+            return Err(invalid(call, "there is no topic; name at least one").into());
+        }
+        let mut consumer = Self::new(kafka, topics, config)?;
+        consumer.in_group = true;
+        let names: Vec<String> = topics.iter().map(|topic| topic.name().to_owned()).collect();
+        consumer.partitions.client.subscribe(&names)?;
+        Ok(consumer)
+    }
+
+    /// A reader of exactly these partitions, outside of any rebalance. With a group in `config` they begin at its offsets, and can be
+    /// committed as long as the group has no members.
+    ///
+    /// # Errors
+    /// A setting is wrong, or the cluster does not answer within `default.api.timeout.ms`.
+    pub fn assign<KS: Serde<K> + Default, VS: Serde<V> + Default>(
+        kafka: &dyn ClientSupplier,
+        topic: &Topic<K, V, KS, VS>,
+        partitions: impl IntoIterator<Item = i32>,
+        config: ConsumerConfig,
+    ) -> Result<Self, ConsumerError> {
+        let at = |partition| TopicPartition::new(topic.name(), partition);
+        let partitions: Vec<TopicPartition> = partitions.into_iter().map(at).collect();
+        let mut consumer = Self::new(kafka, &[topic], config)?;
+        let deadline = deadline_after(consumer.config.default_api_timeout);
+        consumer.partitions.begin(&partitions, deadline, |client, places| client.assign(places))?;
+        Ok(consumer)
+    }
+
+    /// A reader of all partitions that the topic has now.
+    ///
+    /// # Errors
+    /// As [`assign`](Self::assign), or the topic does not exist.
+    pub fn assign_all<KS: Serde<K> + Default, VS: Serde<V> + Default>(
+        kafka: &dyn ClientSupplier,
+        topic: &Topic<K, V, KS, VS>,
+        config: ConsumerConfig,
+    ) -> Result<Self, ConsumerError> {
+        let name = topic.name().to_owned();
+        let found = kafka.admin()?.describe_topics(&[name], config.default_api_timeout)?;
+        let Some(found) = found.into_iter().next().flatten() else {
+            let message = format!("topic `{}` does not exist", topic.name());
+            return Err(ClientError::new(Fault::UnknownTopic, "assign all partitions", message).into());
+        };
+        Self::assign(kafka, topic, 0..found.partitions, config)
+    }
+
+    fn new<KS: Serde<K> + Default, VS: Serde<V> + Default>(
+        kafka: &dyn ClientSupplier,
+        topics: &[&Topic<K, V, KS, VS>],
+        config: ConsumerConfig,
+    ) -> Result<Self, ConsumerError> {
+        config.validate().map_err(|error| invalid("make a consumer", error.to_string()))?;
+        let client = kafka.consumer(&config.settings())?;
+        let serdes = topics.iter().map(|topic| TopicSerdes {
+            topic: topic.name().into(),
+            keys: for_topic(&topic.key_serde(), topic.name(), Part::Key),
+            values: for_topic(&topic.value_serde(), topic.name(), Part::Value),
+        });
+        Ok(Self {
+            serdes: serdes.collect(),
+            partitions: Partitions::new(client, config),
+            listener: None,
+            rebalance: None,
+            rebalances: 0,
+            in_group: false,
+            closed: false,
+        })
+    }
+
+    /// Tells `listener` of partitions that come and go.
+    #[must_use]
+    pub fn with_listener(mut self, listener: impl RebalanceListener + 'static) -> Self {
+        self.listener = Some(Box::new(listener));
+        self
+    }
+
+    /// The next records, at most `max.poll.records`; waits for the first up to `timeout`. Serves the membership, too: who does not
+    /// poll for `max.poll.interval.ms` loses the partitions. Newly assigned partitions may take 100 ms more.
+    ///
+    /// # Errors
+    /// A partition cannot be read on ([`ConsumerError::BadRecord`] and the like): all records before were handed out, and nothing but this
+    /// error comes until somebody decides. Or the client failed.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Batch<K, V>, ConsumerError> {
+        let deadline = deadline_after(timeout);
+        self.partitions.commit_automatically(false, deadline);
+        self.poll_up_to(self.config.max_poll_records, deadline)
+    }
+
+    /// [`poll`](Self::poll) of at most `max` records, without automatic commit. With none it only serves the membership.
+    pub(super) fn poll_up_to(&mut self, max: usize, deadline: Instant) -> Result<Batch<K, V>, ConsumerError> {
+        loop {
+            if let Some(event) = self.rebalance.take()
+                && !self.take_up(event, deadline)?
+            {
+                return Ok(Batch::new());
+            }
+            let mut batch = Batch::new();
+            let halted = self.partitions.halted();
+            let max = if halted.is_some() { 0 } else { max };
+            let wait = if max == 0 { Duration::ZERO } else { remaining(deadline) };
+            let Partitions { client, places, .. } = &mut self.partitions;
+            let mut intake = Intake { places, serdes: &self.serdes, batch: &mut batch, max };
+            match client.poll(wait, &mut intake) {
+                Ok(polled) => self.rebalance = polled.rebalance,
+                Err(error) if error.fault == Fault::OffsetOutOfRange => {
+                    self.partitions.reset_lost_offsets(deadline)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if !batch.records.is_empty() {
+                batch.offsets.group = self.partitions.client.group_metadata();
+                return Ok(batch);
+            }
+            if self.rebalance.is_none() {
+                return self.partitions.halted().map_or(Ok(batch), Err);
+            }
+        }
+    }
+
+    /// Answers a step of a rebalance. `false`: the cluster does not answer; the step is taken up with the next poll.
+    fn take_up(&mut self, event: RebalanceEvent, deadline: Instant) -> Result<bool, ConsumerError> {
+        let mut listener = self.listener.take();
+        let done = self.answer(&event, deadline, listener.as_deref_mut());
+        self.listener = listener;
+        match done {
+            Ok(()) => {
+                self.rebalances += 1;
+                Ok(true)
+            }
+            Err(error) if error.is_retriable() => {
+                tracing::warn!("{event:?} is taken up with the next poll: {error}");
+                self.rebalance = Some(event);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        event: &RebalanceEvent,
+        deadline: Instant,
+        mut listener: Option<&mut (dyn RebalanceListener + 'static)>,
+    ) -> Result<(), ConsumerError> {
+        let partitions = &mut self.partitions;
+        match event {
+            RebalanceEvent::Assigned(assigned) => {
+                partitions.begin(assigned, deadline, |client, places| client.complete_assign(places))?;
+                if let Some(listener) = &mut listener {
+                    listener.assigned(assigned, partitions);
+                }
+                Ok(())
+            }
+            RebalanceEvent::Revoked(revoked) => {
+                partitions.commit_automatically(true, deadline);
+                if let Some(listener) = &mut listener {
+                    listener.revoked(revoked, partitions);
+                }
+                partitions.give_back()
+            }
+            RebalanceEvent::Lost(lost) => {
+                if let Some(listener) = &mut listener {
+                    listener.lost(lost);
+                }
+                partitions.give_back()
+            }
+        }
+    }
+
+    /// Commits everything up to and with this record of its partition.
+    ///
+    /// # Errors
+    /// It is not committed, or that is not known, within `default.api.timeout.ms`.
+    pub fn commit_record(&mut self, record: &ConsumedRecord<K, V>) -> Result<(), ConsumerError> {
+        let offsets = [(record.topic_partition(), record.offset + 1)].into();
+        let group = self.partitions.client.group_metadata();
+        self.partitions.commit_offsets(&ConsumedOffsets { offsets, group })
+    }
+
+    /// Closes within `timeout`: gives the partitions back, with automatic commit and listener, and leaves the group. A static member
+    /// (`group.instance.id`) stays in it until its session times out, as in Kafka, and finds its partitions when it is back by then.
+    ///
+    /// # Errors
+    /// The group was not left in time: it waits for the session to time out.
+    pub fn close(mut self, timeout: Duration) -> Result<(), ConsumerError> {
+        let stays = self.config.group_instance_id.is_some();
+        self.end(timeout, stays)
+    }
+
+    /// [`close`](Self::close), and leaves the group as a static member, too.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn leave(mut self, timeout: Duration) -> Result<(), ConsumerError> {
+        self.end(timeout, false)
+    }
+
+    fn end(&mut self, timeout: Duration, stays: bool) -> Result<(), ConsumerError> {
+        let deadline = deadline_after(timeout);
+        self.closed = true;
+        let owned = self.assignment();
+        if !owned.is_empty() {
+            self.partitions.commit_automatically(true, deadline);
+        }
+        if let Some(listener) = self.listener.as_mut().filter(|_| self.in_group && !owned.is_empty()) {
+            listener.revoked(&owned, &mut self.partitions);
+        }
+        self.partitions.places.clear();
+        let client: &mut dyn Consumer = &mut *self.partitions.client;
+        let left = remaining(deadline);
+        let closed = if stays { client.close_and_remain(left) } else { client.close(left) };
+        Ok(closed?)
+    }
+}
+
+impl<K, V> Drop for TopicConsumer<K, V> {
+    /// Leaves the group without committing anything: what was handed out may not be done.
+    fn drop(&mut self) {
+        if !self.closed {
+            let stays = self.partitions.config.group_instance_id.is_some();
+            let client = &mut self.partitions.client;
+            let left = if stays { client.close_and_remain(DROP) } else { client.close(DROP) };
+            if let Err(error) = left {
+                tracing::warn!("a consumer is dropped: {error}");
+            }
+        }
+    }
+}
+
+fn invalid(call: &str, why: impl Into<String>) -> ClientError {
+    ClientError::new(Fault::Invalid, call, why)
+}
