@@ -40,7 +40,7 @@ impl Names {
     }
 
     /// The same, of a broker that keeps its logs there.
-    #[cfg(feature = "rdkafka")]
+    #[allow(dead_code, reason = "a build without rdkafka has no broker")]
     pub(crate) fn with_log_folder(self, folder: Option<PathBuf>) -> Self {
         Self { log_folder: folder, ..self }
     }
