@@ -95,6 +95,21 @@ impl TaskError {
 }
 
 impl TaskErrorCause {
+    /// What a serde said, if it was a serde that failed.
+    #[must_use]
+    pub fn serde(&self) -> Option<&SerdeError> {
+        match self {
+            Self::Deserialization { source, .. } | Self::Serialization { source, .. } => Some(source),
+            Self::Processing(error) => error.downcast_ref(),
+            Self::State(error) => error.serde(),
+            Self::Timestamp(_)
+            | Self::Panic(_)
+            | Self::TooLarge { .. }
+            | Self::Unanswered { .. }
+            | Self::Wiring(_) => None,
+        }
+    }
+
     /// What the failing code itself said.
     pub(crate) fn message(&self) -> String {
         if let Self::Processing(error) = self { error.to_string() } else { self.to_string() }

@@ -136,6 +136,12 @@ pub enum Cure {
 }
 
 impl StateError {
+    /// What a serde said, if it was a serde that failed.
+    #[must_use]
+    pub fn serde(&self) -> Option<&SerdeError> {
+        if let Self::Serde { source, .. } = self { Some(source) } else { None }
+    }
+
     /// The one table: error -> what helps.
     #[must_use]
     pub fn cure(&self) -> Cure {

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use streams_state::error::StateError;
+use streams_state::serdes::SerdeErrorKind;
 
 use super::{DropReason, OutRecord, Push, TaskContext};
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
@@ -175,6 +176,10 @@ impl TaskContext {
         cause: TaskErrorCause,
         unsent: Option<&OutRecord>,
     ) -> NodeResult {
+        // Not the record's fault: none is skipped, whatever the handler would say.
+        if cause.serde().is_some_and(|error| error.kind() != SerdeErrorKind::Record) {
+            return Err(self.error(node, cause));
+        }
         let handler = match stage {
             ErrorStage::Deserialization => &self.deserialization_handler,
             ErrorStage::Processing => &self.processing_handler,

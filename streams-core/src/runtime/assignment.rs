@@ -351,7 +351,7 @@ impl From<RestoreError> for Trouble {
     fn from(error: RestoreError) -> Self {
         match error {
             RestoreError::Client(error) => Trouble::Client(Phase::Restore, error),
-            RestoreError::State(error) => Trouble::Streams(StreamsError::State(error)),
+            RestoreError::State(error) => Trouble::from(error),
         }
     }
 }

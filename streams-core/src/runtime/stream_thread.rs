@@ -1,8 +1,10 @@
 //! The crank: one `step` polls, restores, processes, punctuates and commits. Time comes in as an argument.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use streams_state::serdes::{SerdeError, SerdeErrorKind};
 use streams_state::types::{Timestamp, TopicPartition};
 
 use super::close_options::GroupMembershipOperation;
@@ -19,7 +21,7 @@ use super::shared::{Planned, Shared};
 use super::task_timeout::TaskTimeout;
 use super::tasks::{OwnedTask, Tasks};
 use super::{StreamsError, ThreadState};
-use crate::client::{ClientError, Consumer};
+use crate::client::{ClientError, Consumer, Fault};
 use crate::error::{TaskError, TaskErrorCause};
 use crate::processor::Outbox;
 
@@ -53,13 +55,29 @@ impl From<Box<TaskError>> for Trouble {
                 ClientError::new(client.fault, call, client.message.clone()),
             );
         }
-        Self::Task(error)
+        match error.cause.serde().and_then(|serde| Self::unavailable(serde, &error)) {
+            Some(trouble) => trouble,
+            None => Self::Task(error),
+        }
+    }
+}
+
+impl Trouble {
+    /// What a serde needs does not answer, as if it were the cluster: back to the committed offsets, and again.
+    pub(super) fn unavailable(serde: &SerdeError, error: &dyn fmt::Display) -> Option<Self> {
+        (serde.kind() == SerdeErrorKind::Unavailable).then(|| {
+            let error = ClientError::new(Fault::Unreachable, "waiting for a serde", error.to_string());
+            Self::Client(Phase::Produce, error)
+        })
     }
 }
 
 impl From<streams_state::error::StateError> for Trouble {
     fn from(error: streams_state::error::StateError) -> Self {
-        Self::Streams(StreamsError::State(error))
+        match error.serde().and_then(|serde| Self::unavailable(serde, &error)) {
+            Some(trouble) => trouble,
+            None => Self::Streams(StreamsError::State(error)),
+        }
     }
 }
 

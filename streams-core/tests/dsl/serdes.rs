@@ -37,7 +37,7 @@ impl Serde<String> for Registered {
     fn deserialize(&self, bytes: Option<&[u8]>) -> Result<String, SerdeError> {
         match bytes.and_then(|bytes| bytes.split_first()) {
             Some((number, text)) if Some(*number) == self.1 => Auto.deserialize(Some(text)),
-            other => Err(SerdeError(format!("not of schema {:?}: {other:?}", self.1))),
+            other => Err(SerdeError::new(format!("not of schema {:?}: {other:?}", self.1))),
         }
     }
 

@@ -64,7 +64,7 @@ macro_rules! fixed_layouts {
                 if wanted == TypeId::of::<$type>() {
                     return Some(match bytes {
                         Some(bytes) => <$type>::read(bytes).and_then(back),
-                        None => Err(SerdeError(concat!("null where a ", stringify!($type), " was expected").to_owned())),
+                        None => Err(SerdeError::new(concat!("null where a ", stringify!($type), " was expected").to_owned())),
                     });
                 }
                 if wanted == TypeId::of::<Option<$type>>() {

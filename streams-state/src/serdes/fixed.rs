@@ -25,7 +25,7 @@ macro_rules! big_endian {
             fn read(bytes: &[u8]) -> Result<Self, SerdeError> {
                 match bytes.try_into() {
                     Ok(array) => Ok(<$type>::from_be_bytes(array)),
-                    Err(_) => Err(SerdeError(format!(
+                    Err(_) => Err(SerdeError::new(format!(
                         "{} bytes where {} has {}", bytes.len(), stringify!($type), size_of::<$type>()
                     ))),
                 }
@@ -52,7 +52,7 @@ impl Fixed for String {
     fn read(bytes: &[u8]) -> Result<Self, SerdeError> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(SerdeError(format!("not UTF-8 text: {error}"))),
+            Err(error) => Err(SerdeError::new(format!("not UTF-8 text: {error}"))),
         }
     }
 }
@@ -79,8 +79,8 @@ impl Fixed for bool {
         match bytes {
             [1] => Ok(true),
             [0] => Ok(false),
-            [other] => Err(SerdeError(format!("byte {other} where a bool is 0 or 1"))),
-            _ => Err(SerdeError(format!("{} bytes where bool has 1", bytes.len()))),
+            [other] => Err(SerdeError::new(format!("byte {other} where a bool is 0 or 1"))),
+            _ => Err(SerdeError::new(format!("{} bytes where bool has 1", bytes.len()))),
         }
     }
 }
@@ -95,7 +95,7 @@ impl Fixed for Uuid {
             Ok(uuid) if bytes.len() == 36 => Ok(uuid),
             _ => java_uuid(bytes).ok_or_else(|| {
                 let text = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]);
-                SerdeError(format!("not a UUID: {text:?} ({} bytes)", bytes.len()))
+                SerdeError::new(format!("not a UUID: {text:?} ({} bytes)", bytes.len()))
             }),
         }
     }

@@ -6,6 +6,7 @@
 
 mod auto;
 mod charset;
+mod error;
 mod fixed;
 mod given;
 mod headers_aside;
@@ -17,11 +18,11 @@ mod windowed;
 
 use std::sync::Arc;
 
-use crate::format::FormatError;
 use crate::types::Headers;
 
 pub use auto::Auto;
 pub use charset::Charset;
+pub use error::{SerdeError, SerdeErrorKind};
 pub use given::Given;
 pub use headers_aside::HeadersAside;
 pub use list::ListSerde;
@@ -33,24 +34,6 @@ pub use primitives::{Json, Raw};
 pub use windowed::{
     SessionWindowed, SessionWindowedSerde, SizedTimeWindowedSerde, TimeWindowed, TimeWindowedSerde,
 };
-
-/// Why bytes could not be made or read.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct SerdeError(pub String);
-
-impl SerdeError {
-    /// An error with this text.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-}
-
-impl From<FormatError> for SerdeError {
-    fn from(error: FormatError) -> Self {
-        SerdeError(error.to_string())
-    }
-}
 
 /// Which part of a record a serde writes and reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

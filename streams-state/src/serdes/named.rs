@@ -20,7 +20,7 @@ use super::{Charset, Serde, SerdeError};
 
 /// The error for null where the type has none.
 pub(super) fn null_refused(expected: &str) -> SerdeError {
-    SerdeError(format!("null where {expected} was expected"))
+    SerdeError::new(format!("null where {expected} was expected"))
 }
 
 macro_rules! named {
@@ -138,7 +138,7 @@ impl Serde<()> for VoidSerde {
     fn deserialize(&self, bytes: Option<&[u8]>) -> Result<(), SerdeError> {
         match bytes {
             None => Ok(()),
-            Some(bytes) => Err(SerdeError(format!("{} bytes where only null is expected", bytes.len()))),
+            Some(bytes) => Err(SerdeError::new(format!("{} bytes where only null is expected", bytes.len()))),
         }
     }
     fn is_null(&self, (): &()) -> bool {

@@ -15,13 +15,14 @@ impl<T: Serialize + DeserializeOwned + 'static> Serde<T> for Json {
             return Ok(false);
         }
         serde_json::to_writer(out, value)
-            .map_err(|error| SerdeError(format!("cannot write JSON: {error}")))?;
+            .map_err(|error| SerdeError::new(format!("cannot write JSON: {error}")))?;
         Ok(true)
     }
 
     fn deserialize(&self, bytes: Option<&[u8]>) -> Result<T, SerdeError> {
         let text = bytes.unwrap_or(b"null");
-        serde_json::from_slice(text).map_err(|error| SerdeError(format!("not the JSON expected: {error}")))
+        serde_json::from_slice(text)
+            .map_err(|error| SerdeError::new(format!("not the JSON expected: {error}")))
     }
 
     fn is_null(&self, value: &T) -> bool {

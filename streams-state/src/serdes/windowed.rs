@@ -164,7 +164,7 @@ impl<S> SessionWindowedSerde<S> {
         let (key, window) = session_key::decode(bytes)?;
         let Window { start, end } = window;
         if start < 0 || end < start {
-            return Err(SerdeError(format!("no session: start {start}, end {end}")));
+            return Err(SerdeError::new(format!("no session: start {start}, end {end}")));
         }
         Ok(Windowed { key: self.inner.deserialize(Some(key))?, window })
     }

@@ -168,7 +168,8 @@ impl BulkRestore {
 
     fn refused(&self, source: SerdeError) -> StateError {
         let next = self.reached.unwrap_or(0);
-        let source = SerdeError(format!("a record of the changelog, at or after offset {next}: {source}"));
+        let source =
+            SerdeError::new(format!("a record of the changelog, at or after offset {next}: {source}"));
         StateError::Serde { store: self.store.to_string(), source }
     }
 }

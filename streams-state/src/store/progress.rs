@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::identity::claim_layout;
 use crate::engine::{Engine, Layout};
 use crate::error::StateError;
-use crate::serdes::SerdeError;
+use crate::serdes::{SerdeError, SerdeErrorKind};
 
 /// Where the updates of one store are.
 pub(super) struct Progress {
@@ -15,7 +15,7 @@ pub(super) struct Progress {
     unflushed: u64,
     offset: Option<i64>,
     flushed_offset: Option<i64>,
-    broken: Option<String>,
+    broken: Option<SerdeError>,
 }
 
 impl Progress {
@@ -112,14 +112,15 @@ impl Progress {
     /// A change was made that cannot be logged, because of `error`: from now on nothing of this store may be committed.
     #[cold]
     pub(super) fn broken(&mut self, error: StateError) -> StateError {
-        self.broken = Some(format!("an earlier change could not be written: {error}"));
+        let kind = error.serde().map_or(SerdeErrorKind::Record, SerdeError::kind);
+        self.broken = Some(SerdeError::of(kind, format!("an earlier change could not be written: {error}")));
         error
     }
 
     /// An error if the changelog must not be handed over.
     pub(super) fn check_broken(&self) -> Result<(), StateError> {
         match &self.broken {
-            Some(message) => Err(self.serde_error(SerdeError(message.clone()))),
+            Some(error) => Err(self.serde_error(error.clone())),
             None => Ok(()),
         }
     }

@@ -22,4 +22,5 @@ mod ported;
 mod rebalance;
 mod source_as_changelog;
 mod sources;
+mod unavailable_serdes;
 mod world;

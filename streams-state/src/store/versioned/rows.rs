@@ -63,7 +63,7 @@ pub(super) fn read_latest<V: 'static>(
     values: &dyn Serde<V>,
 ) -> Result<(Sized<V>, Timestamp), SerdeError> {
     let Some((from, value)) = bytes.split_first_chunk::<8>() else {
-        return Err(SerdeError(format!("a row of {} bytes has no timestamp", bytes.len())));
+        return Err(SerdeError::new(format!("a row of {} bytes has no timestamp", bytes.len())));
     };
     let sized = Sized { value: values.deserialize(Some(value))?, len: value.len() as u32 };
     Ok((sized, Timestamp::from_be_bytes(*from)))

@@ -430,7 +430,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
 
     #[cold]
     fn misused(&self, what: &str) -> StateError {
-        self.progress.serde_error(SerdeError(format!("it {what}")))
+        self.progress.serde_error(SerdeError::new(format!("it {what}")))
     }
 }
 
