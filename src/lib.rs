@@ -45,6 +45,7 @@
 //! - `sim`: `kstreams::sim`, your topology under thousands of schedules of faults, each repeatable from its seed.
 //! - `ssl`, `ssl-vendored`: TLS and SASL for that client, with the OpenSSL of the system or one built along. `zstd`: its
 //!   compression of that name.
+//! - `avro`, `protobuf`, `json-schema`: `kstreams::schemas`, serdes of that kind with a Schema Registry.
 
 #[cfg(feature = "sim")]
 pub use streams_core::sim;
@@ -54,6 +55,8 @@ pub use streams_core::{
 };
 #[cfg(feature = "http")]
 pub use streams_http as http;
+#[cfg(any(feature = "avro", feature = "protobuf", feature = "json-schema"))]
+pub use streams_schemas as schemas;
 // What a processor gets in hand as a store, and what a store of one's own implements.
 pub use streams_state::error::StateError;
 

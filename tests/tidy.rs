@@ -69,6 +69,7 @@ fn sources() -> Vec<Source> {
         "streams-state",
         "streams-core",
         "streams-http",
+        "streams-schemas",
         "streams-cli",
         "streams-examples",
     ] {
@@ -174,7 +175,7 @@ fn module_of<'a>(path: &'a str, source_folder: &str) -> Option<&'a str> {
 fn modules_use_only_what_stands_above_them() {
     let sources = sources();
     let mut faults = Vec::new();
-    for folder in ["streams-state/src/", "streams-core/src/"] {
+    for folder in ["streams-state/src/", "streams-core/src/", "streams-schemas/src/"] {
         let order = module_order(&sources, &format!("{folder}lib.rs"));
         let place = |name: &str| order.iter().position(|module| module == name);
         for source in &sources {
@@ -243,10 +244,11 @@ fn foreign_crates_stay_in_their_rooms() {
 
 #[test]
 fn only_the_runtime_reads_the_clock() {
-    const ROOMS: [&str; 6] = [
+    const ROOMS: [&str; 7] = [
         "streams-core/src/runtime/",
         "streams-core/src/clients/",
         "streams-core/src/client/rdkafka/",
+        "streams-schemas/src/client/",
         "streams-core/examples/",
         "streams-examples/src/",
         "streams-cli/src/main.rs",
@@ -262,7 +264,10 @@ fn only_the_runtime_reads_the_clock() {
             }
         }
     }
-    check("The clock is read only in runtime/, clients/, client/rdkafka/ and the binaries.", faults);
+    check(
+        "The clock is read only in runtime/, clients/, client/rdkafka/, the schema registry's client and the binaries.",
+        faults,
+    );
 }
 
 #[test]
