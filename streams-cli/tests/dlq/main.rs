@@ -1,6 +1,6 @@
 //! `kstreams dlq` on the embedded log, in process, and the built program on a real broker. Catches letters that are put back twice, not
 //! at all, elsewhere or otherwise than they came, filters that take others, and runs whose end leaves something half done.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a broker that does not end says so")]
 
 #[cfg(all(feature = "rdkafka", feature = "rocksdb"))]
 mod broker;
