@@ -71,6 +71,15 @@ impl Workload {
         }
     }
 
+    /// Its stores.
+    pub(crate) fn stores(self) -> &'static [&'static str] {
+        match self {
+            Self::Bank => &["balances"],
+            Self::EchoSum => &["agg"],
+            Self::Ids => &["assigned", "counter"],
+        }
+    }
+
     /// The internal topic that it reads again.
     pub(crate) fn repartition(self, application: &str) -> Option<String> {
         (self == Self::Bank).then(|| format!("{application}-by-account-repartition"))
@@ -105,18 +114,19 @@ impl Workload {
         }
     }
 
-    /// Compares the outputs with the input. Out: what the changelog of each store must end in.
+    /// Compares the outputs with the input. Out: each store, and what its changelog must end in.
     pub(crate) fn check(
         self,
         input: &Log,
         outputs: &[Log],
         violations: &mut Violations,
     ) -> Vec<(&'static str, Rows)> {
-        match self {
-            Self::Bank => vec![("balances", bank(input, &outputs[0], violations))],
-            Self::EchoSum => vec![("agg", echo_sum(input, outputs, violations))],
+        let rows = match self {
+            Self::Bank => vec![bank(input, &outputs[0], violations)],
+            Self::EchoSum => vec![echo_sum(input, outputs, violations)],
             Self::Ids => ids(input, &outputs[0], violations),
-        }
+        };
+        self.stores().iter().copied().zip(rows).collect()
     }
 }
 
@@ -205,8 +215,8 @@ fn echo_sum(input: &Log, outputs: &[Log], violations: &mut Violations) -> Rows {
     last_of(seen)
 }
 
-/// Each key has one number, each partition's numbers are without gaps.
-fn ids(input: &Log, output: &Log, violations: &mut Violations) -> Vec<(&'static str, Rows)> {
+/// Each key has one number, each partition's numbers are without gaps. Out: the numbers of keys, the last number of each partition.
+fn ids(input: &Log, output: &Log, violations: &mut Violations) -> Vec<Rows> {
     let (mut wanted, mut assigned, mut counter) = (ByKey::new(), Rows::new(), Rows::new());
     for (partition, record) in numbered(input) {
         let key = key(record);
@@ -219,7 +229,7 @@ fn ids(input: &Log, output: &Log, violations: &mut Violations) -> Vec<(&'static 
         wanted.entry(key).or_default().push(format!("{partition},{id},{}", record.text()));
     }
     compare("ids", &wanted, &by_key("ids", output, violations), last, violations);
-    vec![("assigned", assigned), ("counter", counter)]
+    vec![assigned, counter]
 }
 
 /// Compares the values of each key. `number` is what tells an input record from others.
