@@ -11,7 +11,7 @@ use streams_state::types::TopicPartition;
 use crate::client::{
     ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
 };
-use crate::partitioner::partition_for_key;
+use crate::partitioner::{Sticky, partition_for_key};
 use crate::processor::{OutRecord, Outbox};
 
 /// How long one wait for room in the producer's queue lasts before acknowledgements are looked at again.
@@ -31,21 +31,8 @@ struct OutputTopic {
     name: std::sync::Arc<str>,
     handle: TopicHandle,
     partitions: i32,
-    /// The partition for records without a key, and the bytes that it got.
-    sticky: (i32, u64),
-}
-
-impl OutputTopic {
-    /// The partition of a record without a key: as Kafka's producer, the same until it got a batch full.
-    fn keyless(&mut self, bytes: usize, batch_size: u64) -> i32 {
-        let (partition, sent) = self.sticky;
-        let sent = sent + bytes as u64;
-        self.sticky = match sent >= batch_size {
-            true => ((partition + 1) % self.partitions.max(1), 0),
-            false => (partition, sent),
-        };
-        partition
-    }
+    /// The partition for records without a key.
+    sticky: Sticky,
 }
 
 /// The producer of a stream thread, with its transaction and the acknowledgements of it.
@@ -114,7 +101,7 @@ impl StreamsProducer {
         }
         let handle = self.producer.topic(name)?;
         let partitions = self.producer.partitions(name, METADATA_TIMEOUT)?;
-        self.topics.push(OutputTopic { name: name.clone(), handle, partitions, sticky: (0, 0) });
+        self.topics.push(OutputTopic { name: name.clone(), handle, partitions, sticky: Sticky::default() });
         Ok(self.topics.len() - 1)
     }
 
@@ -137,7 +124,8 @@ impl StreamsProducer {
                     .headers
                     .iter()
                     .map(|header| header.key.len() + header.value.as_ref().map_or(0, Vec::len));
-                topic.keyless(RECORD_OVERHEAD + value + headers.sum::<usize>(), self.batch_size)
+                let bytes = RECORD_OVERHEAD + value + headers.sum::<usize>();
+                topic.sticky.next(bytes as u64, self.batch_size, topic.partitions)
             }
         };
         let handle = topic.handle;
