@@ -8,9 +8,23 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::{Failure, Native, PartitionList, millis, name};
 use crate::client::GroupMetadata;
 
+/// Longest wait for the first answer of a broker.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+
 impl Native {
     /// Fences older producers of the transactional id. May be called again after a retriable failure.
+    ///
+    /// A new client knows no broker yet. Asked then for the coordinator, librdkafka looks again after half a second, so the first answer of
+    /// a broker is waited for here; without one within [`FIRST_ANSWER`] it is left to librdkafka, and its timeout.
     pub(crate) fn init_transactions(&self, timeout: Duration) -> Result<(), Failure> {
+        let mut metadata: *const sys::rd_kafka_metadata = std::ptr::null();
+        // SAFETY: living client; on success `metadata` is an object of ours, freed once.
+        unsafe {
+            let (none, wait) = (std::ptr::null_mut(), millis(timeout.min(FIRST_ANSWER)));
+            if Failure::check(sys::rd_kafka_metadata(self.rk(), 0, none, &raw mut metadata, wait)).is_ok() {
+                sys::rd_kafka_metadata_destroy(metadata);
+            }
+        }
         // SAFETY: living client; the error object is ours.
         unsafe { Failure::take(sys::rd_kafka_init_transactions(self.rk(), millis(timeout))) }
     }
