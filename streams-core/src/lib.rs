@@ -36,6 +36,8 @@ pub mod operators;
 pub mod dsl;
 // Wing two: the edge to Kafka, tasks, and the runtime.
 pub mod client;
+// What an application wants of its topics, and what is there.
+pub mod topics;
 // A partition's share of a topology.
 pub mod task;
 // Threads, assignment, commit, recovery.

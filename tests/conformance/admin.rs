@@ -39,7 +39,7 @@ fn a_created_topic_is_described(kafka: &dyn ClientSupplier, names: &Names) {
     let topic = create(kafka, names, 5);
     let described = admin(kafka).describe_topics(std::slice::from_ref(&topic), WAIT).unwrap();
     let id = described[0].as_ref().and_then(|topic| topic.id);
-    assert_eq!(described, [Some(AdminTopic { name: topic, partitions: 5, id })]);
+    assert_eq!(described, [Some(AdminTopic { name: topic, partitions: 5, replication_factor: 1, id })]);
     assert!(id.is_some());
 }
 

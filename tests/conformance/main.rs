@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test without libtest's harness")]
 
 mod admin;
+mod admin_changes;
 mod applications;
 mod broker;
 mod compaction;
@@ -50,6 +51,7 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(compaction::CASES);
     cases.extend_from_slice(errors::CASES);
     cases.extend_from_slice(admin::CASES);
+    cases.extend_from_slice(admin_changes::CASES);
     cases.extend_from_slice(typed_producer::CASES);
     cases.extend_from_slice(typed_transactions::CASES);
     cases.extend_from_slice(typed_consumer::CASES);

@@ -14,6 +14,6 @@ mod traits;
 pub use error::{ClientError, Fault};
 pub use traits::{
     ASSIGNORS, Admin, AdminTopic, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries,
-    Delivery, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer, ProducerSettings,
-    RebalanceEvent, RecordSink, Slot, TopicHandle,
+    Delivery, GroupMember, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer,
+    ProducerSettings, RebalanceEvent, RecordSink, Slot, TopicHandle, TopicSetting,
 };

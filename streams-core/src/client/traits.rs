@@ -288,12 +288,36 @@ pub struct AdminTopic {
     pub name: String,
     /// Number of partitions.
     pub partitions: i32,
+    /// Replicas of a partition, or of the one that has most.
+    pub replication_factor: i16,
     /// Its id, which a topic that is deleted and created anew under the same name does not get again. `None`: the cluster
     /// does not say.
     pub id: Option<Uuid>,
 }
 
-/// Creates and inspects topics. Threads of an application share one.
+/// The value of a setting of a topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicSetting {
+    /// The value.
+    pub value: String,
+    /// It was given to this topic; else it is what the brokers give to all.
+    pub own: bool,
+}
+
+/// A member of a consumer group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupMember {
+    /// Its id.
+    pub id: String,
+    /// `group.instance.id`, if it is a static member.
+    pub instance: Option<String>,
+    /// Its client id.
+    pub client_id: String,
+    /// Where it is; empty if the cluster does not say.
+    pub host: String,
+}
+
+/// Creates and inspects topics, and looks at groups. Threads of an application share one.
 pub trait Admin: Send {
     /// The topics of these names; `None` for one that does not exist.
     fn describe_topics(
@@ -311,6 +335,27 @@ pub trait Admin: Send {
         topics: &[NewTopic],
         timeout: Duration,
     ) -> Result<Vec<Result<(), ClientError>>, ClientError>;
+
+    /// All settings of the topics of these names; `None` for one that does not exist.
+    fn describe_configs(
+        &mut self,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<Vec<Option<BTreeMap<String, TopicSetting>>>, ClientError>;
+
+    /// Gives `topic` these settings, and leaves all others as they are.
+    fn alter_configs(
+        &mut self,
+        topic: &str,
+        settings: &BTreeMap<String, String>,
+        timeout: Duration,
+    ) -> Result<(), ClientError>;
+
+    /// Adds partitions, so that `topic` has `total`.
+    fn create_partitions(&mut self, topic: &str, total: i32, timeout: Duration) -> Result<(), ClientError>;
+
+    /// Who is in a group now. Nobody is in a group that does not exist.
+    fn group_members(&mut self, group: &str, timeout: Duration) -> Result<Vec<GroupMember>, ClientError>;
 
     /// Deletes topics that exist.
     fn delete_topics(&mut self, topics: &[String], timeout: Duration) -> Result<(), ClientError>;

@@ -3,22 +3,24 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use streams_state::types::TopicPartition;
 
 use super::StreamsError;
 use super::local_state::{LocalState, TopicIds};
-use crate::client::{Admin, AdminTopic, ClientError, Fault, NewTopic};
+use crate::client::{Admin, AdminTopic, NewTopic};
 use crate::config::StreamsConfig;
-use crate::topology::{TopicDefaults, TopicKind, TopicPlan, Topology};
+use crate::topics::{ADMIN_TIMEOUT, TopicsError, WantedTopic, make_exist, topic_defaults};
+use crate::topology::{TopicKind, TopicPlan, Topology};
 
-/// Deadline of one admin call.
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a topic that this or another instance has just created is looked at again, until every broker shows it.
-const CREATE_ATTEMPTS: u32 = 50;
-/// Pause between two looks.
-const CREATE_PAUSE: Duration = Duration::from_millis(200);
+impl From<TopicsError> for StreamsError {
+    fn from(error: TopicsError) -> Self {
+        match error {
+            TopicsError::Topology(error) => Self::Topology(error),
+            TopicsError::Client { doing, source } => Self::client(doing, source),
+        }
+    }
+}
 
 /// Looks at the source topics, plans tasks and internal topics, and makes the latter exist.
 pub(crate) fn prepare(
@@ -34,13 +36,7 @@ pub(crate) fn prepare(
     let plan = topology.plan(
         &config.application_id,
         &|topic| counts.get(topic).copied(),
-        &TopicDefaults {
-            properties: config.topic_properties.clone(),
-            window_additional_retention_ms: i64::try_from(
-                config.window_store_additional_retention.as_millis(),
-            )
-            .unwrap_or(i64::MAX),
-        },
+        &topic_defaults(config),
     )?;
     let internal = ensure(admin, &plan, config, local)?;
     let ids = sources.into_iter().chain(internal);
@@ -152,74 +148,26 @@ fn ensure(
     config: &StreamsConfig,
     local: &LocalState<'_>,
 ) -> Result<Vec<AdminTopic>, StreamsError> {
-    let names: Vec<String> = plan.internal_topics.iter().map(|topic| topic.name.to_string()).collect();
-    let mut last_refusal: Option<ClientError> = None;
-    for attempt in 0..CREATE_ATTEMPTS {
-        if attempt > 1 {
-            std::thread::sleep(CREATE_PAUSE);
-        }
-        let (mut missing, mut changelogs, mut present) = (Vec::new(), Vec::new(), Vec::new());
-        for (planned, found) in plan.internal_topics.iter().zip(describe(admin, &names)?) {
+    let wanted: Vec<NewTopic> = plan
+        .internal_topics
+        .iter()
+        .map(|topic| WantedTopic::internal(topic, config).to_new_topic())
+        .collect();
+    make_exist(admin, &wanted, &mut |attempt, found| {
+        let mut changelogs = Vec::new();
+        for (planned, found) in plan.internal_topics.iter().zip(found) {
             match found {
                 Some(found) if found.partitions != planned.partitions => {
                     return Err(StreamsError::InternalTopicMismatch {
-                        topic: found.name,
+                        topic: found.name.clone(),
                         found: found.partitions,
                         needed: planned.partitions,
                     });
                 }
-                Some(found) => present.push(found),
-                None => {
-                    if planned.kind == TopicKind::Changelog {
-                        changelogs.push(&*planned.name);
-                    }
-                    missing.push(NewTopic {
-                        name: planned.name.to_string(),
-                        partitions: planned.partitions,
-                        replication_factor: config.replication_factor,
-                        config: planned.config.clone(),
-                    });
-                }
+                None if planned.kind == TopicKind::Changelog => changelogs.push(&*planned.name),
+                Some(_) | None => {}
             }
         }
-        if missing.is_empty() {
-            return Ok(present);
-        }
-        if attempt == 0 {
-            local.misses(&changelogs)?;
-        }
-        last_refusal = create(admin, &missing)?.or(last_refusal);
-    }
-    let error = last_refusal.unwrap_or_else(|| {
-        ClientError::new(Fault::Unknown, "create internal topics", "they were created but do not show up")
-    });
-    Err(StreamsError::client("creating the internal topics", error))
-}
-
-/// Asks for the topics once. A topic that another instance created meanwhile is fine; the caller looks again.
-fn create(admin: &mut dyn Admin, missing: &[NewTopic]) -> Result<Option<ClientError>, StreamsError> {
-    let answers = admin
-        .create_topics(missing, ADMIN_TIMEOUT)
-        .map_err(|error| StreamsError::client("creating the internal topics", error))?;
-    let mut refusal = None;
-    for answer in answers {
-        match answer {
-            Ok(()) => {}
-            Err(error) => match error.fault {
-                Fault::AlreadyExists => {}
-                Fault::Retriable | Fault::Unknown | Fault::Unreachable => refusal = Some(error),
-                Fault::AbortTransaction
-                | Fault::ProducerFenced
-                | Fault::NotInGroup
-                | Fault::QueueFull
-                | Fault::OffsetOutOfRange
-                | Fault::UnknownTopic
-                | Fault::Denied
-                | Fault::BadRecord
-                | Fault::ClientDead
-                | Fault::Invalid => return Err(StreamsError::client("creating the internal topics", error)),
-            },
-        }
-    }
-    Ok(refusal)
+        if attempt == 0 { Ok(local.misses(&changelogs)?) } else { Ok(()) }
+    })
 }

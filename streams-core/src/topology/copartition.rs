@@ -6,44 +6,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::TopologyError;
+use super::needs::{PartNeeds, TopicNeeds};
 use super::plan::TopicCounts;
-use super::{SubTopology, Topology, TopologyError};
 
 /// Partition counts by name without prefix.
 pub(super) type Counts = BTreeMap<Arc<str>, i32>;
 
-impl Topology {
+impl TopicNeeds {
     /// Partition counts of the repartition topics that are read by sub-topologies.
-    pub(super) fn repartition_counts(
-        &self,
-        subtopologies: &[SubTopology],
-        external: TopicCounts<'_>,
-    ) -> Result<Counts, TopologyError> {
-        let mut counts = self.upstream_counts(subtopologies, external)?;
+    pub(super) fn repartition_counts(&self, external: TopicCounts<'_>) -> Result<Counts, TopologyError> {
+        let mut counts = self.upstream_counts(external)?;
         let mut faults = Vec::new();
-        for group in self.merged_copartition_groups() {
+        for group in merged_copartition_groups(&self.copartition_groups) {
             faults.extend(self.enforce(&group, &mut counts, external).err());
         }
         if faults.is_empty() { Ok(counts) } else { Err(TopologyError { faults }) }
     }
 
     /// Fixpoint: a repartition topic gets the largest count of what feeds it.
-    fn upstream_counts(
-        &self,
-        subtopologies: &[SubTopology],
-        external: TopicCounts<'_>,
-    ) -> Result<Counts, TopologyError> {
-        let read: BTreeSet<&Arc<str>> =
-            subtopologies.iter().flat_map(SubTopology::repartition_topics).collect();
+    fn upstream_counts(&self, external: TopicCounts<'_>) -> Result<Counts, TopologyError> {
+        let read = self.parts.iter().flat_map(|part| &part.source_topics).filter(|topic| topic.internal);
+        let read: BTreeSet<&Arc<str>> = read.map(|topic| &topic.name).collect();
         let mut counts: Counts = read
             .iter()
-            .filter_map(|name| Some(((*name).clone(), self.repartition_topics.get(*name)?.partitions?)))
+            .filter_map(|name| Some(((*name).clone(), (*self.repartition_topics.get(*name)?)?)))
             .collect();
         let mut open: Vec<&Arc<str>> = read.into_iter().filter(|name| !counts.contains_key(*name)).collect();
         // Topics whose feeders are all known first; a cycle takes what is known.
         while !open.is_empty() {
-            let complete = self.settle(&mut open, &mut counts, subtopologies, external, true);
-            if !complete && !self.settle(&mut open, &mut counts, subtopologies, external, false) {
+            let complete = self.settle(&mut open, &mut counts, external, true);
+            if !complete && !self.settle(&mut open, &mut counts, external, false) {
                 let listed = open.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
                 return Err(TopologyError::new(format!(
                     "the number of partitions of {listed} cannot be found: nothing that exists feeds it; give it a \
@@ -59,17 +52,16 @@ impl Topology {
         &self,
         open: &mut Vec<&Arc<str>>,
         counts: &mut Counts,
-        subtopologies: &[SubTopology],
         external: TopicCounts<'_>,
         all_feeders: bool,
     ) -> bool {
         let mut found = Vec::new();
         for name in open.iter() {
-            let writes = |part: &&SubTopology| {
+            let writes = |part: &&PartNeeds| {
                 part.sink_topics.iter().any(|topic| topic.internal && topic.name == **name)
             };
             let feeders: Vec<Option<i32>> =
-                subtopologies
+                self.parts
                     .iter()
                     .filter(writes)
                     .flat_map(|part| &part.source_topics)
@@ -87,25 +79,6 @@ impl Topology {
         progress
     }
 
-    /// Co-partition groups, those that share a topic merged.
-    pub(super) fn merged_copartition_groups(&self) -> Vec<BTreeSet<Arc<str>>> {
-        let mut merged: Vec<BTreeSet<Arc<str>>> = Vec::new();
-        for group in &self.copartition_groups {
-            let mut group: BTreeSet<Arc<str>> = group.iter().cloned().collect();
-            merged.retain_mut(|known| {
-                let apart = known.is_disjoint(&group);
-                if !apart {
-                    group.append(known);
-                }
-                apart
-            });
-            if !group.is_empty() {
-                merged.push(group);
-            }
-        }
-        merged
-    }
-
     /// Brings the repartition topics of `group` to one count, or says why that cannot be.
     fn enforce(
         &self,
@@ -115,7 +88,7 @@ impl Topology {
     ) -> Result<(), String> {
         let (internal, outside): (Vec<&Arc<str>>, Vec<&Arc<str>>) =
             group.iter().partition(|topic| counts.contains_key(*topic));
-        let fixed = |name: &Arc<str>| self.repartition_topics.get(name).and_then(|topic| topic.partitions);
+        let fixed = |name: &Arc<str>| self.repartition_topics.get(name).copied().flatten();
         let outside: Counts =
             outside.into_iter().map(|name| (name.clone(), external(name).unwrap_or(0))).collect();
         let enforced: Counts =
@@ -158,6 +131,25 @@ impl Topology {
         }
         Ok(())
     }
+}
+
+/// Co-partition groups, those that share a topic merged.
+pub(super) fn merged_copartition_groups(groups: &[Vec<Arc<str>>]) -> Vec<BTreeSet<Arc<str>>> {
+    let mut merged: Vec<BTreeSet<Arc<str>>> = Vec::new();
+    for group in groups {
+        let mut group: BTreeSet<Arc<str>> = group.iter().cloned().collect();
+        merged.retain_mut(|known| {
+            let apart = known.is_disjoint(&group);
+            if !apart {
+                group.append(known);
+            }
+            apart
+        });
+        if !group.is_empty() {
+            merged.push(group);
+        }
+    }
+    merged
 }
 
 enum Uniform {

@@ -7,20 +7,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::java_order::{HashOrder, TreeOrder, compare_strings};
 use super::{NodeId, NodeKind, SinkTopic, SubTopology, Topology};
 
 /// A topology as it is printed for people.
 ///
 /// Its text is the one of Kafka Streams' `TopologyDescription`, so that tools which draw it work.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TopologyDescription {
     /// Sub-topologies and global stores, by id.
     pub subtopologies: Vec<SubtopologyDescription>,
 }
 
 /// A sub-topology, or the two nodes that feed a global store.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SubtopologyDescription {
     /// Number of the sub-topology.
     pub id: u32,
@@ -31,7 +33,7 @@ pub struct SubtopologyDescription {
 }
 
 /// A node.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NodeDescription {
     /// Name.
     pub name: Arc<str>,
@@ -44,7 +46,7 @@ pub struct NodeDescription {
 }
 
 /// What a node is.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum NodeDescriptionKind {
     /// Reads these topics.
     Source(Vec<Arc<str>>),

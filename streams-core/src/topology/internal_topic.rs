@@ -68,12 +68,21 @@ pub fn repartition_topic_config(topic_properties: &BTreeMap<String, String>) -> 
 /// Settings of a store's changelog: ours, then `topic.*` of the application, then the store's own, the later ones
 /// winning. How long records must be kept follows from the store, unless its own settings say so.
 pub fn changelog_topic_config(store: &StoreSpec, defaults: &TopicDefaults) -> BTreeMap<String, String> {
-    let mut config = library_config(match store.kind.retention() {
+    changelog_config(store.kind, &store.changelog_config, defaults)
+}
+
+/// Settings of the changelog of a store of this kind, which has settings of its `own` for it.
+pub(super) fn changelog_config(
+    kind: StoreKind,
+    own: &BTreeMap<String, String>,
+    defaults: &TopicDefaults,
+) -> BTreeMap<String, String> {
+    let mut config = library_config(match kind.retention() {
         Some(_) => "compact,delete",
         None => "compact",
     });
     config.extend(defaults.properties.clone());
-    let kept = match store.kind {
+    let kept = match kind {
         StoreKind::KeyValue | StoreKind::TimestampedKeyValue | StoreKind::Buffer => None,
         StoreKind::Versioned { history } => Some(("min.compaction.lag.ms", history.saturating_add(DAY_MS))),
         StoreKind::Window { retention, .. }
@@ -83,7 +92,7 @@ pub fn changelog_topic_config(store: &StoreSpec, defaults: &TopicDefaults) -> BT
         }
     };
     config.extend(kept.map(|(key, value)| (key.to_owned(), value.to_string())));
-    config.extend(store.changelog_config.clone());
+    config.extend(own.clone());
     config
 }
 

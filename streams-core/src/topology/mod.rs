@@ -7,6 +7,7 @@ mod drawing;
 mod error;
 mod internal_topic;
 mod java_order;
+mod needs;
 mod pattern;
 mod plan;
 mod plan_diff;
@@ -25,6 +26,7 @@ pub use internal_topic::{
     repartition_topic_config,
 };
 pub(crate) use java_order::HashOrder;
+pub use needs::TopicNeeds;
 pub use pattern::SourcePattern;
 pub use plan::{TopicCounts, TopicPlan};
 pub use plan_diff::{PlanChange, PlanDiff, Severity};

@@ -8,13 +8,9 @@ use std::sync::Arc;
 
 use streams_state::types::{TaskId, TopicPartition};
 
-use super::internal_topic::{
-    TopicDefaults, changelog_topic_config, internal_topic_name, repartition_topic_config,
-};
-use super::validate::{name_fault, validate_name};
+use super::internal_topic::{TopicDefaults, internal_topic_name};
 use super::{
-    NodeKind, OffsetReset, PlannedTopic, SourceTopic, StoreId, SubTopology, TopicKind, Topology,
-    TopologyError,
+    NodeKind, OffsetReset, PlannedTopic, SourceTopic, StoreId, SubTopology, Topology, TopologyError,
 };
 
 /// Says how many partitions a topic has; `None` if it does not exist.
@@ -111,21 +107,6 @@ impl Topology {
         })
     }
 
-    /// Input topics that do not exist, by sub-topology id. Topics of global stores are not among them.
-    pub fn missing_source_topics(&self, counts: TopicCounts<'_>) -> BTreeMap<u32, Vec<Arc<str>>> {
-        self.subtopologies()
-            .iter()
-            .filter_map(|part| {
-                let external = part.source_topics.iter().filter(|topic| !topic.internal);
-                let missing: Vec<Arc<str>> = external
-                    .filter(|topic| counts(&topic.name).is_none_or(|count| count < 1))
-                    .map(|topic| topic.name.clone())
-                    .collect();
-                (!missing.is_empty()).then_some((part.id, missing))
-            })
-            .collect()
-    }
-
     /// Plans internal topics and tasks. `counts` says how many partitions each input topic has; `topic_defaults`
     /// are the application's settings for internal topics.
     ///
@@ -137,109 +118,32 @@ impl Topology {
         counts: TopicCounts<'_>,
         topic_defaults: &TopicDefaults,
     ) -> Result<TopicPlan, TopologyError> {
-        let missing = self.missing_source_topics(counts);
-        if !missing.is_empty() {
-            return Err(missing_topics_error(&missing));
-        }
-        let subtopologies = self.subtopologies();
-        let repartition = self.repartition_counts(&subtopologies, counts)?;
-        let count_of = |topic: &SourceTopic| -> i32 {
-            if topic.internal { repartition.get(&topic.name).copied() } else { counts(&topic.name) }
-                .unwrap_or(0)
-        };
-
+        let needs = self.topic_needs();
+        let counted = needs.counted(counts)?;
         let mut plan = TopicPlan {
             application_id: application_id.into(),
-            internal_topics: Vec::new(),
+            internal_topics: needs.internal_topics(application_id, &counted, topic_defaults)?,
             tasks: Vec::new(),
             source_counts: BTreeMap::new(),
             sources: Vec::new(),
             changelogs: Vec::new(),
-            subtopologies: Vec::new(),
+            subtopologies: self.subtopologies(),
         };
-        for part in &subtopologies {
-            let tasks = part.source_topics.iter().map(count_of).max().unwrap_or(0);
+        for part in &plan.subtopologies {
+            let tasks = counted.tasks(&part.source_topics);
             plan.tasks.extend((0..tasks).map(|partition| TaskId { subtopology: part.id, partition }));
             let mut sources = Vec::new();
             for topic in &part.source_topics {
                 let name = topic.full_name(application_id);
-                plan.source_counts.insert(name.clone(), count_of(topic));
+                plan.source_counts.insert(name.clone(), counted.of(topic));
                 sources.push(name);
             }
             plan.sources.push(sources);
-            self.plan_repartition_topics(part, &count_of, topic_defaults, &mut plan);
-            self.plan_changelogs(part, tasks, topic_defaults, &mut plan);
+            let backed = |id: &StoreId| Some((*id, self.store(*id).changelog_topic(application_id)?.into()));
+            plan.changelogs.push(part.stores.iter().filter_map(backed).collect());
         }
-        if !plan.internal_topics.is_empty() {
-            validate_name(application_id)
-                .map_err(|error| TopologyError::new(format!("application.id: {}", error.faults.join(" "))))?;
-        }
-        let named = plan.internal_topics.iter().filter_map(|topic| name_fault(&topic.name));
-        let faults: Vec<String> = named.map(|fault| format!("internal topic: {fault}")).collect();
-        if !faults.is_empty() {
-            return Err(TopologyError { faults });
-        }
-        plan.internal_topics.sort_by(|one, two| one.name.cmp(&two.name));
-        plan.subtopologies = subtopologies;
         Ok(plan)
     }
-
-    fn plan_repartition_topics(
-        &self,
-        part: &SubTopology,
-        count_of: &dyn Fn(&SourceTopic) -> i32,
-        topic_defaults: &TopicDefaults,
-        plan: &mut TopicPlan,
-    ) {
-        for topic in part.source_topics.iter().filter(|topic| topic.internal) {
-            let name = topic.full_name(&plan.application_id);
-            if plan.internal_topics.iter().all(|known| known.name != name) {
-                plan.internal_topics.push(PlannedTopic {
-                    name,
-                    kind: TopicKind::Repartition,
-                    partitions: count_of(topic),
-                    config: repartition_topic_config(&topic_defaults.properties),
-                });
-            }
-        }
-    }
-
-    fn plan_changelogs(
-        &self,
-        part: &SubTopology,
-        tasks: i32,
-        topic_defaults: &TopicDefaults,
-        plan: &mut TopicPlan,
-    ) {
-        let mut changelogs = Vec::new();
-        for id in &part.stores {
-            let store = self.store(*id);
-            let Some(topic) = store.changelog_topic(&plan.application_id) else { continue };
-            let topic: Arc<str> = topic.into();
-            changelogs.push((*id, topic.clone()));
-            if store.source_topic.is_none() && tasks > 0 {
-                plan.internal_topics.push(PlannedTopic {
-                    name: topic,
-                    kind: TopicKind::Changelog,
-                    partitions: tasks,
-                    config: changelog_topic_config(store, topic_defaults),
-                });
-            }
-        }
-        plan.changelogs.push(changelogs);
-    }
-}
-
-fn missing_topics_error(missing: &BTreeMap<u32, Vec<Arc<str>>>) -> TopologyError {
-    let faults = missing.iter().map(|(part, topics)| {
-        let listed = topics.iter().map(|topic| format!("`{topic}`")).collect::<Vec<_>>().join(", ");
-        let (word, verb, it) =
-            if topics.len() == 1 { ("topic", "does", "it") } else { ("topics", "do", "them") };
-        format!(
-            "source {word} {listed} (sub-topology {part}) {verb} not exist: create {it}, then start again"
-        )
-    });
-    TopologyError { faults: faults.collect() }
 }
 
 #[cfg(test)]

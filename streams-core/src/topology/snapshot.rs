@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreKind, StoreSpec, Topology, TopologyError};
+use super::{StoreKind, StoreSpec, TopicNeeds, Topology, TopologyDescription, TopologyError};
 
 /// Version of the file's form.
 const VERSION: u32 = 1;
@@ -35,6 +35,12 @@ pub struct TopologySnapshot {
     pub stores: BTreeMap<String, StoreSnapshot>,
     /// Repartition topics by name without the application's prefix, with the number of partitions if it is enforced.
     pub repartition_topics: BTreeMap<String, Option<i32>>,
+    /// What it needs of the topics of a cluster; `None` in files of older versions of this library.
+    #[serde(default)]
+    pub topics: Option<TopicNeeds>,
+    /// The nodes; `None` in files of older versions of this library.
+    #[serde(default)]
+    pub description: Option<TopologyDescription>,
 }
 
 /// A sub-topology: what decides which tasks there are.
@@ -76,6 +82,8 @@ impl Topology {
             subtopologies: subtopologies.collect(),
             stores: stores.collect(),
             repartition_topics: topics.map(|topic| (topic.name.to_string(), topic.partitions)).collect(),
+            topics: Some(self.topic_needs()),
+            description: Some(self.describe()),
         }
     }
 }

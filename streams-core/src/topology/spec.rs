@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use streams_state::engine::Engine;
 use streams_state::error::StateError;
 use streams_state::serdes::{Part, SerdeRef, for_topic};
@@ -82,7 +83,7 @@ fn iso_duration_ms(text: &str) -> Option<i64> {
 }
 
 /// A topic that a source reads. An internal one gets the application id as a prefix at run time.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SourceTopic {
     /// Name, without the application's prefix.
     pub name: Arc<str>,
@@ -192,7 +193,7 @@ pub struct Node {
 }
 
 /// The shape of a store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum StoreKind {
     /// Key -> value.
     KeyValue,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::copartition::merged_copartition_groups;
 use super::{
     InternalTopic, Node, NodeId, NodeKind, SinkTopic, SourceTopic, StoreKind, Topology, TopologyError,
 };
@@ -280,7 +281,7 @@ impl Topology {
                 ));
             }
         }
-        for group in self.merged_copartition_groups() {
+        for group in merged_copartition_groups(&self.copartition_groups) {
             let given: Vec<(&Arc<str>, i32)> = group
                 .iter()
                 .filter_map(|topic| Some((topic, self.repartition_topics.get(topic)?.partitions?)))

@@ -1,12 +1,13 @@
 //! The admin client.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::types::TopicPartition;
 
 use super::kafka::Shared;
-use crate::client::{Admin, AdminTopic, ClientError, Fault, NewTopic};
+use crate::client::{Admin, AdminTopic, ClientError, Fault, GroupMember, NewTopic, TopicSetting};
 
 /// Creates, describes and deletes topics of an embedded Kafka.
 pub(super) struct EmbeddedAdmin(Arc<Shared>);
@@ -25,8 +26,9 @@ impl Admin for EmbeddedAdmin {
     ) -> Result<Vec<Option<AdminTopic>>, ClientError> {
         let (log, _) = self.0.lock();
         let describe = |name: &String| {
-            let partitions = log.partition_count(name)?;
-            Some(AdminTopic { name: name.clone(), partitions, id: log.topic_id(name) })
+            let (partitions, replication_factor) =
+                (log.partition_count(name)?, log.replication_factor(name)?);
+            Some(AdminTopic { name: name.clone(), partitions, replication_factor, id: log.topic_id(name) })
         };
         Ok(topics.iter().map(describe).collect())
     }
@@ -41,6 +43,32 @@ impl Admin for EmbeddedAdmin {
         _: Duration,
     ) -> Result<Vec<Result<(), ClientError>>, ClientError> {
         self.0.change(|log, now| Ok(topics.iter().map(|new| log.create_topic(new, now.ms)).collect()))
+    }
+
+    fn describe_configs(
+        &mut self,
+        topics: &[String],
+        _: Duration,
+    ) -> Result<Vec<Option<BTreeMap<String, TopicSetting>>>, ClientError> {
+        let (log, _) = self.0.lock();
+        Ok(topics.iter().map(|topic| log.topic_config(topic)).collect())
+    }
+
+    fn alter_configs(
+        &mut self,
+        topic: &str,
+        settings: &BTreeMap<String, String>,
+        _: Duration,
+    ) -> Result<(), ClientError> {
+        self.0.change(|log, _| log.alter_config(topic, settings))
+    }
+
+    fn create_partitions(&mut self, topic: &str, total: i32, _: Duration) -> Result<(), ClientError> {
+        self.0.change(|log, now| log.create_partitions(topic, total, now.ms))
+    }
+
+    fn group_members(&mut self, group: &str, _: Duration) -> Result<Vec<GroupMember>, ClientError> {
+        self.0.change(|log, _| Ok(log.group_members(group)))
     }
 
     fn delete_topics(&mut self, topics: &[String], _: Duration) -> Result<(), ClientError> {

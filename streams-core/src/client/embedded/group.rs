@@ -15,7 +15,7 @@ use streams_state::types::TopicPartition;
 use super::assignors::Assignor;
 use super::errors::not_in_group;
 use super::offsets::GroupOffsets;
-use crate::client::{ClientError, GroupMetadata};
+use crate::client::{ClientError, GroupMember, GroupMetadata};
 
 /// What a member says of itself when it joins.
 #[derive(Clone, Debug)]
@@ -129,6 +129,18 @@ impl Group {
     pub(super) fn other_assignor(&self, request: &JoinRequest) -> Option<Assignor> {
         let mut others = self.members.values().map(|member| member.request.assignor);
         others.find(|assignor| *assignor != request.assignor)
+    }
+
+    /// Who is in it.
+    pub(super) fn described(&self) -> Vec<GroupMember> {
+        let described = |(id, member): (&String, &Member)| GroupMember {
+            id: id.clone(),
+            instance: member.request.instance.clone(),
+            // As `new_member` made it.
+            client_id: id.rsplit_once('-').map_or(id.as_str(), |(client, _)| client).to_owned(),
+            host: String::new(),
+        };
+        self.members.iter().map(described).collect()
     }
 
     /// Whether a member subscribed to `topic`.

@@ -15,7 +15,9 @@ use super::markers::{Marker, Markers, Place};
 use super::partition::{Fetch, PartitionLog, Stamp};
 use super::topic::{Topic, collision_name};
 use super::transactions::{Coordinator, OpenTransaction, ProducerIdentity};
-use crate::client::{ClientError, CommittedOffset, Fault, GroupMetadata, NewTopic, OffsetSpec};
+use crate::client::{
+    ClientError, CommittedOffset, Fault, GroupMember, GroupMetadata, NewTopic, OffsetSpec, TopicSetting,
+};
 
 /// The time, as a call into the log sees it.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +128,44 @@ impl Log {
     /// The id of a topic.
     pub(super) fn topic_id(&self, topic: &str) -> Option<Uuid> {
         self.topics.get(topic).map(|topic| topic.id)
+    }
+
+    /// How many replicas the topic was asked to have.
+    pub(super) fn replication_factor(&self, topic: &str) -> Option<i16> {
+        self.topics.get(topic).map(|topic| topic.replication_factor)
+    }
+
+    /// All settings of a topic.
+    pub(super) fn topic_config(&self, topic: &str) -> Option<BTreeMap<String, TopicSetting>> {
+        self.topics.get(topic).map(Topic::config)
+    }
+
+    /// Changes settings of a topic.
+    pub(super) fn alter_config(
+        &mut self,
+        name: &str,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<(), ClientError> {
+        let call = format!("alter topic `{name}`");
+        self.topic_mut(&call, name)?.alter(&call, settings)
+    }
+
+    /// Adds partitions to a topic.
+    pub(super) fn create_partitions(
+        &mut self,
+        name: &str,
+        total: i32,
+        now_ms: i64,
+    ) -> Result<(), ClientError> {
+        let call = format!("add partitions to topic `{name}`");
+        self.topic_mut(&call, name)?.grow(&call, total)?;
+        self.topic_changed(name, now_ms);
+        Ok(())
+    }
+
+    /// Who is in a group.
+    pub(super) fn group_members(&self, group: &str) -> Vec<GroupMember> {
+        self.groups.get(group).map(Group::described).unwrap_or_default()
     }
 
     /// Ids are numbers: the same in each run of a test.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::errors::{bad_record, invalid};
 use super::partition::PartitionLog;
-use crate::client::{ClientError, NewTopic};
+use crate::client::{ClientError, NewTopic, TopicSetting};
 
 /// `max.message.bytes` of Kafka.
 const MESSAGE_BYTES_MAX: usize = 1_048_588;
@@ -19,46 +19,49 @@ const NAME_LENGTH_MAX: usize = 249;
 /// Bytes that Kafka's formats add to keys, values and headers of a single record, about.
 const BATCH_OVERHEAD_BYTES: usize = 70;
 
-/// Settings that a topic of Kafka 4.3 may have.
-const KNOWN_SETTINGS: [&str; 32] = [
-    "cleanup.policy",
-    "compression.gzip.level",
-    "compression.lz4.level",
-    "compression.type",
-    "compression.zstd.level",
-    "delete.retention.ms",
-    "file.delete.delay.ms",
-    "flush.messages",
-    "flush.ms",
-    "follower.replication.throttled.replicas",
-    "index.interval.bytes",
-    "leader.replication.throttled.replicas",
-    "local.retention.bytes",
-    "local.retention.ms",
-    "max.compaction.lag.ms",
-    "max.message.bytes",
-    "message.timestamp.after.max.ms",
-    "message.timestamp.before.max.ms",
-    "message.timestamp.type",
-    "min.cleanable.dirty.ratio",
-    "min.compaction.lag.ms",
-    "min.insync.replicas",
-    "preallocate",
-    "remote.copy.disable",
-    "remote.log.delete.on.disable",
-    "remote.storage.enable",
-    "retention.bytes",
-    "retention.ms",
-    "segment.bytes",
-    "segment.index.bytes",
-    "segment.jitter.ms",
-    "segment.ms",
+/// Settings that a topic of Kafka 4.3 may have, and what they are if nobody says otherwise.
+const KNOWN_SETTINGS: [(&str, &str); 32] = [
+    ("cleanup.policy", "delete"),
+    ("compression.gzip.level", "-1"),
+    ("compression.lz4.level", "9"),
+    ("compression.type", "producer"),
+    ("compression.zstd.level", "3"),
+    ("delete.retention.ms", "86400000"),
+    ("file.delete.delay.ms", "60000"),
+    ("flush.messages", "9223372036854775807"),
+    ("flush.ms", "9223372036854775807"),
+    ("follower.replication.throttled.replicas", ""),
+    ("index.interval.bytes", "4096"),
+    ("leader.replication.throttled.replicas", ""),
+    ("local.retention.bytes", "-2"),
+    ("local.retention.ms", "-2"),
+    ("max.compaction.lag.ms", "9223372036854775807"),
+    ("max.message.bytes", "1048588"),
+    ("message.timestamp.after.max.ms", "3600000"),
+    ("message.timestamp.before.max.ms", "9223372036854775807"),
+    ("message.timestamp.type", "CreateTime"),
+    ("min.cleanable.dirty.ratio", "0.5"),
+    ("min.compaction.lag.ms", "0"),
+    ("min.insync.replicas", "1"),
+    ("preallocate", "false"),
+    ("remote.copy.disable", "false"),
+    ("remote.log.delete.on.disable", "false"),
+    ("remote.storage.enable", "false"),
+    ("retention.bytes", "-1"),
+    ("retention.ms", "604800000"),
+    ("segment.bytes", "1073741824"),
+    ("segment.index.bytes", "10485760"),
+    ("segment.jitter.ms", "0"),
+    ("segment.ms", "604800000"),
 ];
 
 /// A topic.
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) id: Uuid,
+    pub(super) replication_factor: i16,
+    /// Settings that it was given.
+    own: BTreeMap<String, String>,
     pub(super) settings: TopicSettings,
     pub(super) partitions: Vec<PartitionLog>,
 }
@@ -96,7 +99,48 @@ impl Topic {
             return Err(invalid(&call, message));
         }
         let settings = TopicSettings::parse(&call, &new.config)?;
-        Ok(Self { id, settings, partitions: (0..partitions).map(|_| PartitionLog::default()).collect() })
+        Ok(Self {
+            id,
+            replication_factor: new.replication_factor.max(1),
+            own: new.config.clone(),
+            settings,
+            partitions: (0..partitions).map(|_| PartitionLog::default()).collect(),
+        })
+    }
+
+    /// All settings.
+    pub(super) fn config(&self) -> BTreeMap<String, TopicSetting> {
+        let setting = |(key, default): &(&str, &str)| {
+            let own = self.own.get(*key);
+            let value = own.map_or(*default, String::as_str).to_owned();
+            ((*key).to_owned(), TopicSetting { value, own: own.is_some() })
+        };
+        KNOWN_SETTINGS.iter().map(setting).collect()
+    }
+
+    /// Takes over `changes`, or none of them.
+    pub(super) fn alter(
+        &mut self,
+        call: &str,
+        changes: &BTreeMap<String, String>,
+    ) -> Result<(), ClientError> {
+        let mut own = self.own.clone();
+        own.extend(changes.clone());
+        self.settings = TopicSettings::parse(call, &own)?;
+        self.own = own;
+        Ok(())
+    }
+
+    /// Adds partitions up to `total`.
+    pub(super) fn grow(&mut self, call: &str, total: i32) -> Result<(), ClientError> {
+        let has = self.partitions.len();
+        match usize::try_from(total) {
+            Ok(total) if total > has => self.partitions.resize_with(total, PartitionLog::default),
+            Ok(_) | Err(_) => {
+                return Err(invalid(call, format!("the topic has {has} partitions, {total} are not more")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -152,7 +196,7 @@ impl TopicSettings {
                 "message.timestamp.after.max.ms" => settings.timestamp_after_max_ms = Some(number()?),
                 "message.timestamp.before.max.ms" => settings.timestamp_before_max_ms = number()?,
                 "delete.retention.ms" => settings.delete_retention_ms = number()?,
-                known if KNOWN_SETTINGS.contains(&known) => {}
+                known if KNOWN_SETTINGS.iter().any(|(key, _)| *key == known) => {}
                 unknown => return Err(invalid(call, format!("`{unknown}` is no setting of a topic"))),
             }
         }

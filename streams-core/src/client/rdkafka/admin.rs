@@ -1,19 +1,22 @@
-//! Creating, inspecting and deleting topics.
+//! Creating, inspecting, changing and deleting topics; looking at groups.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use streams_state::types::TopicPartition;
-use uuid::Uuid;
 
-use super::ffi::{Failure, Native, PartitionList};
+use super::ffi::{Failure, Native, PartitionList, TopicDescription};
 use super::handle::Handle;
-use crate::client::{Admin, AdminTopic, ClientError, Fault, NewTopic};
+use crate::client::{Admin, AdminTopic, ClientError, Fault, GroupMember, NewTopic, TopicSetting};
 
 /// How often a new topic is looked for until every broker that we ask knows it.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Longest time of one question for a group: of the first group that a cluster is asked for, the coordinator is only being made, and
+/// librdkafka either gives up at once, or waits for an answer that does not come any more.
+const GROUP_ATTEMPT: Duration = Duration::from_secs(3);
 
 /// An admin client on librdkafka.
 pub(super) struct KafkaAdmin {
@@ -30,7 +33,7 @@ impl KafkaAdmin {
         &self,
         topics: &[String],
         timeout: Duration,
-    ) -> Result<HashMap<String, (i32, Option<Uuid>)>, ClientError> {
+    ) -> Result<HashMap<String, TopicDescription>, ClientError> {
         let answer = self.handle.native().describe_topics(topics, timeout);
         let answer = self
             .handle
@@ -82,7 +85,8 @@ impl Admin for KafkaAdmin {
         names.dedup();
         let known = self.describe(&names, timeout)?;
         let topic = |name: &String| {
-            known.get(name).map(|&(partitions, id)| AdminTopic { name: name.clone(), partitions, id })
+            let TopicDescription { partitions, replication_factor, id } = *known.get(name)?;
+            Some(AdminTopic { name: name.clone(), partitions, replication_factor, id })
         };
         Ok(topics.iter().map(topic).collect())
     }
@@ -116,6 +120,63 @@ impl Admin for KafkaAdmin {
             }
         };
         Ok(topics.iter().map(outcome).collect())
+    }
+
+    fn describe_configs(
+        &mut self,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<Vec<Option<BTreeMap<String, TopicSetting>>>, ClientError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut names = topics.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        let answer = self.handle.check(self.handle.native().describe_configs(&names, timeout));
+        let answer = answer.map_err(|failure| self.handle.read_error("read settings of topics", failure))?;
+        let mut known = HashMap::with_capacity(answer.len());
+        for (topic, settings) in answer {
+            let call = || format!("read settings of topic `{topic}`");
+            match settings.map_err(|failure| self.handle.read_error(call(), failure)) {
+                Ok(settings) => known.insert(topic, settings),
+                Err(error) if error.fault == Fault::UnknownTopic => None,
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(topics.iter().map(|topic| known.get(topic).cloned()).collect())
+    }
+
+    fn alter_configs(
+        &mut self,
+        topic: &str,
+        settings: &BTreeMap<String, String>,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let answer = self.handle.check(self.handle.native().alter_configs(topic, settings, timeout));
+        answer.map_err(|failure| self.handle.error(format!("alter topic `{topic}`"), failure))
+    }
+
+    fn create_partitions(&mut self, topic: &str, total: i32, timeout: Duration) -> Result<(), ClientError> {
+        let answer = self.handle.check(self.handle.native().create_partitions(topic, total, timeout));
+        answer.map_err(|failure| self.handle.error(format!("add partitions to topic `{topic}`"), failure))
+    }
+
+    fn group_members(&mut self, group: &str, timeout: Duration) -> Result<Vec<GroupMember>, ClientError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let attempt = left.min(GROUP_ATTEMPT);
+            let answer = self.handle.check(self.handle.native().group_members(group, attempt));
+            match answer
+                .map_err(|failure| self.handle.read_error(format!("look at group `{group}`"), failure))
+            {
+                Err(error) if error.fault == Fault::Retriable && Instant::now() + LOOK_AGAIN < deadline => {
+                    thread::sleep(LOOK_AGAIN);
+                }
+                answer => return answer,
+            }
+        }
     }
 
     fn delete_topics(&mut self, topics: &[String], timeout: Duration) -> Result<(), ClientError> {

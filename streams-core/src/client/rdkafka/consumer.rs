@@ -225,8 +225,8 @@ impl KafkaConsumer {
         let counts: HashMap<_, _> = answer.into_iter().collect();
         let missing = self.assignment.explain_silence(|TopicPartition { topic, partition }| {
             match counts.get(&**topic) {
-                Some(Ok((count, _))) if partition >= count => {
-                    Some(format!("topic `{topic}` has {count} partitions"))
+                Some(Ok(found)) if *partition >= found.partitions => {
+                    Some(format!("topic `{topic}` has {} partitions", found.partitions))
                 }
                 Some(Err(failure)) if fault(failure) == Fault::UnknownTopic => {
                     Some(format!("topic `{topic}` does not exist"))

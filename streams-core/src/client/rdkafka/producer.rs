@@ -299,7 +299,8 @@ impl Producer for KafkaProducer {
         let answer = self.handle.native().describe_topics(&[topic.to_owned()], timeout);
         let answer = self.handle.check(answer).map_err(|failure| self.handle.read_error(&call, failure))?;
         match answer.into_iter().next() {
-            Some((_, Ok((count, _)))) => {
+            Some((_, Ok(found))) => {
+                let count = found.partitions;
                 self.partitions.insert(topic.to_owned(), count);
                 Ok(count)
             }

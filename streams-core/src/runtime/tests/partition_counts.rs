@@ -1,6 +1,7 @@
 //! What a partitioner is told about the topic that is written: looked up by the one admin client of the instance, and
 //! believed for longer while that gets no answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use streams_state::types::TopicPartition;
 use super::world::{COUNTS, Instance, LINES, World, in_memory};
 use crate::client::embedded::EmbeddedKafka;
 use crate::client::{
-    Admin, AdminTopic, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, NewTopic, Producer,
-    ProducerSettings,
+    Admin, AdminTopic, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, GroupMember, NewTopic,
+    Producer, ProducerSettings, TopicSetting,
 };
 use crate::config::METADATA_MAX_AGE_MS;
 use crate::dsl::{Produced, StreamsBuilder};
@@ -76,6 +77,31 @@ impl Admin for WatchedAdmin {
         timeout: Duration,
     ) -> Result<Vec<Result<(), ClientError>>, ClientError> {
         self.0.create_topics(topics, timeout)
+    }
+
+    fn describe_configs(
+        &mut self,
+        topics: &[String],
+        timeout: Duration,
+    ) -> Result<Vec<Option<BTreeMap<String, TopicSetting>>>, ClientError> {
+        self.0.describe_configs(topics, timeout)
+    }
+
+    fn alter_configs(
+        &mut self,
+        topic: &str,
+        settings: &BTreeMap<String, String>,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        self.0.alter_configs(topic, settings, timeout)
+    }
+
+    fn create_partitions(&mut self, topic: &str, total: i32, timeout: Duration) -> Result<(), ClientError> {
+        self.0.create_partitions(topic, total, timeout)
+    }
+
+    fn group_members(&mut self, group: &str, timeout: Duration) -> Result<Vec<GroupMember>, ClientError> {
+        self.0.group_members(group, timeout)
     }
 
     fn delete_topics(&mut self, topics: &[String], timeout: Duration) -> Result<(), ClientError> {

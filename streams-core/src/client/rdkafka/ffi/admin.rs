@@ -27,10 +27,10 @@ pub(crate) struct ListedOffset {
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Options of a request. Freed when dropped.
-struct Options(*mut sys::rd_kafka_AdminOptions_t);
+pub(super) struct Options(pub(super) *mut sys::rd_kafka_AdminOptions_t);
 
 impl Options {
-    fn new(native: &Native, operation: sys::rd_kafka_admin_op_t, timeout: Duration) -> Self {
+    pub(super) fn new(native: &Native, operation: sys::rd_kafka_admin_op_t, timeout: Duration) -> Self {
         let mut words = [0; 256];
         // SAFETY: living client; the object is ours; the buffer is as long as it is said to be. A timeout that is
         // out of range leaves the default.
@@ -47,7 +47,7 @@ impl Options {
     }
 
     /// Lets the broker wait until what was asked for is done everywhere.
-    fn wait_until_done(&self, timeout: Duration) {
+    pub(super) fn wait_until_done(&self, timeout: Duration) {
         let mut words = [0; 256];
         // SAFETY: our object; the buffer is as long as it is said to be.
         let _ = unsafe {
@@ -69,7 +69,11 @@ impl Drop for Options {
 }
 
 /// Sends a request with `send` and waits for its answer.
-fn ask(native: &Arc<Native>, timeout: Duration, send: impl FnOnce(&Queue)) -> Result<Event, Failure> {
+pub(super) fn ask(
+    native: &Arc<Native>,
+    timeout: Duration,
+    send: impl FnOnce(&Queue),
+) -> Result<Event, Failure> {
     let out_of_queues = || Failure::new(RDKafkaErrorCode::CriticalSystemResource, "no queue");
     let answers = Queue::new(native).ok_or_else(out_of_queues)?;
     send(&answers);
@@ -83,7 +87,7 @@ fn ask(native: &Arc<Native>, timeout: Duration, send: impl FnOnce(&Queue)) -> Re
 ///
 /// # Safety
 /// `array` is null or points to `count` pointers that live for `'a`.
-unsafe fn pointers<'a, T>(array: *const *const T, count: usize) -> &'a [*const T] {
+pub(super) unsafe fn pointers<'a, T>(array: *const *const T, count: usize) -> &'a [*const T] {
     if array.is_null() || count == 0 {
         return &[];
     }
@@ -95,7 +99,7 @@ unsafe fn pointers<'a, T>(array: *const *const T, count: usize) -> &'a [*const T
 ///
 /// # Safety
 /// `array` points to `count` living topic results, or is null.
-unsafe fn topic_results(
+pub(super) unsafe fn topic_results(
     array: *const *const sys::rd_kafka_topic_result_t,
     count: usize,
 ) -> Vec<(String, Result<(), Failure>)> {
@@ -117,11 +121,22 @@ unsafe fn topic_results(
     }
 }
 
-/// Number of partitions and id of topics, or why they are not known.
-pub(super) type TopicDescriptions = Vec<(String, Result<(i32, Option<Uuid>), Failure>)>;
+/// What a cluster says of a topic.
+#[derive(Clone, Copy)]
+pub(crate) struct TopicDescription {
+    /// Number of partitions.
+    pub(crate) partitions: i32,
+    /// Replicas of the partition that has most.
+    pub(crate) replication_factor: i16,
+    /// Its id.
+    pub(crate) id: Option<Uuid>,
+}
+
+/// Topics, or why they are not known.
+pub(super) type TopicDescriptions = Vec<(String, Result<TopicDescription, Failure>)>;
 
 impl Native {
-    /// Number of partitions and id of each topic.
+    /// Partitions, replicas and id of each topic.
     pub(crate) fn describe_topics(
         self: &Arc<Self>,
         topics: &[String],
@@ -357,7 +372,7 @@ impl Native {
 /// `topic` is a living description.
 unsafe fn description(
     topic: *const sys::rd_kafka_TopicDescription_t,
-) -> (String, Result<(i32, Option<Uuid>), Failure>) {
+) -> (String, Result<TopicDescription, Failure>) {
     // SAFETY: getters of a living description; error object and id belong to it.
     unsafe {
         let name = text(sys::rd_kafka_TopicDescription_name(topic));
@@ -369,7 +384,13 @@ unsafe fn description(
             }
         }
         let mut count = 0;
-        sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
+        let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
+        let replicas = pointers(partitions.cast_const(), count).iter().map(|&partition| {
+            let mut replicas = 0;
+            sys::rd_kafka_TopicPartitionInfo_replicas(partition, &raw mut replicas);
+            replicas
+        });
+        let replication_factor = i16::try_from(replicas.max().unwrap_or(0)).unwrap_or(i16::MAX);
         let id = sys::rd_kafka_TopicDescription_topic_id(topic);
         let id = (!id.is_null()).then(|| {
             let high = sys::rd_kafka_Uuid_most_significant_bits(id);
@@ -377,7 +398,8 @@ unsafe fn description(
         });
         // A broker older than 2.8 has no ids and says zero.
         let id = id.filter(|id| !id.is_nil());
-        (name, Ok((i32::try_from(count).unwrap_or(i32::MAX), id)))
+        let partitions = i32::try_from(count).unwrap_or(i32::MAX);
+        (name, Ok(TopicDescription { partitions, replication_factor, id }))
     }
 }
 

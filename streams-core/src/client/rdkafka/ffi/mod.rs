@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 mod admin;
+mod configs;
 mod failure;
 mod group;
 mod list;
@@ -24,7 +25,7 @@ mod queue;
 mod requests;
 mod transaction;
 
-pub(super) use admin::ListedOffset;
+pub(super) use admin::{ListedOffset, TopicDescription};
 pub(super) use failure::Failure;
 pub(super) use list::PartitionList;
 pub(super) use message::{Batch, MessageFailure};
