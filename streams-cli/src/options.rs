@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Looks at the local state of kstreams applications and at their dead letters, and puts those back
+/// Everyday operation of kstreams applications: state, dead letters, topics, topologies, resets
 #[derive(Debug, Parser)]
 #[command(name = "kstreams", version)]
 pub struct Cli {
@@ -22,6 +22,240 @@ pub enum Command {
     /// Dead letters: records that an application gave up, in a topic of their own
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Topics of an application: what it wants, what the cluster has, and making that the same
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+    /// Lets an application begin anew: moves the offsets of its input topics, and deletes its internal topics; exit code 1 if a
+    /// named topic does not exist
+    Reset(ResetArguments),
+    /// Shows a topology, of a running application or from a file
+    Describe(DescribeArguments),
+    /// Compares versions of a topology
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Watches a running application: state, lag, rates, threads, tasks, memory
+    Top(TopArguments),
+    /// Prints what a shell needs to complete this program's commands: `kstreams completions bash > /etc/bash_completion.d/kstreams`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to do with topics.
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Says what is missing and what differs, and changes nothing; exit code 1 if there is something
+    Plan(TopicsSource),
+    /// Creates what is missing, and says each thing it does; exit code 1 if something stays otherwise than it is wanted
+    Apply(ApplyArguments),
+}
+
+/// Whose topics.
+#[derive(Debug, Args)]
+pub struct TopicsSource {
+    /// The topology: a JSON file (`Topology::snapshot().to_json()`), or the URL of a running application
+    #[arg(long, value_name = "FILE|URL")]
+    pub topology: String,
+
+    /// `application.id`, if it is not in --properties; those may be the application's own: `replication.factor`, `topic.*` count
+    #[arg(long, value_name = "ID")]
+    pub application_id: Option<String>,
+
+    /// What is wanted of topics that are not the application's own, as JSON: {"orders": {"partitions": 6, "replication_factor": 3,
+    /// "config": {"retention.ms": "86400000"}}}
+    #[arg(long, value_name = "FILE")]
+    pub declared: Option<PathBuf>,
+
+    /// Where the topics are
+    #[command(flatten)]
+    pub cluster: Cluster,
+
+    /// How to ask a running application
+    #[command(flatten)]
+    pub http: Http,
+
+    /// JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What may be done to topics.
+#[derive(Debug, Args)]
+pub struct ApplyArguments {
+    /// Whose
+    #[command(flatten)]
+    pub source: TopicsSource,
+
+    /// Alter settings that differ, too
+    #[arg(long)]
+    pub alter: bool,
+
+    /// Add partitions, too: not to internal topics that hold records. Keys of other topics are spread anew by that
+    #[arg(long)]
+    pub add_partitions: bool,
+}
+
+/// What to reset: the options of Kafka Streams' kafka-streams-application-reset.sh.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("to").multiple(false))]
+pub struct ResetArguments {
+    /// `application.id`
+    #[arg(long, value_name = "ID")]
+    pub application_id: String,
+
+    /// Input topics: read from their beginning, unless one of the options below says otherwise
+    #[arg(long, value_name = "TOPIC,..", value_delimiter = ',')]
+    pub input_topics: Vec<String>,
+
+    /// Topics that the application writes and reads: what is in them is skipped (deprecated by Kafka Streams)
+    #[arg(long, value_name = "TOPIC,..", value_delimiter = ',')]
+    pub intermediate_topics: Vec<String>,
+
+    /// Delete only these of the internal topics that --dry-run shows
+    #[arg(long, value_name = "TOPIC,..", value_delimiter = ',')]
+    pub internal_topics: Vec<String>,
+
+    /// From the first records on, which is what happens if nothing is said
+    #[arg(long, group = "to")]
+    pub to_earliest: bool,
+
+    /// From behind the last records on
+    #[arg(long, group = "to")]
+    pub to_latest: bool,
+
+    /// From this offset on
+    #[arg(long, group = "to", value_name = "N", allow_negative_numbers = true)]
+    pub to_offset: Option<i64>,
+
+    /// From so many records behind the committed offset on, or before it: -10
+    #[arg(long, group = "to", value_name = "N", allow_negative_numbers = true)]
+    pub shift_by: Option<i64>,
+
+    /// From the first record of this time on: YYYY-MM-DDThh:mm:ss.sss, in UTC unless it ends with an offset
+    #[arg(long, group = "to", value_name = "TIME")]
+    pub to_datetime: Option<String>,
+
+    /// From the first record that is not older than this on: PnDTnHnMnS
+    #[arg(long, group = "to", value_name = "DURATION", allow_hyphen_values = true)]
+    pub by_duration: Option<String>,
+
+    /// From the offsets in this file on: lines of TOPIC,PARTITION,OFFSET
+    #[arg(long, group = "to", value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+
+    /// Wait up to two minutes for members that are gone, but not yet given up by the broker. (Kafka Streams' tool puts them out of the
+    /// group at once, which librdkafka cannot)
+    #[arg(long)]
+    pub force: bool,
+
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Where the application runs
+    #[command(flatten)]
+    pub cluster: Cluster,
+
+    /// JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to ask a running application.
+#[derive(Debug, Args)]
+pub struct Http {
+    /// The token of its HTTP endpoints
+    #[arg(long, value_name = "TOKEN", env = "KSTREAMS_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+
+    /// Certificates, PEM, that https trusts; without it those that the system trusts
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Forms of a topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DescribeFormat {
+    /// Kafka Streams' text
+    Text,
+    /// A Mermaid flowchart
+    Mermaid,
+    /// A drawing for Graphviz
+    Dot,
+    /// All of it: what `plan diff` and `topics` read
+    Json,
+}
+
+/// Which topology, in which form.
+#[derive(Debug, Args)]
+pub struct DescribeArguments {
+    /// A JSON file (`Topology::snapshot().to_json()`), or the URL of a running application
+    #[arg(value_name = "FILE|URL")]
+    pub topology: String,
+
+    /// In which form
+    #[arg(long, value_enum, default_value_t = DescribeFormat::Text)]
+    pub format: DescribeFormat,
+
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+
+    /// How to ask a running application
+    #[command(flatten)]
+    pub http: Http,
+}
+
+/// What to do with versions of a topology.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Says what a new version means for stores, internal topics and records of the old one; exit code 1 if it cannot go on with them
+    Diff(DiffArguments),
+}
+
+/// Two versions.
+#[derive(Debug, Args)]
+pub struct DiffArguments {
+    /// The version that runs, or ran: a JSON file, or the URL of a running application
+    #[arg(value_name = "OLD")]
+    pub old: String,
+
+    /// The version that comes after it
+    #[arg(value_name = "NEW")]
+    pub new: String,
+
+    /// JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    /// How to ask a running application
+    #[command(flatten)]
+    pub http: Http,
+}
+
+/// Which application to watch, and how.
+#[derive(Debug, Args)]
+pub struct TopArguments {
+    /// Its HTTP endpoints
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    pub interval: f64,
+
+    /// So many looks; without it until Ctrl-C
+    #[arg(long, value_name = "N")]
+    pub iterations: Option<u64>,
+
+    /// A line of JSON for each look, as the application says it
+    #[arg(long)]
+    pub json: bool,
+
+    /// How to ask it
+    #[command(flatten)]
+    pub http: Http,
 }
 
 /// What to do with dead letters.
@@ -73,7 +307,7 @@ pub struct Cluster {
     pub bootstrap_server: Option<String>,
 
     /// A .properties file with settings of the Kafka clients, such as security.protocol; also bootstrap.servers
-    #[arg(long, value_name = "FILE", alias = "command-config")]
+    #[arg(long, value_name = "FILE", aliases = ["command-config", "config-file"])]
     pub properties: Option<PathBuf>,
 }
 

@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table};
 use indicatif::{BinaryBytes, HumanCount};
 
 use crate::dlq::{Bytes, Listing, Replay, ShownLetter};
-use crate::{Error, Inspection, Verdict, Verification};
+use crate::{Error, Inspection, Reset, Verdict, Verification};
 
 /// Writes inspections.
 ///
@@ -47,12 +47,12 @@ pub fn print_inspections(inspections: &[Inspection], json: bool, out: &mut dyn W
     Ok(())
 }
 
-fn print_json<T: serde::Serialize + ?Sized>(found: &T, out: &mut dyn Write) -> Result<(), Error> {
+pub(crate) fn print_json<T: serde::Serialize + ?Sized>(found: &T, out: &mut dyn Write) -> Result<(), Error> {
     serde_json::to_writer_pretty(&mut *out, found)?;
     Ok(writeln!(out)?)
 }
 
-fn table(header: &[&str], right: &[usize]) -> Table {
+pub(crate) fn table(header: &[&str], right: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(header);
     for column in right {
@@ -180,11 +180,47 @@ pub fn print_replay(replay: &Replay, json: bool, out: &mut dyn Write) -> Result<
     Ok(())
 }
 
+/// Writes what was reset.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn print_reset(reset: &Reset, json: bool, out: &mut dyn Write) -> Result<(), Error> {
+    if json {
+        return print_json(reset, out);
+    }
+    if reset.dry_run {
+        writeln!(out, "dry run: nothing is changed, this would be done")?;
+    }
+    if !reset.offsets.is_empty() {
+        let mut table = table(&["topic", "partition", "was at", "begins at", ""], &[1, 2, 3]);
+        for moved in &reset.offsets {
+            table.add_row([
+                line(&moved.topic),
+                moved.partition.to_string(),
+                moved.before.map_or("-".to_owned(), |offset| offset.to_string()),
+                moved.offset.to_string(),
+                moved.note.clone().unwrap_or_default(),
+            ]);
+        }
+        writeln!(out, "offsets of group {}:\n{table}", reset.application_id)?;
+    }
+    for topic in &reset.missing {
+        writeln!(out, "there is no topic `{}`: skipped", line(topic))?;
+    }
+    match (reset.deleted.join(", "), reset.dry_run) {
+        (none, _) if none.is_empty() => writeln!(out, "no internal topics to delete")?,
+        (all, true) => writeln!(out, "internal topics to delete: {all}")?,
+        (all, false) => writeln!(out, "internal topics deleted: {all}")?,
+    }
+    let hint = "local state is not touched: before the next start, call `clean_up()` in each instance, or delete its state directory";
+    Ok(writeln!(out, "{hint}")?)
+}
+
 /// Longest text of others in a table.
 const LINE_CHARS: usize = 120;
 
 /// Text that others wrote, on one line, and without what moves the cursor.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
     let mut short: String = letters.clone().take(LINE_CHARS).collect();
     if letters.count() > LINE_CHARS {
