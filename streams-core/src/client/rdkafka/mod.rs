@@ -224,3 +224,22 @@ impl ClientSupplier for RdKafka {
         format!("Kafka at {}", self.bootstrap_servers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// librdkafka frees the interceptors of a configuration that it refuses only when it makes a client: freeing them again was a
+    /// crash, where an application with such settings should be told.
+    #[test]
+    fn settings_that_are_refused_when_a_client_is_made_are_an_error() {
+        let settings = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "GSSAPI")];
+        let properties: BTreeMap<_, _> =
+            settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let kafka = RdKafka::new("127.0.0.1:1", properties);
+        for _ in 0..3 {
+            let error = kafka.admin().err().map(|error| error.message).unwrap_or_default();
+            assert!(error.contains("GSSAPI"), "{error}");
+        }
+    }
+}

@@ -51,7 +51,7 @@ impl Native {
     pub(crate) fn new(kind: Kind, settings: &[(String, String)]) -> Result<Self, SettingFault> {
         let reports = Box::<Reports>::default();
         let mut words = [0; 512];
-        // SAFETY: `conf` is ours until rd_kafka_new succeeds, which then owns it; on each failure it is destroyed
+        // SAFETY: `conf` is ours until rd_kafka_new succeeds, which then owns it; if a setting is wrong it is destroyed
         // here, once. `words` is as long as it is said to be. `reports` is boxed and outlives the client: it is
         // dropped after `Native::drop` has run.
         unsafe {
@@ -77,7 +77,8 @@ impl Native {
             }
             let rk = sys::rd_kafka_new(kind, conf, words.as_mut_ptr(), words.len());
             let Some(rk) = NonNull::new(rk) else {
-                sys::rd_kafka_conf_destroy(conf);
+                // Where it comes to its threads, librdkafka has freed the interceptors of `conf` by now, and destroying it would free
+                // them again. So it is left behind: a few KB of a client that nobody can have.
                 return Err(SettingFault::Invalid(text(words.as_ptr())));
             };
             if kind == sys::rd_kafka_type_t::RD_KAFKA_CONSUMER {
