@@ -99,7 +99,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
         "statestore.cache.max.bytes",
         Sets(|config, value| set(&mut config.statestore_cache_max_bytes, bytes(value))),
     ),
-    ("config.providers", Sets(config_providers)),
+    ("config.providers", Combined),
     ("default.dsl.store", Sets(default_dsl_store)),
     ("dsl.store.suppliers.class", Sets(dsl_store_suppliers)),
     ("dsl.store.format", Sets(dsl_store_format)),
@@ -261,14 +261,6 @@ fn servers(value: &str) -> Result<String, String> {
 fn buffered_records(config: &mut StreamsConfig, value: &str) -> Result<(), String> {
     config.buffered_records_per_partition = int(value, 1)? as usize;
     Ok(())
-}
-
-fn config_providers(_: &mut StreamsConfig, value: &str) -> Result<(), String> {
-    match text(value) {
-        "" => Ok(()),
-        _ => Err("empty: config providers are Java classes; put the values themselves into the properties"
-            .to_owned()),
-    }
 }
 
 fn default_dsl_store(config: &mut StreamsConfig, value: &str) -> Result<(), String> {

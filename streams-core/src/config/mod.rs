@@ -10,6 +10,7 @@ mod error;
 mod handlers;
 mod keys;
 mod parse;
+mod providers;
 mod timestamp_policy;
 mod topology_optimization;
 pub(crate) mod values;

@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use super::handlers::{Place, handler};
 use super::keys::{CLIENT_PREFIXES, CLIENT_TAG_PREFIX, Effect, KEYS, TOPIC_PREFIX};
-use super::{ConfigError, ProcessingGuarantee, StreamsConfig, client_keys};
+use super::{ConfigError, ProcessingGuarantee, StreamsConfig, client_keys, providers};
 
 /// Keys of the application's own begin so, or with one of the prefixes listed here.
 const APP_PREFIX: &str = "app.";
 const APP_PREFIXES: &str = "app.config.prefixes";
 const DEAD_LETTER_TOPIC: &str = "errors.dead.letter.queue.topic.name";
 
-/// Reads a Java properties file.
+/// Reads a Java properties file, and with its `config.providers` what its values refer to: files, directories, the environment.
 ///
 /// # Errors
-/// The file cannot be read, or a line of it is malformed.
+/// The file cannot be read, a line of it is malformed, or what a value refers to is not there.
 pub fn read_properties_file(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>, ConfigError> {
     let path = path.as_ref();
     let fault = |what: &dyn std::fmt::Display| {
@@ -26,7 +26,11 @@ pub fn read_properties_file(path: impl AsRef<Path>) -> Result<BTreeMap<String, S
     };
     let bytes = std::fs::read(path).map_err(|error| fault(&error))?;
     let properties = java_properties::read(ascii(&bytes).as_bytes()).map_err(|error| fault(&error))?;
-    Ok(properties.into_iter().collect())
+    let mut properties: BTreeMap<String, String> = properties.into_iter().collect();
+    providers::warn_if_open(path, &properties);
+    let mut faults = Vec::new();
+    providers::resolve(&mut properties, &mut faults);
+    ConfigError::unless_none(faults).map(|()| properties)
 }
 
 /// All bytes that are not ASCII as `\u00xx`: Java reads ISO-8859-1, while the parser takes some of the bytes for those of Windows, and the
@@ -120,9 +124,10 @@ impl StreamsConfig {
         &mut self,
         properties: impl IntoIterator<Item = (K, V)>,
     ) -> Result<(), ConfigError> {
-        let properties: BTreeMap<String, String> =
+        let mut properties: BTreeMap<String, String> =
             properties.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         let mut faults = Vec::new();
+        providers::resolve(&mut properties, &mut faults);
         for (key, effect) in KEYS {
             if let Some(value) = properties.get(*key) {
                 faults.extend(self.apply(key, value, effect).err());
