@@ -1,6 +1,7 @@
 //! The traits and the plain data that cross them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use streams_state::types::{Headers, Timestamp, TopicPartition};
@@ -81,7 +82,7 @@ pub enum OffsetSpec {
 pub const ASSIGNORS: [&str; 2] = ["range", "roundrobin"];
 
 /// How a consumer is made. Offsets are never stored or committed on its own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ConsumerSettings {
     /// Client id, for logs and quotas.
     pub client_id: String,
@@ -99,8 +100,30 @@ pub struct ConsumerSettings {
     pub properties: BTreeMap<String, String>,
 }
 
+/// Without the values of properties, some of which are secrets.
+impl fmt::Debug for ConsumerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerSettings")
+            .field("client_id", &self.client_id)
+            .field("group", &self.group)
+            .field("properties", &self.properties.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the values of properties, some of which are secrets.
+impl fmt::Debug for ProducerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerSettings")
+            .field("client_id", &self.client_id)
+            .field("transactional_id", &self.transactional_id)
+            .field("properties", &self.properties.keys())
+            .finish_non_exhaustive()
+    }
+}
+
 /// How a producer is made. Idempotent, unless `enable.idempotence` of its properties is `false`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ProducerSettings {
     /// Client id, for logs and quotas.
     pub client_id: String,

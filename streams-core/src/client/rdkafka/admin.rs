@@ -9,6 +9,7 @@ use streams_state::types::TopicPartition;
 
 use super::ffi::{Failure, Native, PartitionList, TopicDescription};
 use super::handle::Handle;
+use super::refusal::Peer;
 use crate::client::{Admin, AdminTopic, ClientError, Fault, GroupMember, NewTopic, TopicSetting};
 
 /// How often a new topic is looked for until every broker that we ask knows it.
@@ -25,8 +26,8 @@ pub(super) struct KafkaAdmin {
 
 impl KafkaAdmin {
     /// An admin client.
-    pub(super) fn new(native: Native, address: &Arc<str>) -> Self {
-        Self { handle: Handle::new(Arc::new(native), address) }
+    pub(super) fn new(native: Native, peer: Peer) -> Self {
+        Self { handle: Handle::new(Arc::new(native), peer) }
     }
 
     fn describe(

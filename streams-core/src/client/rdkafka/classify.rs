@@ -10,14 +10,15 @@ use crate::client::Fault;
 
 /// What the failure means.
 ///
-/// Membership and fencing are told by the code whatever the flags say: after them the runtime does more than abort.
+/// Membership and fencing are told by the code whatever the flags say: after them the runtime does more than abort. What is not
+/// allowed is not allowed in the next transaction either.
 /// For the rest the flags come first: librdkafka sets them from the state of the transaction. A static member whose
 /// place another took is dead, not only out of the group: it would fence the other in turn.
 pub(super) fn fault(failure: &Failure) -> Fault {
     let by_code = by_code(failure.code);
     match by_code {
         Fault::NotInGroup if failure.fatal => Fault::ClientDead,
-        Fault::NotInGroup | Fault::ProducerFenced => by_code,
+        Fault::NotInGroup | Fault::ProducerFenced | Fault::Denied => by_code,
         _ if failure.fatal => Fault::ClientDead,
         _ if failure.requires_abort => Fault::AbortTransaction,
         _ if failure.retriable => Fault::Retriable,
@@ -150,6 +151,8 @@ mod tests {
         assert_eq!(fault(&failure), Fault::ProducerFenced);
         failure.code = Code::FencedInstanceId;
         assert_eq!(fault(&failure), Fault::ClientDead);
+        failure.code = Code::TopicAuthorizationFailed;
+        assert_eq!(fault(&failure), Fault::Denied);
         failure.fatal = false;
         failure.code = Code::IllegalGeneration;
         assert_eq!(fault(&failure), Fault::NotInGroup);

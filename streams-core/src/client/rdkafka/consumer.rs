@@ -16,6 +16,7 @@ use super::classify::fault;
 use super::ffi::{Event, EventKind, Failure, MessageFailure, Native, PartitionList, Queue, Signal, Wake};
 use super::handle::Handle;
 use super::offsets;
+use super::refusal::Peer;
 use crate::client::{
     ClientError, CommittedOffset, Consumer, Fault, GroupMetadata, OffsetSpec, Polled, RebalanceEvent,
     RecordSink, Slot,
@@ -54,7 +55,7 @@ impl KafkaConsumer {
         native: Native,
         group: Option<String>,
         read_committed: bool,
-        address: &Arc<str>,
+        peer: Peer,
     ) -> Result<Self, ClientError> {
         let native = Arc::new(native);
         let wake = Arc::new(Wake::default());
@@ -71,7 +72,7 @@ impl KafkaConsumer {
             read_committed,
             events,
             wake,
-            handle: Handle::new(native, address),
+            handle: Handle::new(native, peer),
         })
     }
 

@@ -9,19 +9,20 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::classify::fault;
 use super::ffi::{Failure, Native};
+use super::refusal::{self, Peer};
 use crate::client::{ClientError, Fault};
 
 /// Owns a client. Declare it last in a struct: queues and topics must be dropped before it.
 pub(super) struct Handle {
     native: Option<Arc<Native>>,
-    address: Arc<str>,
+    peer: Peer,
     patience: Duration,
 }
 
 impl Handle {
-    /// Owns `native`, which was told to connect to `address`.
-    pub(super) fn new(native: Arc<Native>, address: &Arc<str>) -> Self {
-        Self { native: Some(native), address: Arc::clone(address), patience: Duration::ZERO }
+    /// Owns `native`, which is `peer` to the cluster.
+    pub(super) fn new(native: Arc<Native>, peer: Peer) -> Self {
+        Self { native: Some(native), peer, patience: Duration::ZERO }
     }
 
     /// The client.
@@ -34,8 +35,23 @@ impl Handle {
         self.patience = patience;
     }
 
+    /// Notes a topic that this client writes, for errors.
+    pub(super) fn writes(&mut self, topic: &str) {
+        self.peer.writes.push(topic.to_owned());
+    }
+
+    /// Who this client is, by its last token if that says it.
+    fn peer(&self) -> Peer {
+        let principal = self.peer.principal.clone().or_else(|| self.native().token_principal());
+        Peer { principal, ..self.peer.clone() }
+    }
+
     /// The error of a failed call. A failure for want of a connection names the address and the reason.
     pub(super) fn error(&self, call: impl Into<String>, failure: Failure) -> ClientError {
+        let call = call.into();
+        if let Some(message) = self.refused(&failure) {
+            return ClientError::new(Fault::Denied, call, message);
+        }
         let by_connection = matches!(
             failure.code,
             Code::OperationTimedOut
@@ -51,14 +67,27 @@ impl Handle {
             && !failure.requires_abort
             && let Some(reason) = self.native().last_broker_failure()
         {
-            let address = &self.address;
+            let address = &self.peer.address;
             let message = format!(
                 "no broker answers at {address} ({reason}); is Kafka running there, and is `bootstrap.servers` right?"
             );
             return ClientError::new(Fault::Unreachable, call, message);
         }
         let fault = fault(&failure);
-        ClientError::new(fault, call, failure.text)
+        let message = refusal::not_allowed(&self.peer(), &call, &failure).unwrap_or(failure.text);
+        ClientError::new(fault, call, message)
+    }
+
+    /// Why no broker lets this client in, if that is the failure.
+    fn refused(&self, failure: &Failure) -> Option<String> {
+        let native = self.native();
+        let by_code =
+            matches!(failure.code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL);
+        if !by_code && !native.is_turned_away() {
+            return None;
+        }
+        let words = native.last_broker_failure().unwrap_or_else(|| failure.text.clone());
+        Some(refusal::turned_away(&self.peer(), &words, native.bad_certificate().as_ref()))
     }
 
     /// The error of a call that only reads, which may always be tried again.

@@ -1,8 +1,8 @@
 //! The edge to a real Kafka, on librdkafka.
 //!
 //! [`RdKafka`] makes the clients. `consumer` (with `assignment` and `offsets`) and `producer` (with `worker`, which waits
-//! for brokers in its stead) are the two ends of a record's path, `admin` manages topics; `classify` says what failures mean, `properties` speaks
-//! Java's setting names. All unsafe code is in `ffi`.
+//! for brokers in its stead) are the two ends of a record's path, `admin` manages topics; `classify` says what failures mean, `refusal` what
+//! to do when a broker does not let us in; `properties` and `security` speak Java's setting names, `tokens` is OAUTHBEARER. All unsafe code is in `ffi`.
 
 mod admin;
 mod assignment;
@@ -13,9 +13,14 @@ mod handle;
 mod offsets;
 mod producer;
 mod properties;
+mod refusal;
+mod security;
+mod tokens;
 mod worker;
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 
 use self::admin::KafkaAdmin;
@@ -23,6 +28,8 @@ use self::consumer::KafkaConsumer;
 use self::ffi::{Kind, Native, SettingFault};
 use self::producer::KafkaProducer;
 use self::properties::Role;
+use self::refusal::Peer;
+pub use self::tokens::{Token, TokenProvider};
 use super::{
     ASSIGNORS, Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, Producer,
     ProducerSettings,
@@ -98,10 +105,25 @@ fn send_limits(bytes: Option<u64>) -> [(&'static str, String); 2] {
 /// let kafka = RdKafka::new("localhost:9092", BTreeMap::new());
 /// assert_eq!(kafka.describe(), "Kafka at localhost:9092");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RdKafka {
     bootstrap_servers: Arc<str>,
     properties: BTreeMap<String, String>,
+    tokens: Option<Arc<dyn TokenProvider>>,
+    secrets: BTreeMap<String, Secret>,
+}
+
+/// Asked for a secret whenever a client is made.
+type Secret = Arc<dyn Fn() -> Result<String, Box<dyn Error + Send + Sync>> + Send + Sync>;
+
+/// Without the values of settings, some of which are secrets.
+impl fmt::Debug for RdKafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RdKafka")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("properties", &self.properties.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 impl RdKafka {
@@ -111,7 +133,44 @@ impl RdKafka {
     /// `restore.consumer.`, `producer.`, `admin.`) they are for that kind of client only and win over plain ones.
     /// A wrong one is reported when the first client is made. Nothing connects here.
     pub fn new(bootstrap_servers: impl Into<Arc<str>>, properties: BTreeMap<String, String>) -> Self {
-        Self { bootstrap_servers: bootstrap_servers.into(), properties }
+        let (tokens, secrets) = (None, BTreeMap::new());
+        Self { bootstrap_servers: bootstrap_servers.into(), properties, tokens, secrets }
+    }
+
+    /// Gets the tokens of `sasl.mechanism=OAUTHBEARER` from `provider`.
+    #[must_use]
+    pub fn with_tokens(mut self, provider: Arc<dyn TokenProvider>) -> Self {
+        self.tokens = Some(provider);
+        self
+    }
+
+    /// Asks `secret` for the value of the setting `key` (`sasl.password`, `ssl.key.password`, `ssl.keystore.key`, ...) whenever a
+    /// client is made, so that it is in no file, and a new one is taken when the application or a thread starts anew.
+    ///
+    /// ```
+    /// # use std::collections::BTreeMap;
+    /// # use streams_core::client::rdkafka::RdKafka;
+    /// let kafka = RdKafka::new("localhost:9093", BTreeMap::from([("sasl.username".to_owned(), "alice".to_owned())]))
+    ///     .with_secret("sasl.password", || Ok(std::fs::read_to_string("/run/secrets/kafka")?.trim().to_owned()));
+    /// ```
+    #[must_use]
+    pub fn with_secret(
+        mut self,
+        key: impl Into<String>,
+        secret: impl Fn() -> Result<String, Box<dyn Error + Send + Sync>> + Send + Sync + 'static,
+    ) -> Self {
+        self.secrets.insert(key.into(), Arc::new(secret));
+        self
+    }
+
+    /// The settings that callbacks hold.
+    fn told_secrets(&self) -> Result<BTreeMap<String, String>, ClientError> {
+        let told = self.secrets.iter().map(|(key, secret)| {
+            let value =
+                secret().map_err(|error| properties::wrong(key, &format!("cannot be had: {error}")))?;
+            Ok((key.clone(), value))
+        });
+        told.collect()
     }
 
     /// A client with `defaults`, then the user's properties, then `fixed` settings.
@@ -121,7 +180,7 @@ impl RdKafka {
         (defaults, limits): (&[(&str, &str)], &[(&str, String)]),
         properties: &BTreeMap<String, String>,
         fixed: Vec<(&str, String)>,
-    ) -> Result<Native, ClientError> {
+    ) -> Result<(Native, Peer), ClientError> {
         let mut settings = BTreeMap::new();
         for (key, value) in COMMON.iter().chain(defaults) {
             settings.insert((*key).to_owned(), (*value).to_owned());
@@ -129,6 +188,10 @@ impl RdKafka {
         settings.extend(limits.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         properties::apply(&mut settings, role, &self.properties)?;
         properties::apply(&mut settings, role, properties)?;
+        properties::apply(&mut settings, role, &self.told_secrets()?)?;
+        if role == Role::Admin {
+            security::warn(&settings);
+        }
         settings.insert("bootstrap.servers".to_owned(), self.bootstrap_servers.to_string());
         for (key, value) in fixed {
             settings.insert(key.to_owned(), value);
@@ -137,20 +200,31 @@ impl RdKafka {
             Role::Main | Role::Restore => Kind::Consumer,
             Role::Producer | Role::Admin => Kind::Producer,
         };
+        let peer = Peer {
+            address: Arc::clone(&self.bootstrap_servers),
+            principal: security::principal(&settings),
+            group: settings.get("group.id").cloned(),
+            transactional_id: settings.get("transactional.id").cloned(),
+            writes: Vec::new(),
+        };
         let settings: Vec<_> = settings.into_iter().collect();
-        Native::new(kind, &settings).map_err(|fault| match fault {
+        let native = Native::new(kind, &settings, self.tokens.as_ref()).map_err(|fault| match fault {
             SettingFault::Unknown(key) => properties::unknown(&key),
             SettingFault::Invalid(words) => {
                 let hint = match words.as_str() {
                     zstd if zstd.contains("zstd") => "; build with the Cargo feature `zstd`",
-                    lean if lean.contains("not available at build time") => {
+                    lean if ["not available at build time", "ecompile"]
+                        .iter()
+                        .any(|it| lean.contains(it)) =>
+                    {
                         "; build with the Cargo feature `ssl` or `ssl-vendored`"
                     }
                     _ => "",
                 };
                 ClientError::new(Fault::Invalid, "configure a Kafka client", words + hint)
             }
-        })
+        })?;
+        Ok((native, peer))
     }
 }
 
@@ -190,14 +264,14 @@ impl ClientSupplier for RdKafka {
         if let Some(instance) = &settings.group_instance {
             fixed.push(("group.instance.id", instance.clone()));
         }
-        let native = self.native(
+        let (native, peer) = self.native(
             role,
             (CONSUMER, &fetch_limits(settings.partition_buffer_bytes)),
             &properties,
             fixed,
         )?;
         let group = settings.group.clone();
-        Ok(Box::new(KafkaConsumer::new(native, group, settings.read_committed, &self.bootstrap_servers)?))
+        Ok(Box::new(KafkaConsumer::new(native, group, settings.read_committed, peer)?))
     }
 
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
@@ -210,14 +284,14 @@ impl ClientSupplier for RdKafka {
         if let Some(timeout) = settings.transaction_timeout {
             fixed.push(("transaction.timeout.ms", timeout.as_millis().to_string()));
         }
-        let native =
+        let (native, peer) =
             self.native(Role::Producer, (PRODUCER, &send_limits(settings.buffer_bytes)), &properties, fixed)?;
-        Ok(Box::new(KafkaProducer::new(native, &self.bootstrap_servers)?))
+        Ok(Box::new(KafkaProducer::new(native, peer)?))
     }
 
     fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
-        let native = self.native(Role::Admin, (&[], &[]), &BTreeMap::new(), Vec::new())?;
-        Ok(Box::new(KafkaAdmin::new(native, &self.bootstrap_servers)))
+        let (native, peer) = self.native(Role::Admin, (&[], &[]), &BTreeMap::new(), Vec::new())?;
+        Ok(Box::new(KafkaAdmin::new(native, peer)))
     }
 
     fn describe(&self) -> String {

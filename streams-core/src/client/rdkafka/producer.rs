@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::ffi::{Delivery, EventKind, Failure, Native, Outgoing, PartitionList, Queue, Tag, Topic};
 use super::handle::Handle;
+use super::refusal::Peer;
 use super::worker::{Job, Worker};
 use crate::client::{
     self, ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer,
@@ -43,7 +44,7 @@ pub(super) struct KafkaProducer {
 
 impl KafkaProducer {
     /// A producer on this client.
-    pub(super) fn new(native: Native, address: &Arc<str>) -> Result<Self, ClientError> {
+    pub(super) fn new(native: Native, peer: Peer) -> Result<Self, ClientError> {
         let native = Arc::new(native);
         let reports = Queue::main(&native)
             .ok_or_else(|| ClientError::new(Fault::ClientDead, "make a producer", "no main queue"))?;
@@ -58,7 +59,7 @@ impl KafkaProducer {
             in_transaction: false,
             poisoned: None,
             worker: None,
-            handle: Handle::new(native, address),
+            handle: Handle::new(native, peer),
         })
     }
 
@@ -287,6 +288,7 @@ impl Producer for KafkaProducer {
             .map_err(|failure| self.handle.error(format!("open topic `{topic}`"), failure))?;
         let handle = TopicHandle(u32::try_from(self.topics.len()).unwrap_or(u32::MAX));
         self.topics.push((topic.to_owned(), native));
+        self.handle.writes(topic);
         self.handles.insert(topic.to_owned(), handle);
         Ok(handle)
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::security;
 use crate::client::{ClientError, Fault};
 
 /// What kind of client the settings are for.
@@ -50,9 +51,7 @@ enum Rule {
 }
 
 const OURS: &str = "is decided by this library";
-const JAVA_CLASS: &str = "names a Java class, which cannot run here";
-const KEY_STORE: &str = "is a Java key store, which librdkafka does not read: export it as PEM and set \
-     `ssl.ca.location`, `ssl.certificate.location` and `ssl.key.location`";
+pub(super) const JAVA_CLASS: &str = "names a Java class, which cannot run here";
 
 /// Keys that differ from librdkafka's. All others are librdkafka's own.
 const RULES: &[(&str, Rule)] = &[
@@ -103,29 +102,6 @@ const RULES: &[(&str, Rule)] = &[
     ("auto.include.jmx.reporter", Rule::Ignore),
     ("interceptor.classes", Rule::Refuse(JAVA_CLASS)),
     ("security.providers", Rule::Refuse(JAVA_CLASS)),
-    // Security.
-    ("sasl.mechanism", Rule::Rename("sasl.mechanisms")),
-    (
-        "sasl.jaas.config",
-        Rule::Refuse(
-            "is Java's: set `sasl.username` and `sasl.password` (PLAIN, SCRAM), or `sasl.kerberos.*`",
-        ),
-    ),
-    ("sasl.client.callback.handler.class", Rule::Refuse(JAVA_CLASS)),
-    ("sasl.login.callback.handler.class", Rule::Refuse(JAVA_CLASS)),
-    ("sasl.login.class", Rule::Refuse(JAVA_CLASS)),
-    ("ssl.truststore.location", Rule::Refuse(KEY_STORE)),
-    ("ssl.truststore.password", Rule::Refuse(KEY_STORE)),
-    ("ssl.truststore.type", Rule::Fixed("PEM")),
-    ("ssl.truststore.certificates", Rule::Rename("ssl.ca.pem")),
-    ("ssl.keystore.type", Rule::Fixed("PKCS12")),
-    ("ssl.keystore.key", Rule::Rename("ssl.key.pem")),
-    ("ssl.keystore.certificate.chain", Rule::Rename("ssl.certificate.pem")),
-    ("ssl.protocol", Rule::Refuse("is Java's: librdkafka negotiates TLS 1.2 or newer")),
-    ("ssl.enabled.protocols", Rule::Refuse("is Java's: librdkafka negotiates TLS 1.2 or newer")),
-    ("ssl.cipher.suites", Rule::Rename("ssl.cipher.suites")),
-    ("ssl.provider", Rule::Refuse(JAVA_CLASS)),
-    ("ssl.engine.factory.class", Rule::Refuse(JAVA_CLASS)),
 ];
 
 /// Keys of librdkafka that people set, to find the nearest to a misspelt one.
@@ -167,9 +143,6 @@ const COMMON: &[&str] = &[
     "retries",
     "retry.backoff.max.ms",
     "retry.backoff.ms",
-    "sasl.kerberos.keytab",
-    "sasl.kerberos.principal",
-    "sasl.kerberos.service.name",
     "sasl.mechanisms",
     "sasl.password",
     "sasl.username",
@@ -194,16 +167,18 @@ pub(super) fn apply(
     properties: &BTreeMap<String, String>,
 ) -> Result<(), ClientError> {
     let plain = properties.iter().filter(|(key, _)| !PREFIXES.iter().any(|prefix| key.starts_with(prefix)));
-    let mut chosen: Vec<(&str, &str)> = plain.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let mut chosen: BTreeMap<String, String> =
+        plain.map(|(key, value)| (key.clone(), value.clone())).collect();
     for prefix in role.prefixes() {
         for (key, value) in properties {
             if let Some(key) = key.strip_prefix(prefix) {
-                chosen.push((key, value));
+                chosen.insert(key.to_owned(), value.clone());
             }
         }
     }
+    security::translate(&mut chosen)?;
     for (key, value) in chosen {
-        if let Some((key, value)) = translate(key, value)? {
+        if let Some((key, value)) = translate(&key, &value)? {
             settings.insert(key, value);
         }
     }
@@ -215,8 +190,6 @@ fn translate(key: &str, value: &str) -> Result<Option<(String, String)>, ClientE
     let pair = |key: &str, value: &str| Ok(Some((key.to_owned(), value.to_owned())));
     let rule = RULES.iter().find(|(name, _)| *name == key).map(|(_, rule)| rule);
     match rule {
-        // Java's way to switch host names off is the empty string.
-        None if key == "ssl.endpoint.identification.algorithm" && value.is_empty() => pair(key, "none"),
         None => pair(key, value),
         // Java's "leave it to the system" is -1, librdkafka's is 0.
         Some(Rule::Rename(name)) if name.ends_with(".buffer.bytes") && value.trim() == "-1" => {
@@ -304,7 +277,6 @@ mod tests {
             assert!(error.message.contains(key), "{error}");
             error.message
         };
-        assert!(refused("ssl.truststore.location", "/a.jks").contains("ssl.ca.location"));
         refused("enable.auto.commit", "true");
         refused("group.id", "mine");
         refused("buffer.memory", "much");

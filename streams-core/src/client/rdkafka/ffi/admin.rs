@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
 use rdkafka::types::RDKafkaErrorCode;
@@ -25,6 +25,10 @@ pub(crate) struct ListedOffset {
 
 /// How much longer we wait than librdkafka does, so that its answer "timed out" arrives.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How often we look whether the client was refused, and how long other brokers have to take it in.
+const LOOK: Duration = Duration::from_millis(100);
+const OTHERS: Duration = Duration::from_secs(2);
 
 /// Options of a request. Freed when dropped.
 pub(super) struct Options(pub(super) *mut sys::rd_kafka_AdminOptions_t);
@@ -77,9 +81,20 @@ pub(super) fn ask(
     let out_of_queues = || Failure::new(RDKafkaErrorCode::CriticalSystemResource, "no queue");
     let answers = Queue::new(native).ok_or_else(out_of_queues)?;
     send(&answers);
-    let event = answers.poll(timeout + GRACE).ok_or_else(|| {
-        Failure::new(RDKafkaErrorCode::OperationTimedOut, format!("no answer within {timeout:?}"))
-    })?;
+    let (began, patience) = (Instant::now(), timeout + GRACE);
+    let event = loop {
+        let left = patience.saturating_sub(began.elapsed());
+        if let Some(event) = answers.poll(left.min(LOOK)) {
+            break event;
+        }
+        if native.is_turned_away() && began.elapsed() > OTHERS {
+            return Err(Failure::new(RDKafkaErrorCode::Authentication, "no broker lets this client in"));
+        }
+        if left.is_zero() {
+            let words = format!("no answer within {timeout:?}");
+            return Err(Failure::new(RDKafkaErrorCode::OperationTimedOut, words));
+        }
+    };
     event.failure().map_or(Ok(event), Err)
 }
 
@@ -256,7 +271,12 @@ impl Native {
         unsafe {
             let result = sys::rd_kafka_event_DeleteRecords_result(event.as_ptr());
             let list = sys::rd_kafka_DeleteRecords_result_offsets(result);
-            entries(list).find_map(|entry| entry.failure).map_or(Ok(()), Err)
+            let failed = entries(list).find_map(|entry| {
+                entry
+                    .failure
+                    .map(|failure| Failure { text: format!("{}: {}", entry.topic, failure.text), ..failure })
+            });
+            failed.map_or(Ok(()), Err)
         }
     }
 

@@ -20,6 +20,7 @@ mod group;
 mod list;
 mod message;
 mod native;
+mod oauth;
 mod produce;
 mod queue;
 mod requests;
@@ -29,7 +30,7 @@ pub(super) use admin::{ListedOffset, TopicDescription};
 pub(super) use failure::Failure;
 pub(super) use list::PartitionList;
 pub(super) use message::{Batch, MessageFailure};
-pub(super) use native::{Kind, Native, SettingFault};
+pub(super) use native::{BadCertificate, Kind, Native, SettingFault};
 pub(super) use produce::{Delivery, Outgoing, Tag, Topic};
 pub(super) use queue::{Event, EventKind, Queue, Signal, Wake};
 

@@ -1,13 +1,15 @@
 //! One librdkafka client: made from settings, logs into `tracing`, remembers why a broker did not answer.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr::NonNull;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::bindings as sys;
 
 use super::requests::Requests;
-use super::{Failure, name, text};
+use super::{Failure, name, oauth, text};
+use crate::client::rdkafka::tokens::TokenProvider;
 
 /// What a client is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,9 +38,40 @@ pub(crate) struct Native {
 
 /// What the client's own threads tell: written by callbacks.
 #[derive(Default)]
-struct Reports {
+pub(super) struct Reports {
     last_broker_failure: Mutex<Option<String>>,
+    bad_certificate: Mutex<Option<BadCertificate>>,
+    /// The last failure was no lost connection: a broker or this client refused.
+    refused: AtomicBool,
     requests: Requests,
+    /// Whom `oauth` asks for tokens.
+    pub(super) tokens: Option<Arc<dyn TokenProvider>>,
+    /// Whom the last token was for.
+    pub(super) token_principal: Mutex<Option<String>>,
+}
+
+/// What OpenSSL found wrong with the certificate of a broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct BadCertificate {
+    /// The broker, `host:port`.
+    pub(crate) broker: String,
+    /// OpenSSL's number.
+    pub(crate) error: i32,
+}
+
+impl Reports {
+    /// Notes why a broker is not connected.
+    pub(super) fn note_failure(&self, words: String) {
+        self.refused.store(
+            words.contains("SSL") || words.contains("SASL") || words.contains("OAUTHBEARER"),
+            Ordering::Relaxed,
+        );
+        *lock(&self.last_broker_failure) = Some(words);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // SAFETY: rd_kafka_t locks internally and may be used and destroyed from any thread; `Reports` has a mutex and atomics.
@@ -48,8 +81,12 @@ unsafe impl Sync for Native {}
 
 impl Native {
     /// Makes a client. Starts its threads; connects in the background.
-    pub(crate) fn new(kind: Kind, settings: &[(String, String)]) -> Result<Self, SettingFault> {
-        let reports = Box::<Reports>::default();
+    pub(crate) fn new(
+        kind: Kind,
+        settings: &[(String, String)],
+        tokens: Option<&Arc<dyn TokenProvider>>,
+    ) -> Result<Self, SettingFault> {
+        let reports = Box::new(Reports { tokens: tokens.cloned(), ..Reports::default() });
         let mut words = [0; 512];
         // SAFETY: `conf` is ours until rd_kafka_new succeeds, which then owns it; if a setting is wrong it is destroyed
         // here, once. `words` is as long as it is said to be. `reports` is boxed and outlives the client: it is
@@ -72,9 +109,12 @@ impl Native {
             sys::rd_kafka_conf_set_events(conf, events | sys::RD_KAFKA_EVENT_ERROR);
             sys::rd_kafka_conf_set_log_cb(conf, Some(log));
             sys::rd_kafka_conf_set_opaque(conf, (&raw const *reports).cast_mut().cast());
-            if kind == sys::rd_kafka_type_t::RD_KAFKA_PRODUCER {
-                reports.requests.watch(conf);
+            // Without TLS there is no such setting, and no certificate to look at.
+            let _ = sys::rd_kafka_conf_set_ssl_cert_verify_cb(conf, Some(verify));
+            if reports.tokens.is_some() {
+                oauth::prepare(conf);
             }
+            reports.requests.watch(conf);
             let rk = sys::rd_kafka_new(kind, conf, words.as_mut_ptr(), words.len());
             let Some(rk) = NonNull::new(rk) else {
                 // Where it comes to its threads, librdkafka has freed the interceptors of `conf` by now, and destroying it would free
@@ -85,7 +125,11 @@ impl Native {
                 // Errors of the client ride on the consumer's queue: one queue to serve.
                 sys::rd_kafka_poll_set_consumer(rk.as_ptr());
             }
-            Ok(Self { rk, reports })
+            let native = Self { rk, reports };
+            if native.reports.tokens.is_some() {
+                oauth::begin(rk.as_ptr()).map_err(|failure| SettingFault::Invalid(failure.text))?;
+            }
+            Ok(native)
         }
     }
 
@@ -96,12 +140,29 @@ impl Native {
 
     /// Why a broker could not be reached, if that happened since the last success.
     pub(crate) fn last_broker_failure(&self) -> Option<String> {
-        self.reports.last_broker_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.reports.last_broker_failure).clone()
+    }
+
+    /// What is wrong with the certificate of a broker, if that is why there is no connection.
+    pub(crate) fn bad_certificate(&self) -> Option<BadCertificate> {
+        lock(&self.reports.bad_certificate).clone()
+    }
+
+    /// Whom the last token was for.
+    pub(crate) fn token_principal(&self) -> Option<String> {
+        lock(&self.reports.token_principal).clone()
+    }
+
+    /// No broker ever answered a request, and one was refused: asking on is of no use.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        self.reports.refused.load(Ordering::Relaxed) && !self.reports.requests.any_answered()
     }
 
     /// A broker answered: failures before are of no interest.
     pub(crate) fn broker_answered(&self) {
-        *self.reports.last_broker_failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.reports.last_broker_failure) = None;
+        *lock(&self.reports.bad_certificate) = None;
+        self.reports.refused.store(false, Ordering::Relaxed);
     }
 
     /// Whether all requests of transactions that this producer ever sent were answered: else copies may still be on their way.
@@ -156,6 +217,31 @@ unsafe fn set(conf: *mut sys::rd_kafka_conf_t, key: &str, value: &str) -> Result
     }
 }
 
+/// OpenSSL has looked at a certificate of a broker, and found `error` wrong with it. Notes that, and leaves it at its verdict.
+unsafe extern "C" fn verify(
+    rk: *mut sys::rd_kafka_t,
+    broker: *const c_char,
+    _broker_id: i32,
+    error: *mut c_int,
+    _depth: c_int,
+    _certificate: *const c_char,
+    _size: usize,
+    _words: *mut c_char,
+    _words_size: usize,
+    _opaque: *mut c_void,
+) -> c_int {
+    // SAFETY: `error` points to an int; the name is NUL-terminated; the opaque is as in `log`.
+    unsafe {
+        let found = *error;
+        if found != 0
+            && let Some(reports) = sys::rd_kafka_opaque(rk).cast::<Reports>().cast_const().as_ref()
+        {
+            *lock(&reports.bad_certificate) = Some(BadCertificate { broker: text(broker), error: found });
+        }
+        c_int::from(found == 0)
+    }
+}
+
 /// librdkafka's log lines, from any of its threads. Levels are syslog's.
 unsafe extern "C" fn log(
     rk: *const sys::rd_kafka_t,
@@ -174,7 +260,7 @@ unsafe extern "C" fn log(
             let failure = line.split_once("]: ").map_or(line.as_str(), |(_, rest)| rest);
             let failure = failure.split_once(": ").map_or(failure, |(_, rest)| rest);
             let failure = failure.split(" (after ").next().unwrap_or(failure).to_owned();
-            *reports.last_broker_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+            reports.note_failure(failure);
         }
     }
     match (level, facility.as_str()) {

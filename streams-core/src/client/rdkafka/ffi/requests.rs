@@ -16,6 +16,9 @@ const ADD_OFFSETS_TO_TXN: i16 = 25;
 const END_TXN: i16 = 26;
 const TXN_OFFSET_COMMIT: i16 = 28;
 
+/// Kafka's numbers of the requests that come before a client is let in: SaslHandshake, ApiVersions, SaslAuthenticate.
+const INTRODUCTIONS: [i16; 3] = [17, 18, 36];
+
 /// Name of the interceptor.
 const NAME: &CStr = c"kstreams";
 
@@ -24,6 +27,8 @@ const NAME: &CStr = c"kstreams";
 pub(super) struct Requests {
     /// Set when the interceptor is in its place, taken back for good by the first request without an answer.
     all_answered: AtomicBool,
+    /// A broker let this client in, and answered.
+    any_answered: AtomicBool,
 }
 
 impl Requests {
@@ -40,6 +45,11 @@ impl Requests {
     /// Whether each request of transactions was answered as often as it was sent. `false` also if nobody looked.
     pub(super) fn all_answered(&self) -> bool {
         self.all_answered.load(Relaxed)
+    }
+
+    /// Whether a broker ever answered a request that is no introduction.
+    pub(super) fn any_answered(&self) -> bool {
+        self.any_answered.load(Relaxed)
     }
 }
 
@@ -77,12 +87,14 @@ unsafe extern "C" fn on_end(
     _error: sys::rd_kafka_resp_err_t,
     opaque: *mut c_void,
 ) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: as in `on_new`.
+    let Some(requests) = (unsafe { opaque.cast::<Requests>().as_ref() }) else { return OK };
+    if size > 0 && !requests.any_answered() && !INTRODUCTIONS.contains(&api_key) {
+        requests.any_answered.store(true, Relaxed);
+    }
     let matters = matches!(api_key, ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN | END_TXN | TXN_OFFSET_COMMIT);
     if matters && size == 0 {
-        // SAFETY: as in `on_new`.
-        if let Some(requests) = unsafe { opaque.cast::<Requests>().as_ref() } {
-            requests.all_answered.store(false, Relaxed);
-        }
+        requests.all_answered.store(false, Relaxed);
     }
     OK
 }
