@@ -10,6 +10,7 @@
 //! kstreams describe http://localhost:8080 --format mermaid
 //! kstreams plan diff deployed.json new.json
 //! kstreams top http://localhost:8080
+//! kstreams acls --topology topology.json --properties app.properties --principal User:alice
 //! ```
 //! Here is what the commands do, with the engine that reads the files and the client of the cluster as arguments; the binary is the
 //! command line around it.
@@ -30,6 +31,8 @@ mod verify;
 pub mod dlq;
 // Back to the beginning.
 mod reset;
+// What an application must be allowed.
+mod acls;
 // All of it as text.
 mod print;
 // Topologies, their topics, and a running application, as text.
@@ -40,12 +43,13 @@ mod topology;
 /// An error: one sentence.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
+pub use acls::{acls, print_acls};
 pub use find::{Found, FoundTask, find};
 pub use inspect::{Inspection, StoreReport, TaskReport, inspect};
 pub use options::{
-    ApplyArguments, Cli, Cluster, Command, DescribeArguments, DescribeFormat, DiffArguments, DlqCommand,
-    DlqSource, Http, PlanCommand, ReplayArguments, ResetArguments, ShowArguments, Source, StateCommand,
-    TopArguments, TopicsCommand, TopicsSource,
+    AclsArguments, ApplyArguments, Cli, Cluster, Command, DescribeArguments, DescribeFormat, DiffArguments,
+    DlqCommand, DlqSource, Http, PlanCommand, ReplayArguments, ResetArguments, ShowArguments, Source,
+    StateCommand, TopArguments, TopicsCommand, TopicsSource,
 };
 pub use print::{print_inspections, print_letters, print_listing, print_replay, print_reset, print_verdicts};
 pub use reset::{

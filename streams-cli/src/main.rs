@@ -11,8 +11,8 @@ use streams_cli::dlq::{self, Filter, Progress, ReplayOptions};
 use streams_cli::{
     Cli, Cluster, Command, DescribeArguments, DescribeFormat, DiffArguments, DlqCommand, DlqSource, Error,
     PlanCommand, ResetArguments, ResetOptions, ResetTo, StateCommand, TopArguments, TopicsCommand,
-    TopicsSource, Watch, needs, parse_datetime, parse_duration, parse_plan, print_actions, print_diff,
-    print_letters, print_listing, print_replay, print_reset, print_topics_plan, print_topology,
+    TopicsSource, Watch, acls, needs, parse_datetime, parse_duration, parse_plan, print_acls, print_actions,
+    print_diff, print_letters, print_listing, print_replay, print_reset, print_topics_plan, print_topology,
     read_declared, read_topology, reset, screen,
 };
 use streams_core::client::ClientSupplier;
@@ -54,6 +54,10 @@ fn run(cli: &Cli) -> Result<ExitCode, Error> {
         Command::Describe(arguments) => describe(arguments),
         Command::Plan(PlanCommand::Diff(arguments)) => diff(arguments),
         Command::Top(arguments) => top(arguments),
+        Command::Acls(arguments) => {
+            print_acls(arguments, &acls(arguments)?, &mut std::io::stdout().lock())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "kstreams", &mut script);

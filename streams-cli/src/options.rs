@@ -35,6 +35,8 @@ pub enum Command {
     Plan(PlanCommand),
     /// Watches a running application: state, lag, rates, threads, tasks, memory
     Top(TopArguments),
+    /// Prints the least set of ACLs that an application needs, as kafka-acls commands
+    Acls(AclsArguments),
     /// Prints what a shell needs to complete this program's commands: `kstreams completions bash > /etc/bash_completion.d/kstreams`
     Completions {
         /// The shell
@@ -256,6 +258,42 @@ pub struct TopArguments {
     /// How to ask it
     #[command(flatten)]
     pub http: Http,
+}
+
+/// Whose ACLs.
+#[derive(Debug, Args)]
+pub struct AclsArguments {
+    /// The topology, as `topology.snapshot().to_json()` writes it, or GET /topology/json of a running application answers
+    #[arg(long, value_name = "FILE")]
+    pub topology: PathBuf,
+
+    /// Who runs it, as brokers see it: User:alice, or User:CN=... for a client certificate
+    #[arg(long, value_name = "PRINCIPAL")]
+    pub principal: String,
+
+    /// The properties of the application: application.id, processing.guarantee, errors.dead.letter.queue.topic.name
+    #[arg(long, value_name = "FILE")]
+    pub properties: Option<PathBuf>,
+
+    /// Instead of application.id
+    #[arg(long, value_name = "ID")]
+    pub application_id: Option<String>,
+
+    /// A topic that it reads besides, as one that matches a pattern; may be given several times
+    #[arg(long, value_name = "TOPIC")]
+    pub also_reads: Vec<String>,
+
+    /// A topic that it writes besides, as one that a sink chooses, or dead letters; may be given several times
+    #[arg(long, value_name = "TOPIC")]
+    pub also_writes: Vec<String>,
+
+    /// For the commands
+    #[arg(long, value_name = "HOST:PORT,..", default_value = "localhost:9092")]
+    pub bootstrap_server: String,
+
+    /// JSON instead of commands
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do with dead letters.

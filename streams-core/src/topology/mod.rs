@@ -1,5 +1,6 @@
 //! The compiled plan: nodes, stores and internal topics. The DSL writes it, the runtime reads it.
 
+mod access;
 mod builder;
 mod copartition;
 mod describe;
@@ -19,6 +20,7 @@ mod subtopology;
 mod testing;
 mod validate;
 
+pub use access::{AccessOptions, Acl, AclOperation, AclResource, TopicAccess};
 pub use describe::{NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription};
 pub use error::TopologyError;
 pub use internal_topic::{
