@@ -50,7 +50,7 @@
 #[cfg(feature = "sim")]
 pub use streams_core::sim;
 pub use streams_core::{
-    client, clients, config, dead_letter, dsl, engine, error, handler, partitioner, processor, record,
+    client, clients, config, dead_letter, dsl, engine, error, handler, partitioner, processor, query, record,
     runtime, serdes, store, testing, topic, topics, topology, types,
 };
 #[cfg(feature = "http")]

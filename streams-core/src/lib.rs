@@ -30,6 +30,8 @@ pub mod config;
 pub mod processor;
 // The compiled plan: nodes, stores, internal topics.
 pub mod topology;
+// What an application is asked while it runs.
+pub mod query;
 // Wing one: operators, and the DSL that wires them.
 pub mod operators;
 // The typed builder.

@@ -15,5 +15,5 @@ pub use error::{ClientError, Fault};
 pub use traits::{
     ASSIGNORS, Admin, AdminTopic, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries,
     Delivery, GroupMember, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer,
-    ProducerSettings, RebalanceEvent, RecordSink, Slot, TopicHandle, TopicSetting,
+    ProducerSettings, RebalanceEvent, RecordSink, Slot, TopicHandle, TopicSetting, Waker,
 };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::types::{Headers, Timestamp, TopicPartition};
@@ -137,6 +138,9 @@ pub struct ProducerSettings {
     pub properties: BTreeMap<String, String>,
 }
 
+/// Makes the [`poll`](Consumer::poll) of a consumer that waits return, or else the next one that would: from any thread.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
 /// Reads topics, as a member of a group or with partitions assigned by hand.
 pub trait Consumer: Send {
     /// Joins the group for these topics.
@@ -147,6 +151,11 @@ pub trait Consumer: Send {
 
     /// Serves membership, and hands records to `sink`; waits up to `timeout` for the first.
     fn poll(&mut self, timeout: Duration, sink: &mut dyn RecordSink) -> Result<Polled, ClientError>;
+
+    /// What ends a poll of this consumer early; `None` if its polls never wait.
+    fn waker(&self) -> Option<Waker> {
+        None
+    }
 
     /// Answers [`RebalanceEvent::Assigned`]: read these partitions from these offsets, under these slots.
     fn complete_assign(&mut self, partitions: &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError>;

@@ -27,6 +27,7 @@ struct Slot<S> {
 #[derive(Clone)]
 pub struct GlobalStore {
     name: Arc<str>,
+    type_name: &'static str,
     /// An `Arc<Mutex<Slot<S>>>`.
     slot: Arc<dyn Any + Send + Sync>,
     lender: fn(&Self, &StoreInstance) -> Option<Box<dyn Lend>>,
@@ -41,17 +42,22 @@ pub trait Lend {
 impl GlobalStore {
     /// A store that is not shared yet. `None` if somebody else holds the instance.
     pub(super) fn of<S: StateStore + Send + 'static>(instance: StoreInstance) -> Option<Self> {
-        let StoreInstance { typed, state, .. } = instance;
+        let StoreInstance { typed, state, type_name, .. } = instance;
         let name = state.borrow().name().into();
         drop(state);
         let cell = Rc::try_unwrap(typed.downcast::<RefCell<S>>().ok()?).ok()?;
         let slot = Arc::new(Mutex::new(Slot { store: cell.into_inner(), lent: false }));
-        Some(Self { name, slot: Arc::new(slot), lender: lender::<S> })
+        Some(Self { name, type_name, slot: Arc::new(slot), lender: lender::<S> })
     }
 
     /// Name of the store.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The type of the store, for messages.
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.type_name
     }
 
     /// Lends the store to the cell of `stand_in`; `None` if that is a store of another type.

@@ -165,6 +165,8 @@ pub struct StoreInstance {
     pub typed: Rc<dyn Any>,
     /// The same cell, for the task.
     pub state: Rc<RefCell<dyn StateStore>>,
+    /// The type of the store, for messages.
+    pub type_name: &'static str,
     /// The same cell as the nodes of a table take it, if not as `typed`.
     face: Option<Rc<dyn Any>>,
     /// Makes a global store of it, if it may move between threads.
@@ -175,7 +177,8 @@ impl StoreInstance {
     /// Wraps a store.
     pub fn new<S: StateStore + 'static>(store: S) -> Self {
         let cell = Rc::new(RefCell::new(store));
-        Self { typed: cell.clone(), state: cell, face: None, share: None }
+        let type_name = std::any::type_name::<S>();
+        Self { typed: cell.clone(), state: cell, type_name, face: None, share: None }
     }
 
     /// Wraps a store that the nodes of its table take for what `face` makes of it.
@@ -184,7 +187,8 @@ impl StoreInstance {
         face: fn(Rc<RefCell<S>>) -> Rc<dyn Any>,
     ) -> Self {
         let cell = Rc::new(RefCell::new(store));
-        Self { typed: cell.clone(), face: Some(face(cell.clone())), state: cell, share: None }
+        let type_name = std::any::type_name::<S>();
+        Self { typed: cell.clone(), type_name, face: Some(face(cell.clone())), state: cell, share: None }
     }
 
     /// Wraps a store that may become a global one: it can move between threads.

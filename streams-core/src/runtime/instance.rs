@@ -1,13 +1,14 @@
 //! What the threads of an instance and its handle see of each other: states, errors, tasks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::close_options::GroupMembershipOperation;
 use super::listener::{StateListener, StreamThreadExceptionResponse, UncaughtExceptionHandler};
 use super::metadata::TaskMetadata;
 use super::metrics::InstanceMetrics;
+use super::shared::Shared;
 use super::{State, StreamsError, ThreadState};
 
 /// What the threads and the handle see of each other.
@@ -18,6 +19,8 @@ pub(super) struct Instance {
     /// What becomes of the membership in the group when the instance stops.
     pub(super) membership: Mutex<GroupMembershipOperation>,
     pub(super) metrics: InstanceMetrics,
+    /// What the threads work with, once they were started.
+    pub(super) shared: OnceLock<Weak<Shared>>,
     pub(super) listener: Mutex<Option<StateListener>>,
     pub(super) handler: Mutex<Option<UncaughtExceptionHandler>>,
 }
@@ -197,6 +200,7 @@ mod tests {
             stop: AtomicBool::new(false),
             membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
             metrics: InstanceMetrics::default(),
+            shared: OnceLock::new(),
             listener: Mutex::new(None),
             handler: Mutex::new(None),
         };

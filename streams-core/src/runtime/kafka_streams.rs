@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use super::{State, StreamsError};
 use crate::client::ClientSupplier;
 use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
+use crate::query::{QueryError, StateQueryRequest, StateQueryResult};
 use crate::topology::Topology;
 
 /// How long `checkpoint` waits for the threads.
@@ -80,6 +81,7 @@ impl KafkaStreams {
             stop: AtomicBool::new(false),
             membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
             metrics: InstanceMetrics::default(),
+            shared: OnceLock::new(),
             listener: Mutex::new(None),
             handler: Mutex::new(None),
         };
@@ -163,6 +165,7 @@ impl KafkaStreams {
             self.threads.push(spawn((index, index), shared.clone(), self.instance.clone())?);
         }
         self.shared = Arc::downgrade(&shared);
+        self.instance.shared.get_or_init(|| self.shared.clone());
         self.threads.push(spawn_housekeeping(self.shared.clone(), self.instance.clone())?);
         Ok(())
     }
@@ -183,6 +186,52 @@ impl KafkaStreams {
     #[must_use]
     pub fn monitor(&self) -> StreamsMonitor {
         StreamsMonitor::new(self.instance.clone(), self.topology.clone(), &self.config)
+    }
+
+    /// Asks a store of this instance while it runs. Each partition is read by the thread that owns it, between two batches of records:
+    /// the answer shows what that thread has processed so far, committed or not, with what record caches hold back.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use streams_core::{client::embedded::EmbeddedKafka, config::*, dsl::StreamsBuilder, topic::{Store, Topic}};
+    /// # use streams_core::runtime::{KafkaStreams, State, clock::SystemClock};
+    /// use streams_core::query::{KeyQuery, Position, PositionBound, StateQueryRequest};
+    ///
+    /// const WORDS: Topic<String, String> = Topic::new("words");
+    /// const COUNTS: Store<String, i64> = Store::new("counts");
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = std::env::temp_dir().join(format!("kstreams-query-{}", std::process::id()));
+    /// # let kafka = Arc::new(EmbeddedKafka::new(SystemClock));
+    /// # kafka.create_topic("words", 1)?;
+    /// # kafka.produce("words", Some(0), Some(b"ada"), Some(b"x"), 0)?;
+    /// # let builder = StreamsBuilder::new();
+    /// # builder.stream(&WORDS).group_by_key().count_with(&COUNTS);
+    /// # let mut config = StreamsConfig::new("counter", ProcessingGuarantee::ExactlyOnceV2);
+    /// # config.state_dir = folder.clone();
+    /// # let mut streams = KafkaStreams::new(builder.build()?, config, kafka)?;
+    /// # streams.start()?;
+    /// # assert!(streams.await_state(&[State::Running], Duration::from_secs(30)));
+    /// let request = StateQueryRequest::in_store(&COUNTS).with_query(KeyQuery::with_key("ada"));
+    /// let count: Option<i64> = streams.query(&request)?.found()?;
+    ///
+    /// // Read what was written: offset 0 of `words` must be in the store. Until then the answer is `NOT_UP_TO_BOUND`.
+    /// let written = PositionBound::at(Position::empty().with("words", 0, 0));
+    /// let request = request.with_position_bound(written);
+    /// # while streams.query(&request)?.found().is_err() {}
+    /// assert_eq!(streams.query(&request)?.found()?, Some(1));
+    /// # streams.close(Duration::from_secs(30))?;
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such store; the application is not started, or stopped; a thread did not come to the query in time. What went
+    /// wrong with one partition is in its result.
+    pub fn query<R: Send + 'static>(
+        &self,
+        request: &StateQueryRequest<R>,
+    ) -> Result<StateQueryResult<R>, QueryError> {
+        self.monitor().query(request)
     }
 
     /// Waits up to `timeout` for one of `states`. Returns whether it came.

@@ -37,6 +37,8 @@ mod stream_thread;
 mod task_timeout;
 // Beside it: copies of what the tasks hold.
 mod checkpoint_request;
+// What is asked of them.
+mod queries;
 // And the stores that all threads share.
 mod checkpoint;
 mod global_restore;

@@ -7,8 +7,10 @@ use super::State;
 use super::instance::{Instance, Member, lock};
 use super::metadata::ThreadMetadata;
 use super::metrics::MetricsSnapshot;
+use super::queries;
 use super::threads::thread_name;
 use crate::config::StreamsConfig;
+use crate::query::{QueryError, StateQueryRequest, StateQueryResult};
 use crate::topology::Topology;
 
 /// Looks at a [`KafkaStreams`](super::KafkaStreams) from anywhere: cheap to clone, and sent to other threads. It keeps nothing running, and
@@ -88,6 +90,17 @@ impl StreamsMonitor {
             })
         };
         living.filter_map(metadata).collect()
+    }
+
+    /// As [`KafkaStreams::query`](super::KafkaStreams::query).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn query<R: Send + 'static>(
+        &self,
+        request: &StateQueryRequest<R>,
+    ) -> Result<StateQueryResult<R>, QueryError> {
+        queries::query(&self.instance, (&self.application_id, &self.topology), request)
     }
 
     /// Waits up to `timeout` for one of `states`. Returns whether it came.

@@ -18,6 +18,7 @@ use super::internal_topics::GoneSource;
 use super::listener::StateRestoreListener;
 use super::local_state::{LocalState, TopicIds};
 use super::produce::StreamsProducer;
+use super::queries::Queries;
 use super::restore::Restorer;
 use super::restore_workers::RestoreWorkers;
 use super::{StreamsError, internal_topics};
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) purgeable: Purgeable,
     /// Where threads are asked for copies of their tasks.
     pub(crate) checkpoints: Checkpoints,
+    /// Where threads are asked what their stores hold.
+    pub(crate) queries: Queries,
     /// The global stores, which every task may read.
     pub(crate) global_stores: Vec<GlobalStore>,
     /// Their files.
@@ -138,6 +141,7 @@ impl Shared {
             restore_workers: None,
             purgeable,
             checkpoints: Checkpoints::default(),
+            queries: Queries::default(),
             global_stores,
             global_files,
             global_inputs,
@@ -232,14 +236,16 @@ impl Shared {
 
     /// The consumer of thread `index`, a member of the group.
     pub(crate) fn main_consumer(&self, index: usize) -> Result<Box<dyn Consumer>, ClientError> {
-        self.supplier.consumer(&ConsumerSettings {
+        let consumer = self.supplier.consumer(&ConsumerSettings {
             client_id: self.client_id(index, "consumer"),
             group: Some(self.config.application_id.clone()),
             group_instance: Some(self.group_instance(index)),
             read_committed: self.config.exactly_once(),
             partition_buffer_bytes: Some(self.partition_buffer_bytes()),
             properties: self.config.consumer_properties(),
-        })
+        })?;
+        self.queries.wake_with(index, consumer.waker());
+        Ok(consumer)
     }
 
     /// A consumer for changelogs.

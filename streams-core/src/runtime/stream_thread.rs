@@ -218,6 +218,9 @@ impl StreamThread {
             Err(trouble) => self.recover(trouble),
         };
         self.publish();
+        if healed.is_ok() {
+            self.answer_queries();
+        }
         healed
     }
 

@@ -159,6 +159,11 @@ impl RecordQueue {
         }
     }
 
+    /// The offset of the first record that is not processed yet: also before anything was consumed, if something is committed.
+    pub fn reached(&self) -> Option<i64> {
+        self.next_offset().or(self.committed)
+    }
+
     /// The offset to commit if it differs from the committed one.
     pub fn uncommitted_offset(&self) -> Option<i64> {
         self.next_offset().filter(|next| self.next_offset.is_some() && self.committed != Some(*next))

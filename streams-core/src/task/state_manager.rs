@@ -179,6 +179,11 @@ impl StateManager {
         Ok(())
     }
 
+    /// Whether the store of this name is restored past the store, which does not know its rows.
+    pub(crate) fn restores_in_bulk(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|store| store.in_bulk)
+    }
+
     /// The same for all stores, some of which may be restored in part.
     pub fn end_bulk_restores(&mut self) -> Result<(), StateError> {
         (0..self.stores.len()).try_for_each(|store| self.end_bulk_restore(store))

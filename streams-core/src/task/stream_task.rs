@@ -23,6 +23,7 @@ use super::{
 use crate::client::CommittedOffset;
 use crate::error::{NodeResult, TaskErrorCause, panic_text};
 use crate::processor::{DropCounts, Outbox, PunctuationType, TaskContext};
+use crate::query::Position;
 use crate::record::RawRecord;
 
 /// A task: queues, chains and stores of one partition.
@@ -113,6 +114,12 @@ impl StreamTask {
         self.partitions.push(TopicPartition::new(topic.clone(), self.context.task.partition));
         self.context.topics.push(topic.clone());
         Some(slot)
+    }
+
+    /// What is in the stores of each input. Right between two calls, of a task whose stores are restored.
+    pub(crate) fn position(&self) -> Position {
+        let inputs = self.partitions.iter().zip(self.group.queues());
+        Position::before(inputs.map(|(input, queue)| (input, queue.reached())))
     }
 
     /// The stores: changelogs, restore offsets, instances.

@@ -15,6 +15,7 @@ use super::DriverConfig;
 use super::patterns::PatternTopics;
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{DropCounts, GlobalStore, Outbox, StoreInstance};
+use crate::query::Position;
 use crate::record::RawRecord;
 use crate::task::{GlobalTask, StreamTask, TaskOptions, open_global_stores};
 use crate::topology::{NodeId, Topology};
@@ -199,6 +200,17 @@ impl Crank {
             crank.commit()?;
             crank.work()
         })
+    }
+
+    /// What is in the stores of each input: in the global ones, or in those of the task.
+    pub(super) fn position(&self, global: bool) -> Position {
+        let task = match global {
+            true => self.global.as_ref().map(|feed| feed.task.task()),
+            false => self.driven.as_ref().map(|driven| &driven.task),
+        };
+        let seen = task.map_or_else(Position::empty, StreamTask::position);
+        // The one partition that each topic has, whatever the task says.
+        seen.iter().fold(Position::empty(), |seen, (topic, _, offset)| seen.with(topic, 0, offset))
     }
 
     pub(super) fn wall_time(&self) -> Timestamp {

@@ -13,6 +13,7 @@ use super::store::Place;
 use super::{DriverConfig, ProducedRecord, TestInputTopic, TestOutputTopic, TestStore, TestVersionedStore};
 use crate::error::NodeResult;
 use crate::processor::{DropCounts, GlobalStoreView};
+use crate::query::{QueryError, Sight, StateQueryRequest, StateQueryResult};
 use crate::runtime::StreamsError;
 use crate::topic::{Store, Topic};
 use crate::topology::Topology;
@@ -192,6 +193,26 @@ impl TopologyTestDriver {
     /// type, or is not global.
     pub fn find_global_store_as<S: 'static>(&self, name: &str) -> Option<GlobalStoreView<S>> {
         self.crank.borrow().global_store(name)?.typed().map(GlobalStoreView)
+    }
+
+    /// Asks a store as [`KafkaStreams::query`](crate::runtime::KafkaStreams::query) does. It has partition 0 only.
+    ///
+    /// # Errors
+    /// There is no such store.
+    pub fn query<R>(&self, request: &StateQueryRequest<R>) -> Result<StateQueryResult<R>, QueryError> {
+        let crank = self.crank.borrow();
+        if let Some(store) = crank.global_store(request.store_name()) {
+            let sight = Sight::global(store, crank.position(true), "the test driver");
+            return Ok(StateQueryResult::global(request.answer(sight)));
+        }
+        let stores = crank.stores();
+        let Some((_, store)) = stores.iter().find(|(name, _)| **name == *request.store_name()) else {
+            let known = stores.iter().map(|(name, _)| name.to_string()).collect();
+            return Err(QueryError::UnknownStore { store: request.store_name().to_owned(), known });
+        };
+        let sight = Sight::task(store, 0, crank.position(false), "the test driver");
+        let results = request.means(0).then(|| (0, request.answer(sight)));
+        Ok(StateQueryResult::of(request, results.into_iter().collect(), &[0]))
     }
 
     /// Names of all stores that nodes use, global ones included.

@@ -14,6 +14,7 @@ mod own_serdes;
 mod panes;
 mod processor_context;
 mod processors;
+mod queries;
 mod retries;
 mod routes;
 mod schedules;

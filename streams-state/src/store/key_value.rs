@@ -147,6 +147,11 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         self.options.caching
     }
 
+    /// Whether the timestamps beside its values mean something.
+    pub fn is_timestamped(&self) -> bool {
+        self.options.timestamped
+    }
+
     /// Number of keys whose update is held back.
     pub fn cached_len(&self) -> usize {
         self.cache.len()
@@ -167,6 +172,16 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             lru.used(id);
         }
         Ok(self.tier.slot(id).row.as_ref().map(|(value, timestamp)| (value, *timestamp)))
+    }
+
+    /// The value of `key` at the last flush: without the updates that the cache holds back.
+    pub fn get_flushed(&mut self, key: &K) -> Result<Option<V>, StateError> {
+        let Some(id) = self.locate(key)? else { return Ok(None) };
+        let slot = self.tier.slot(id);
+        Ok(match slot.cached {
+            NONE => slot.row.as_ref().map(|(value, _)| value.clone()),
+            held => self.cache.flushed(held).cloned(),
+        })
     }
 
     /// Sets or (`None`) deletes the value of `key`. A value that serializes as null deletes, too.

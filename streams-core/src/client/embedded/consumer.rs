@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use streams_state::types::TopicPartition;
@@ -15,7 +16,7 @@ use super::membership::{Membership, Revocation};
 use super::partition::FetchedBatch;
 use crate::client::{
     ClientError, CommittedOffset, Consumer, ConsumerSettings, Fault, GroupMetadata, OffsetSpec, Polled,
-    RecordSink, Slot,
+    RecordSink, Slot, Waker,
 };
 
 /// Records of one poll at most, unless `max.poll.records` says otherwise.
@@ -107,6 +108,8 @@ pub(crate) struct EmbeddedConsumer {
     by_partition: BTreeMap<TopicPartition, usize>,
     /// Position that the next poll serves first, so that all get their turn.
     turn: usize,
+    /// Somebody wants the next poll to return.
+    interrupted: Arc<AtomicBool>,
 }
 
 impl EmbeddedConsumer {
@@ -136,6 +139,7 @@ impl EmbeddedConsumer {
             positions: Vec::new(),
             by_partition: BTreeMap::new(),
             turn: 0,
+            interrupted: Arc::default(),
         })
     }
 
@@ -248,15 +252,26 @@ impl Consumer for EmbeddedConsumer {
         let busy =
             !self.positions.is_empty() && !self.positions.iter().any(|position| sink.wants(position.slot));
         let timeout = if busy { Duration::ZERO } else { timeout };
-        let Self { kafka, membership, positions, read_committed, .. } = self;
-        let woken =
-            kafka.wait_for(timeout, |log, now| look(membership, positions, *read_committed, sink, log, now));
+        let Self { kafka, membership, positions, read_committed, interrupted, .. } = self;
+        let woken = kafka.wait_for(timeout, |log, now| {
+            let found = look(membership, positions, *read_committed, sink, log, now);
+            let interrupted = interrupted.swap(false, Ordering::AcqRel);
+            found.or_else(|| interrupted.then(|| Woken::Step(Polled::default())))
+        });
         match woken {
             None => Ok(Polled::default()),
             Some(Woken::Step(polled)) => Ok(polled),
             Some(Woken::Failed(error)) => Err(error),
             Some(Woken::Records) => Ok(Polled { records: self.deliver(sink), rebalance: None }),
         }
+    }
+
+    fn waker(&self) -> Option<Waker> {
+        let (kafka, interrupted) = (self.kafka.clone(), self.interrupted.clone());
+        Some(Arc::new(move || {
+            interrupted.store(true, Ordering::Release);
+            kafka.wake();
+        }))
     }
 
     fn complete_assign(&mut self, partitions: &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError> {

@@ -240,6 +240,12 @@ impl Shared {
         (log, now)
     }
 
+    /// Wakes the calls that wait: the lock lets none of them be between its look and its wait.
+    pub(super) fn wake(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
     /// Changes the log, and wakes the calls that wait for a change.
     pub(super) fn change<T>(
         &self,

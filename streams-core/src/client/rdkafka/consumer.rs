@@ -19,7 +19,7 @@ use super::offsets;
 use super::refusal::Peer;
 use crate::client::{
     ClientError, CommittedOffset, Consumer, Fault, GroupMetadata, OffsetSpec, Polled, RebalanceEvent,
-    RecordSink, Slot,
+    RecordSink, Slot, Waker,
 };
 
 /// Wait for the next step of leaving the group.
@@ -306,7 +306,7 @@ impl Consumer for KafkaConsumer {
                 return Err(error);
             }
             polled.rebalance = self.rebalance.take();
-            if polled.records > 0 || polled.rebalance.is_some() {
+            if polled.records > 0 || polled.rebalance.is_some() || self.wake.take_interrupt() {
                 return Ok(polled);
             }
             let now = Instant::now();
@@ -317,6 +317,11 @@ impl Consumer for KafkaConsumer {
             self.look_up_silent(now);
             self.wake.wait(self.look_up.map_or(left, |(at, _)| left.min(at.saturating_duration_since(now))));
         }
+    }
+
+    fn waker(&self) -> Option<Waker> {
+        let wake = self.wake.clone();
+        Some(Arc::new(move || wake.interrupt()))
     }
 
     fn complete_assign(&mut self, partitions: &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError> {

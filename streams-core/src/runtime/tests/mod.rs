@@ -19,6 +19,7 @@ mod outage;
 mod partition_counts;
 mod patterns;
 mod ported;
+mod queries;
 mod rebalance;
 mod source_as_changelog;
 mod sources;

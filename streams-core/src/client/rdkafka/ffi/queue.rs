@@ -18,6 +18,7 @@ use crate::record::RawRecord;
 pub(crate) struct Wake {
     woken: Mutex<bool>,
     change: Condvar,
+    interrupted: AtomicBool,
 }
 
 impl Wake {
@@ -30,6 +31,17 @@ impl Wake {
     pub(crate) fn wait(&self, timeout: Duration) {
         let woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.change.wait_timeout_while(woken, timeout, |woken| !*woken));
+    }
+
+    /// Lets the thread go on whatever the queues hold: it looks for that with [`take_interrupt`](Self::take_interrupt).
+    pub(crate) fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether the thread was to go on, since the last call.
+    pub(crate) fn take_interrupt(&self) -> bool {
+        self.interrupted.swap(false, Ordering::AcqRel)
     }
 
     fn wake(&self) {
