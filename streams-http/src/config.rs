@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::stores::StoreRoutes;
+
 /// A certificate and its key, both PEM files.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -24,6 +26,8 @@ pub struct HttpConfig {
     pub tls: Option<Tls>,
     /// More records than this behind the ends of the inputs, and the instance is not ready. Default: any lag is.
     pub ready_lag_max: Option<u64>,
+    /// Stores that may be asked. Default: none.
+    pub stores: StoreRoutes,
 }
 
 impl Default for HttpConfig {
@@ -36,7 +40,7 @@ impl HttpConfig {
     /// Listens there, otherwise as by default.
     #[must_use]
     pub fn on(bind: SocketAddr) -> Self {
-        Self { bind, token: None, tls: None, ready_lag_max: None }
+        Self { bind, token: None, tls: None, ready_lag_max: None, stores: StoreRoutes::new() }
     }
 
     /// What is missing for an address that other machines reach.
@@ -64,6 +68,7 @@ impl fmt::Debug for HttpConfig {
             .field("token", &self.token.as_ref().map(|_| "[hidden]"))
             .field("tls", &self.tls)
             .field("ready_lag_max", &self.ready_lag_max)
+            .field("stores", &self.stores)
             .finish()
     }
 }

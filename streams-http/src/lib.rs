@@ -8,8 +8,24 @@
 //! | `/topology` | Kafka Streams' `describe()` text; `/topology/mermaid`, `/topology/dot` drawings, `/topology/json` the plan |
 //! | `/metrics` | figures for Prometheus (OpenMetrics text) |
 //!
-//! It listens on the loopback interface. Any other address needs TLS and a token, or the start is refused: the endpoints tell topics, keys
-//! of nobody, but names of everything. With a token every request has to bring it (`Authorization: Bearer ...`).
+//! Stores that [`HttpConfig::stores`] names can be asked, by `GET` and as JSON; no other store is shown:
+//!
+//! | `GET /stores/STORE/...` | answers |
+//! |---|---|
+//! | `keys/KEY` | the row of a key-value store, or 404 |
+//! | `range?from=&to=` | its rows in order of their keys' bytes, partition by partition; `after` is the `next` of the page before |
+//! | `windows/KEY?from=&to=`, `windows?from=&to=` | the windows of a key, or of all, that start from `from` to `to` (ms) |
+//! | `sessions/KEY` | the sessions of a key |
+//! | `versions/KEY?from=&to=`, `versions/KEY?as_of=` | the versions of a key that were valid then |
+//!
+//! Everywhere: `limit` (100 unless given, 10,000 at most), `order=asc` or `desc`, `partition`, `stale=true` for stores that restore,
+//! `timeout_ms`, and `at_least`, the `position` of an earlier answer: a store that has not read that far yet answers 412
+//! (`NOT_UP_TO_BOUND`). 421 (`NOT_PRESENT`) says that the partition is on another instance, 503 that it restores or moves, 504 that a
+//! thread did not come to it in time. `elsewhere` in an answer lists the partitions of the store that are not here. Keys are text where
+//! their type takes text, else JSON.
+//!
+//! It listens on the loopback interface. Any other address needs TLS and a token, or the start is refused: the endpoints tell names of
+//! everything, and what the stores that are shown hold. With a token every request has to bring it (`Authorization: Bearer ...`).
 //!
 //! ```
 //! # use std::{sync::Arc, time::Duration};
@@ -30,10 +46,14 @@
 
 mod config;
 mod health;
+mod problem;
 mod prometheus;
+mod question;
 mod routes;
 mod server;
 mod status;
+mod stores;
 
 pub use config::{HttpConfig, HttpError, Tls};
 pub use server::HttpServer;
+pub use stores::{HttpKey, HttpValue, StoreRoutes};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -12,19 +12,23 @@ use streams_core::runtime::StreamsMonitor;
 use subtle::ConstantTimeEq;
 
 use crate::health::Health;
+use crate::problem::Problem;
 use crate::prometheus;
+use crate::question::Question;
 use crate::status::Status;
+use crate::stores::StoreRoutes;
 
 /// What the answers are made of.
 pub(crate) struct Site {
     pub(crate) monitor: StreamsMonitor,
     pub(crate) token: Option<String>,
     pub(crate) ready_lag_max: Option<u64>,
+    pub(crate) stores: StoreRoutes,
 }
 
 type Shared = State<Arc<Site>>;
 
-const INDEX: &str = "/health/live\n/health/ready\n/status\n/metrics\n/topology\n/topology/json\n/topology/mermaid\n/topology/dot\n";
+const INDEX: &str = "/health/live\n/health/ready\n/status\n/metrics\n/topology\n/topology/json\n/topology/mermaid\n/topology/dot\n/stores\n";
 
 /// All paths.
 pub(crate) fn router(site: Arc<Site>) -> Router {
@@ -41,6 +45,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
             get(async |State(site): Shared| site.monitor.topology().describe().to_mermaid()),
         )
         .route("/topology/dot", get(async |State(site): Shared| site.monitor.topology().describe().to_dot()))
+        .route("/stores", get(async |State(site): Shared| Json(site.stores.list())))
+        .route("/stores/{store}/{what}", get(rows))
+        .route("/stores/{store}/{what}/{key}", get(rows_of_key))
         .fallback(async || (StatusCode::NOT_FOUND, format!("no such path; there are:\n{INDEX}")))
         .layer(from_fn_with_state(site.clone(), authorized))
         .with_state(site)
@@ -79,6 +86,31 @@ async fn metrics(State(site): Shared) -> Response {
     match prometheus::text(&site.monitor) {
         Ok(text) => (form, text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn rows(site: Shared, Path((store, what)): Path<(String, String)>, uri: Uri) -> Response {
+    ask(site, Question::new(store, &what, None, &uri)).await
+}
+
+async fn rows_of_key(
+    site: Shared,
+    Path((store, what, key)): Path<(String, String, String)>,
+    uri: Uri,
+) -> Response {
+    ask(site, Question::new(store, &what, Some(key), &uri)).await
+}
+
+/// A store answers when its thread comes to it: on a thread of its own, so that probes are not held up.
+async fn ask(State(site): Shared, question: Result<Question, Problem>) -> Response {
+    let question = match question {
+        Ok(question) => question,
+        Err(problem) => return problem.into_response(),
+    };
+    let asked = tokio::task::spawn_blocking(move || site.stores.answer(&site.monitor, &question)).await;
+    match asked.unwrap_or_else(|error| Err(Problem::internal(format!("the question ended early: {error}")))) {
+        Ok(answer) => Json(answer).into_response(),
+        Err(problem) => problem.into_response(),
     }
 }
 

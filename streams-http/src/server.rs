@@ -16,6 +16,9 @@ use streams_core::runtime::StreamsMonitor;
 use crate::config::{HttpConfig, HttpError, Tls};
 use crate::routes::{Site, router};
 
+/// Requests that wait for stores at once; others wait for these.
+const ASKING_THREADS_MAX: usize = 16;
+
 /// The endpoints of an application, on a thread of their own. Dropping it closes them.
 pub struct HttpServer {
     address: SocketAddr,
@@ -35,10 +38,13 @@ impl HttpServer {
         let listener = TcpListener::bind(config.bind).map_err(bind)?;
         listener.set_nonblocking(true).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(ASKING_THREADS_MAX)
+            .build();
         let runtime = runtime.map_err(HttpError::Thread)?;
-        let (token, ready_lag_max) = (config.token, config.ready_lag_max);
-        let service = router(Arc::new(Site { monitor, token, ready_lag_max })).into_make_service();
+        let HttpConfig { token, ready_lag_max, stores, .. } = config;
+        let service = router(Arc::new(Site { monitor, token, ready_lag_max, stores })).into_make_service();
         let handle = Handle::new();
         let watched = handle.clone();
         let thread = std::thread::Builder::new()
