@@ -6,6 +6,7 @@ mod aggregations;
 mod joins;
 mod own_store;
 mod processors;
+mod queries;
 mod runtime;
 mod streams;
 mod tables;
@@ -15,11 +16,12 @@ use kstreams::topic::{Store, Topic};
 use serde::{Deserialize, Serialize};
 
 const PAGE: &str = include_str!("../../COMING_FROM_KAFKA_STREAMS.md");
-const CODE: [&str; 8] = [
+const CODE: [&str; 9] = [
     include_str!("aggregations.rs"),
     include_str!("joins.rs"),
     include_str!("own_store.rs"),
     include_str!("processors.rs"),
+    include_str!("queries.rs"),
     include_str!("runtime.rs"),
     include_str!("streams.rs"),
     include_str!("tables.rs"),
