@@ -8,7 +8,10 @@ use std::sync::Arc;
 use streams_state::format::record_context::ProcessorRecordContext;
 use streams_state::types::{Headers, NO_TIMESTAMP, RecordContext, SourceBytes, TaskId, Timestamp};
 
-use super::{Attempt, DropReason, Drops, GlobalStore, OutTopic, Outbox, ProcessorMetadata, Punctuations};
+use super::{
+    Attempt, DropReason, Drops, GlobalStore, HandledFailures, OutTopic, Outbox, ProcessorMetadata,
+    Punctuations,
+};
 use crate::config::{METADATA_MAX_AGE_MS, TimestampPolicy};
 use crate::error::BoxError;
 use crate::handler::{ExceptionHandler, LogAndFail};
@@ -47,6 +50,8 @@ pub struct TaskContext {
     pub processor_metadata: ProcessorMetadata,
     /// Records dropped so far.
     pub drops: Drops,
+    /// Failures that handlers were asked about, since they were last taken.
+    pub handled: HandledFailures,
     /// A processor asked for a commit.
     pub commit_requested: bool,
     /// `default.timestamp.extractor`: for sources that have none of their own.
@@ -90,6 +95,7 @@ impl TaskContext {
             punctuations: Punctuations::default(),
             node_slot: 0,
             drops: Drops::default(),
+            handled: HandledFailures::default(),
             processor_metadata: ProcessorMetadata::default(),
             commit_requested: false,
             timestamp_policy: TimestampPolicy::default(),

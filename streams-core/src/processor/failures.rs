@@ -12,7 +12,7 @@ use std::sync::Arc;
 use streams_state::error::StateError;
 use streams_state::serdes::SerdeErrorKind;
 
-use super::{DropReason, OutRecord, Push, TaskContext};
+use super::{DropReason, HandledFailure, OutRecord, Push, TaskContext};
 use crate::error::{BoxError, NodeResult, TaskError, TaskErrorCause};
 use crate::handler::{DeadLetter, ErrorContext, ErrorStage, ExceptionHandler, UnsentRecord};
 use crate::record::{Record, size_upper_bound};
@@ -227,14 +227,31 @@ impl TaskContext {
             }),
         };
         let response = handler.handle(&context, &cause);
+        let source = Some(context.topic).filter(|topic| !topic.is_empty() && context.partition >= 0);
+        let source = source.map(|topic| (topic.into(), context.partition, context.offset));
         let mut resumes = response.resumes;
         if !resumes {
             // Without a transaction the dead letters are sent nevertheless, and nothing else of what was not sent.
             self.outbox.clear();
         }
+        let mut dead_letters = Vec::new();
         for letter in response.dead_letters {
-            resumes &= self.send_dead_letter(letter);
+            let topic = letter.topic.clone();
+            match self.send_dead_letter(letter) {
+                true => dead_letters.push(topic),
+                false => resumes = false,
+            }
         }
+        self.handled.add(HandledFailure {
+            at: self.wall_time,
+            task: self.task,
+            node: node.to_owned(),
+            stage,
+            source,
+            message: cause.message(),
+            dead_letters,
+            resumed: resumes,
+        });
         if !resumes {
             return Err(self.error(node, cause));
         }

@@ -5,6 +5,7 @@ mod drops;
 mod failures;
 mod global_reads;
 mod global_store;
+mod handled;
 mod metadata;
 mod outbox;
 mod outputs;
@@ -23,6 +24,7 @@ pub use global_reads::{
 };
 pub(crate) use global_store::SharedStore;
 pub use global_store::{GlobalStore, Lend};
+pub use handled::{HandledFailure, HandledFailures};
 pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};

@@ -94,7 +94,7 @@ impl StreamThread {
         let kept = std::mem::take(&mut self.kept);
         for mut owned in self.tasks.take().into_iter().chain(kept) {
             let id = owned.task.id();
-            self.metrics.add_dropped(owned.task.take_dropped());
+            self.metrics.collect(&mut owned.task);
             drop(owned);
             self.shared.unlock_task(id);
         }
@@ -106,7 +106,7 @@ impl StreamThread {
         for mut owned in tasks {
             let id = owned.task.id();
             let flushed = owned.task.state_mut().flush();
-            self.metrics.add_dropped(owned.task.take_dropped());
+            self.metrics.collect(&mut owned.task);
             let closed = owned.task.close();
             self.shared.unlock_task(id);
             result = result.and(flushed.map_err(Trouble::from)).and(closed.map_err(Trouble::from));

@@ -370,7 +370,7 @@ impl GlobalThread {
             stores.iter().map(|(_, store)| store.state.borrow().memory_bytes()).sum::<u64>()
         });
         self.metrics.state_bytes.store(bytes.unwrap_or(0), Relaxed);
-        self.metrics.add_dropped(self.task.task_mut().take_dropped());
+        self.metrics.collect(self.task.task_mut());
     }
 }
 

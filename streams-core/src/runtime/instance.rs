@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use super::clock::SystemClock;
 use super::close_options::GroupMembershipOperation;
+use super::history::{Change, History};
 use super::listener::{StateListener, StreamThreadExceptionResponse, UncaughtExceptionHandler};
 use super::metadata::TaskMetadata;
 use super::metrics::InstanceMetrics;
 use super::shared::Shared;
 use super::{State, StreamsError, ThreadState};
+use crate::client::embedded::Clock;
 
 /// What the threads and the handle see of each other.
 pub(super) struct Instance {
@@ -56,6 +59,7 @@ pub(super) struct Status {
     pub(super) error: Option<StreamsError>,
     /// The global stores hold what their topics had at the start; or there are none.
     pub(super) global_ready: bool,
+    pub(super) history: History,
 }
 
 impl Status {
@@ -91,7 +95,10 @@ impl Instance {
         let moved = {
             let mut status = lock(&self.status);
             let next = decide(&mut status).filter(|next| status.state.may_become(*next));
-            next.map(|next| (std::mem::replace(&mut status.state, next), next))
+            next.map(|next| {
+                status.history.add(SystemClock.now_ms(), Change::State(next));
+                (std::mem::replace(&mut status.state, next), next)
+            })
         };
         self.changed.notify_all();
         let Some((old, next)) = moved else { return false };
@@ -110,7 +117,9 @@ impl Instance {
         }
         let mut failed = false;
         self.change(|status| {
-            status.threads.get_mut(slot)?.state = state;
+            let member = status.threads.get_mut(slot)?;
+            member.state = state;
+            status.history.add(SystemClock.now_ms(), Change::Thread { thread: member.index, state });
             let next = status.by_threads();
             failed = next == State::PendingError;
             Some(next)
@@ -122,9 +131,18 @@ impl Instance {
 
     /// The tasks of thread number `slot`, or whether they run, changed.
     pub(super) fn show_tasks(&self, slot: usize, tasks: Vec<TaskMetadata>) {
-        if let Some(member) = lock(&self.status).threads.get_mut(slot) {
-            member.tasks = tasks;
-        }
+        let status = &mut *lock(&self.status);
+        let Some(member) = status.threads.get_mut(slot) else { return };
+        let ids = |only: fn(&TaskMetadata) -> bool| {
+            tasks.iter().filter(|task| only(task)).map(|task| task.task_id).collect()
+        };
+        let change = Change::Tasks {
+            thread: member.index,
+            active: ids(|_| true),
+            restoring: ids(|task| task.restoring),
+        };
+        status.history.add(SystemClock.now_ms(), change);
+        member.tasks = tasks;
     }
 
     /// How a thread that ends in good order leaves.
@@ -195,6 +213,7 @@ mod tests {
                 threads: vec![Member::new(Some(0)), Member::new(Some(1))],
                 error: None,
                 global_ready: true,
+                history: History::default(),
             }),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),

@@ -12,6 +12,7 @@ use streams_state::engine::EngineProvider;
 
 use super::clock::SystemClock;
 use super::close_options::{CloseOptions, GroupMembershipOperation};
+use super::history::History;
 use super::instance::{Instance, Member, Status, lock};
 use super::listener::{StateRestoreListener, StreamThreadExceptionResponse};
 use super::metadata::ThreadMetadata;
@@ -76,6 +77,7 @@ impl KafkaStreams {
                 threads: Vec::new(),
                 error: None,
                 global_ready: true,
+                history: History::default(),
             }),
             changed: Condvar::new(),
             stop: AtomicBool::new(false),

@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use crate::processor::{DropCounts, DropReason};
+use super::figures::TaskFigures;
+use crate::processor::{DropCounts, DropReason, HandledFailures};
+use crate::task::StreamTask;
 
 /// Counters of one stream thread.
 #[derive(Debug, Default)]
@@ -22,6 +24,10 @@ pub(crate) struct ThreadMetrics {
     pub(crate) state_bytes: AtomicU64,
     pub(crate) engine_bytes: AtomicU64,
     pub(crate) lag: AtomicI64,
+    /// Its tasks, as they were seen last.
+    pub(crate) tasks_seen: Mutex<Vec<TaskFigures>>,
+    /// Failures that handlers were asked about.
+    handled: Mutex<HandledFailures>,
 }
 
 impl ThreadMetrics {
@@ -29,8 +35,12 @@ impl ThreadMetrics {
         counter.fetch_add(by, Relaxed);
     }
 
-    /// Counts records that a task dropped.
-    pub(crate) fn add_dropped(&self, dropped: DropCounts) {
+    /// Takes over what a task has counted: records that it dropped, failures that handlers were asked about.
+    pub(crate) fn collect(&self, task: &mut StreamTask) {
+        let (dropped, handled) = (task.take_dropped(), task.take_handled());
+        if handled.total > 0 {
+            self.handled.lock().unwrap_or_else(PoisonError::into_inner).merge(handled);
+        }
         for (counter, reason) in self.dropped.iter().zip(DropReason::ALL) {
             Self::add(counter, dropped.get(reason));
         }
@@ -92,6 +102,25 @@ impl InstanceMetrics {
         let metrics = std::sync::Arc::new(ThreadMetrics::default());
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(metrics.clone());
         metrics
+    }
+
+    /// The figures of all tasks, in task order.
+    pub(crate) fn tasks(&self) -> Vec<TaskFigures> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen =
+            threads.iter().map(|thread| thread.tasks_seen.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks: Vec<TaskFigures> = seen.flat_map(|tasks| tasks.clone()).collect();
+        tasks.sort_by_key(|task| task.task_id);
+        tasks
+    }
+
+    /// The last failures that handlers were asked about.
+    pub(crate) fn handled(&self) -> HandledFailures {
+        let mut all = HandledFailures::default();
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            all.merge(thread.handled.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        }
+        all
     }
 
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {

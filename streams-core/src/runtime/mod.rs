@@ -8,6 +8,8 @@ mod state;
 mod error;
 // What an application can watch.
 mod close_options;
+mod figures;
+mod history;
 mod listener;
 mod metadata;
 mod metrics;
@@ -60,6 +62,8 @@ pub(crate) use {
 
 pub use close_options::{CloseOptions, GroupMembershipOperation};
 pub use error::StreamsError;
+pub use figures::{InputFigures, StoreFigures, StoreRestore, TaskFigures};
+pub use history::{Change, Event};
 pub use kafka_streams::KafkaStreams;
 pub use listener::{
     StateListener, StateRestoreListener, StreamThreadExceptionResponse, UncaughtExceptionHandler,

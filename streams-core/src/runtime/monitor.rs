@@ -4,12 +4,15 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::State;
+use super::figures::TaskFigures;
+use super::history::Event;
 use super::instance::{Instance, Member, lock};
 use super::metadata::ThreadMetadata;
 use super::metrics::MetricsSnapshot;
 use super::queries;
 use super::threads::thread_name;
 use crate::config::StreamsConfig;
+use crate::processor::HandledFailures;
 use crate::query::{QueryError, StateQueryRequest, StateQueryResult};
 use crate::topology::Topology;
 
@@ -75,6 +78,24 @@ impl StreamsMonitor {
             process_memory_bytes: memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem as u64),
             ..self.instance.metrics.snapshot()
         }
+    }
+
+    /// What each task has read and holds, in task order: at most about half a second old.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<TaskFigures> {
+        self.instance.metrics.tasks()
+    }
+
+    /// The last records whose failures a handler was asked about, and how many there were.
+    #[must_use]
+    pub fn handled_failures(&self) -> HandledFailures {
+        self.instance.metrics.handled()
+    }
+
+    /// What happened to the instance, oldest first: the last 200 changes of states and tasks.
+    #[must_use]
+    pub fn history(&self) -> Vec<Event> {
+        lock(&self.instance.status).history.events()
     }
 
     /// The stream threads of this instance that live, and their tasks.

@@ -17,6 +17,7 @@ use streams_state::error::StateError;
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::commit::FLUSH_BUSY;
+use super::figures::StoreRestore;
 use super::listener::StateRestoreListener;
 use super::restore_job::RestoreJob;
 use super::restore_workers::{RestoreWorkers, SubmittedJob};
@@ -113,6 +114,12 @@ impl Restorer {
     /// Changelog records, markers and gaps included, that are left to restore.
     pub(crate) fn left(&self) -> u64 {
         self.entries.iter().map(|entry| (entry.end - entry.position).max(0) as u64).sum()
+    }
+
+    /// How far the restore of store number `store` of `task` is.
+    pub(crate) fn progress_of(&self, task: TaskId, store: usize) -> Option<StoreRestore> {
+        let entry = self.entries.iter().find(|entry| entry.task == task && entry.store == store)?;
+        Some(StoreRestore { restored: entry.records, left: (entry.end - entry.position).max(0) as u64 })
     }
 
     /// Whether nothing is left to restore.

@@ -122,6 +122,10 @@ pub(crate) struct StreamThread {
     pub(super) rebuilds: Rebuilds,
     /// When the last consumer died.
     pub(super) consumer_died: Option<Timestamp>,
+    /// When the figures of the tasks were shown last.
+    pub(super) figures_at: Timestamp,
+    /// How many tasks they were of, and how many of these restored.
+    pub(super) figures_of: (usize, u64),
 }
 
 impl StreamThread {
@@ -181,6 +185,8 @@ impl StreamThread {
             going_back,
             rebuilds: Rebuilds::default(),
             consumer_died: None,
+            figures_at: now,
+            figures_of: (0, 0),
         })
     }
 
@@ -406,6 +412,7 @@ impl StreamThread {
         self.restorer.clear(self.shared.restore_listener.as_deref());
         let _ = self.producer.abort(Duration::from_secs(5));
         self.drop_tasks();
+        self.show_figures(0);
         self.producer.close(Duration::from_secs(1));
         if let Err(error) = self.consumer.close(Duration::from_secs(5)) {
             tracing::warn!(thread = %self.name, "leaving the group failed: {error}");
@@ -439,7 +446,7 @@ impl StreamThread {
         metrics.tasks.store(self.tasks.len() as u64, Relaxed);
         let (mut memory, mut restoring) = (0, 0);
         for owned in self.tasks.iter_mut() {
-            metrics.add_dropped(owned.task.take_dropped());
+            metrics.collect(&mut owned.task);
             memory += owned.task.state().memory_bytes();
             restoring += u64::from(!owned.is_running());
         }
@@ -450,6 +457,7 @@ impl StreamThread {
             self.restore_progress.stop();
             metrics.restore_rate.store(0, Relaxed);
         }
+        self.show_figures(restoring);
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::client::CommittedOffset;
 use crate::error::{NodeResult, TaskErrorCause, panic_text};
-use crate::processor::{DropCounts, Outbox, PunctuationType, TaskContext};
+use crate::processor::{DropCounts, HandledFailures, Outbox, PunctuationType, TaskContext};
 use crate::query::Position;
 use crate::record::RawRecord;
 
@@ -259,6 +259,11 @@ impl StreamTask {
     /// Records dropped since the last call, by reason.
     pub(crate) fn take_dropped(&mut self) -> DropCounts {
         self.context.drops.take_unpublished()
+    }
+
+    /// Failures that handlers were asked about since the last call.
+    pub(crate) fn take_handled(&mut self) -> HandledFailures {
+        std::mem::take(&mut self.context.handled)
     }
 
     /// Whether a processor asked for a commit. Reset by [`post_commit`](Self::post_commit).

@@ -1,0 +1,115 @@
+//! What the tasks of a thread have read and hold, one by one, for people who look: pages, terminals.
+//!
+//! In: the tasks between two turns, twice a second, so that a record pays nothing. Out: [`TaskFigures`]; rates are made by who looks twice.
+
+use std::sync::{Arc, PoisonError};
+
+use streams_state::types::{TaskId, Timestamp, TopicPartition};
+
+use super::stream_thread::StreamThread;
+use super::tasks::OwnedTask;
+
+/// Pause between two looks, ms.
+const EVERY_MS: i64 = 500;
+
+/// A task at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TaskFigures {
+    /// The task.
+    pub task_id: TaskId,
+    /// The moment, by the wall clock, ms.
+    pub at: Timestamp,
+    /// CPU time that its thread has used until then, for all its tasks, ns; `None` where the system does not say.
+    pub thread_cpu_ns: Option<u64>,
+    /// What it reads.
+    pub inputs: Vec<InputFigures>,
+    /// Its stores, global ones apart.
+    pub stores: Vec<StoreFigures>,
+}
+
+/// An input of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InputFigures {
+    /// Topic and partition.
+    pub partition: TopicPartition,
+    /// The next offset to fetch; `None` before the first fetch.
+    pub position: Option<i64>,
+    /// Its end, as the last fetch saw it.
+    pub end: Option<i64>,
+}
+
+impl InputFigures {
+    /// Records between position and end, markers of transactions included.
+    #[must_use]
+    pub fn lag(&self) -> Option<i64> {
+        Some((self.end? - self.position?).max(0))
+    }
+}
+
+/// A store of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreFigures {
+    /// Name.
+    pub name: Arc<str>,
+    /// Bytes that it uses in memory.
+    pub memory_bytes: u64,
+    /// Bytes that its engine holds; `None` while it is restored.
+    pub engine_bytes: Option<u64>,
+    /// How far its restore is; `None` if it is not restored.
+    pub restore: Option<StoreRestore>,
+}
+
+/// The restore of a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreRestore {
+    /// Records restored since it began.
+    pub restored: u64,
+    /// Records left, markers and gaps between them included.
+    pub left: u64,
+}
+
+/// Ns that the thread which asks was on a CPU; `None` where the system does not say.
+fn cpu_ns() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
+impl StreamThread {
+    /// Shows the figures of all tasks, if it is time to, or if there are others than before. `restoring`: how many restore.
+    pub(super) fn show_figures(&mut self, restoring: u64) {
+        let tasks = (self.tasks.len(), restoring);
+        if (self.wall_time - self.figures_at).abs() < EVERY_MS && tasks == self.figures_of {
+            return;
+        }
+        (self.figures_at, self.figures_of) = (self.wall_time, tasks);
+        let thread_cpu_ns = if self.tasks.is_empty() { None } else { cpu_ns() };
+        let (restorer, consumer, at) = (&self.restorer, &mut self.consumer, self.wall_time);
+        let figures = self.tasks.iter().map(|owned| {
+            let input = |partition: &TopicPartition| InputFigures {
+                partition: partition.clone(),
+                position: consumer.position(partition).ok(),
+                end: consumer.known_end(partition),
+            };
+            let inputs = owned.task.partitions().iter().map(input).collect();
+            let stores = stores(owned, |store| restorer.progress_of(owned.task.id(), store));
+            TaskFigures { task_id: owned.task.id(), at, thread_cpu_ns, inputs, stores }
+        });
+        let figures = figures.collect();
+        *self.metrics.tasks_seen.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+    }
+}
+
+fn stores(owned: &OwnedTask, restore: impl Fn(usize) -> Option<StoreRestore>) -> Vec<StoreFigures> {
+    let stores = owned.task.state().stores().iter().enumerate().filter(|(_, store)| !store.global);
+    let figures = stores.map(|(index, store)| {
+        let (state, restore) = (store.instance.state.borrow(), restore(index));
+        StoreFigures {
+            name: store.name.clone(),
+            memory_bytes: state.memory_bytes(),
+            // An engine that is being filled in bulk is not asked.
+            engine_bytes: restore.is_none().then(|| state.engine_bytes()),
+            restore,
+        }
+    });
+    figures.collect()
+}
