@@ -2,10 +2,13 @@
 //!
 //! | `GET` | answers |
 //! |---|---|
+//! | `/` | the live page: the topology drawn with its figures, restores, rebalances, dead letters, in a browser |
 //! | `/health/live` | 200, or 503 once the instance stopped by an error or was closed: what a process manager restarts by |
 //! | `/health/ready` | 200 while all threads run, no task restores, and the lag is in bounds; else 503 and the reasons |
-//! | `/status` | state, threads, tasks, restore, lag, memory: JSON |
-//! | `/topology` | Kafka Streams' `describe()` text; `/topology/mermaid`, `/topology/dot` drawings, `/topology/json` the plan |
+//! | `/status` | state, threads, tasks with their inputs and stores, restore, lag, memory: JSON |
+//! | `/history` | changes of states and tasks, the last 200: JSON |
+//! | `/failures` | records that handlers were asked about, the last 50, and dead letters: JSON |
+//! | `/topology` | Kafka Streams' `describe()` text; `/topology/mermaid`, `/topology/dot` drawings, `/topology/json` the plan, `/topology/graph` the nodes |
 //! | `/metrics` | figures for Prometheus (OpenMetrics text) |
 //!
 //! Stores that [`HttpConfig::stores`] names can be asked, by `GET` and as JSON; no other store is shown:
@@ -25,7 +28,8 @@
 //! their type takes text, else JSON.
 //!
 //! It listens on the loopback interface. Any other address needs TLS and a token, or the start is refused: the endpoints tell names of
-//! everything, and what the stores that are shown hold. With a token every request has to bring it (`Authorization: Bearer ...`).
+//! everything, what errors say, and what the stores that are shown hold. With a token every request has to bring it (`Authorization: Bearer
+//! ...`; in a browser the token is the password, with any user name).
 //!
 //! ```
 //! # use std::{sync::Arc, time::Duration};
@@ -45,7 +49,10 @@
 //! ```
 
 mod config;
+mod events;
+mod graph;
 mod health;
+mod page;
 mod problem;
 mod prometheus;
 mod question;

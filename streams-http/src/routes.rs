@@ -5,18 +5,21 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use streams_core::runtime::StreamsMonitor;
 use subtle::ConstantTimeEq;
 
+use crate::events::{self, Failures};
+use crate::graph::Graph;
 use crate::health::Health;
 use crate::problem::Problem;
-use crate::prometheus;
 use crate::question::Question;
 use crate::status::Status;
 use crate::stores::StoreRoutes;
+use crate::{page, prometheus};
 
 /// What the answers are made of.
 pub(crate) struct Site {
@@ -28,18 +31,23 @@ pub(crate) struct Site {
 
 type Shared = State<Arc<Site>>;
 
-const INDEX: &str = "/health/live\n/health/ready\n/status\n/metrics\n/topology\n/topology/json\n/topology/mermaid\n/topology/dot\n/stores\n";
+const INDEX: &str = "/\n/health/live\n/health/ready\n/status\n/history\n/failures\n/metrics\n/topology\n/topology/json\n/topology/graph\n/topology/mermaid\n/topology/dot\n/stores\n";
 
 /// All paths.
 pub(crate) fn router(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/", get(async || INDEX))
+    page::add_to(Router::new())
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/status", get(async |State(site): Shared| Json(Status::of(&site.monitor))))
+        .route("/history", get(async |State(site): Shared| Json(events::history(&site.monitor))))
+        .route("/failures", get(async |State(site): Shared| Json(Failures::of(&site.monitor))))
         .route("/metrics", get(metrics))
         .route("/topology", get(async |State(site): Shared| site.monitor.topology().describe().to_string()))
         .route("/topology/json", get(plan))
+        .route(
+            "/topology/graph",
+            get(async |State(site): Shared| Json(Graph::of(&site.monitor.topology().describe()))),
+        )
         .route(
             "/topology/mermaid",
             get(async |State(site): Shared| site.monitor.topology().describe().to_mermaid()),
@@ -53,15 +61,27 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
+/// The token that a request brings: programs as `Bearer`, browsers, which ask their user for a name and a password, as the password.
+fn token(authorization: &str) -> Option<String> {
+    if let Some(token) = authorization.strip_prefix("Bearer ") {
+        return Some(token.to_owned());
+    }
+    let pair = BASE64_STANDARD.decode(authorization.strip_prefix("Basic ")?).ok()?;
+    Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned())
+}
+
 /// Lets a request pass that brings the token, if there is one. The comparison takes as long for each wrong token.
 async fn authorized(State(site): Shared, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    let given = given.and_then(token).unwrap_or_default();
     match &site.token {
         Some(token) if !bool::from(token.as_bytes().ct_eq(given.as_bytes())) => {
-            let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-            (StatusCode::UNAUTHORIZED, challenge, "this needs the header `Authorization: Bearer TOKEN`\n")
-                .into_response()
+            let challenge = AppendHeaders([
+                (header::WWW_AUTHENTICATE, "Bearer"),
+                (header::WWW_AUTHENTICATE, "Basic realm=\"the token is the password\", charset=\"UTF-8\""),
+            ]);
+            let text = "this needs the header `Authorization: Bearer TOKEN`, or the token as password\n";
+            (StatusCode::UNAUTHORIZED, challenge, text).into_response()
         }
         Some(_) | None => next.run(request).await,
     }
