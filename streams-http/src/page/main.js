@@ -17,6 +17,8 @@ const rates = new Rates();
 let graph = null;
 let planned = null;
 let last = null;
+/** A button is held down: what it is over must still be there when it is let go, or there is no click. */
+let pressed = false;
 
 /** `#node=NAME` and `#lookup=STORE/KEY` lead to a node and to a key. */
 function hash() {
@@ -68,7 +70,7 @@ function render(failure = null) {
 async function round() {
   try {
     last = await ask();
-    render();
+    if (!pressed) render();
   } catch (error) {
     render(`${error.message}. Figures below, if any, are old; asking again.`);
   }
@@ -106,5 +108,7 @@ byId("theme").addEventListener("click", () => {
   kept(theme);
 });
 window.addEventListener("hashchange", () => render());
+window.addEventListener("pointerdown", () => { pressed = true; });
+for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => { pressed = false; });
 window.addEventListener("resize", () => render());
 round();
