@@ -14,8 +14,9 @@ export function layout(nodes, edges, { gapX = 56, gapY = 18 } = {}) {
   const known = edges.filter(([from, to]) => from !== to && cells.has(from) && cells.has(to));
   assignLayers(cells, known);
   const chains = known.map(([from, to]) => bend(cells, from, to));
-  const layers = [];
-  for (const cell of cells.values()) (layers[cell.layer] ??= []).push(cell);
+  const byLayer = [];
+  for (const cell of cells.values()) (byLayer[cell.layer] ??= []).push(cell);
+  const layers = byLayer.filter(Boolean);
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) order(layers, sweep % 2 === 0);
   const height = place(layers, gapY);
   let x = 0;

@@ -22,6 +22,9 @@ export function note(rates, status, samples, now) {
   rates.note("produced", now, status.records.produced);
   rates.note("restored", now, status.restore.records_restored);
   for (const [node, total] of totalsByNode(samples)) rates.note(`node ${node}`, now, total);
+  for (const { name, labels, value } of samples) {
+    if (name === "kafka_streams_stream_thread_metrics_poll_ratio" && value >= 0) rates.shares.set(`busy ${labels.thread_id}`, 1 - value);
+  }
   for (const thread of status.threads) {
     for (const task of thread.tasks) {
       if (task.at === undefined) continue;
@@ -42,8 +45,10 @@ export function taskRate(rates, task) {
   return sumOrNull((task.inputs ?? []).map((input) => rates.of(`input ${task.id} ${input.topic} ${input.partition}`)));
 }
 
-/** Share of a core that a thread uses; null if the system does not say. */
+/** Share of its time that a thread does not wait for records, if it is measured; else of a core that it uses; null if nobody says. */
 export function busyOf(rates, thread) {
+  const told = rates.shares.get(`busy ${thread.name}`);
+  if (told !== undefined) return Math.min(1, Math.max(0, told));
   const perSecond = rates.of(`cpu ${thread.name}`);
   return perSecond === null ? null : Math.min(1, perSecond / 1e9);
 }

@@ -4,6 +4,8 @@ const WINDOW_MS = 10_000;
 
 export class Rates {
   #samples = new Map();
+  /** Shares that the instance tells itself: name -> 0 to 1. */
+  shares = new Map();
 
   /** The counter `name` was `total` at `at` (ms). A total that went back begins anew. */
   note(name, at, total) {

@@ -151,7 +151,7 @@ function drawBlock(block, width, part, selected, choose) {
     svg("text", { x: PAD.x, y: 27 }, svg("tspan", { class: "part-name" }, `Sub-topology ${part.id}`),
       svg("tspan", { class: "part-facts", dx: 14 }, told.join("  ·  "))),
     part.busy === null ? null : svg("g", { transform: `translate(${width - PAD.x - 120} 19)`, role: "img", "aria-label": `busy ${words.percent(busy)}` },
-      svg("title", {}, `busy ${words.percent(busy)}: CPU time of the tasks' threads, shared out by records`),
+      svg("title", {}, `busy ${words.percent(busy)}: what the threads of its tasks do, shared out by records`),
       svg("rect", { class: "meter", width: 120, height: 8, rx: 4 }),
       svg("rect", { class: "meter-fill", width: Math.max(2, 120 * busy), height: 8, rx: 4 })),
     svg("g", { transform: `translate(${PAD.x} ${PAD.top})` },
