@@ -16,7 +16,7 @@ use streams_core::runtime::KafkaStreams;
 use streams_core::runtime::clock::SystemClock;
 use streams_core::topic::{Store, Topic};
 use streams_core::topology::{Topology, TopologyError};
-use streams_http::{HttpConfig, HttpServer};
+use streams_http::{HttpConfig, HttpServer, StoreRoutes};
 
 const ORDERS: Topic<String, Order> = Topic::new("orders");
 const CUSTOMERS: Topic<String, Customer> = Topic::new("customers");
@@ -73,7 +73,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.dead_letters_to(&DEAD_LETTERS);
 
     let mut streams = KafkaStreams::new(topology()?, config, Arc::new(kafka.clone()))?;
-    let http = HttpServer::start(HttpConfig::on(address.parse()?), streams.monitor())?;
+    let stores = StoreRoutes::new().key_value(&TIER_TOTALS).windows(&PER_MINUTE);
+    let config = HttpConfig { stores, ..HttpConfig::on(address.parse()?) };
+    let http = HttpServer::start(config, streams.monitor())?;
     println!("http://{}/", http.address());
     streams.start()?;
     let ends = Instant::now() + Duration::from_secs(seconds);

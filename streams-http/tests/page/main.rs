@@ -9,5 +9,6 @@
 mod application;
 mod browser;
 mod hostile;
+mod lookup;
 mod served;
 mod shown;

@@ -51,7 +51,7 @@ fn an_instance_that_works_shows_its_nodes_their_figures_and_its_dead_letters() {
             "StreamThread-1 has 2 tasks: 0_0, 1_0",
         ],
     );
-    has(&page, &["This instance does not answer questions about keys"]);
+    has(&page, &["None is shown over HTTP"]);
     assert!(!page.contains("role=\"alert\""), "{page}");
 
     let page = document(
