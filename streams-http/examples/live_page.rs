@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use streams_core::client::embedded::{Clock, EmbeddedKafka};
@@ -61,7 +61,7 @@ fn topology() -> Result<Topology, TopologyError> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let seconds = arguments.next().map_or(Ok(u64::MAX / 4), |text| text.parse())?;
+    let seconds = arguments.next().map_or(Ok(i64::from(u32::MAX)), |text| text.parse())?;
     let kafka = EmbeddedKafka::new(SystemClock);
     for topic in ["orders", "customers", "orders-by-tier", "totals", "dead-letters"] {
         kafka.create_topic(topic, 8)?;
@@ -78,9 +78,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let http = HttpServer::start(config, streams.monitor())?;
     println!("http://{}/", http.address());
     streams.start()?;
-    let ends = Instant::now() + Duration::from_secs(seconds);
+    let ends = SystemClock.now_ms() + seconds * 1000;
     for number in 0_u64.. {
-        if Instant::now() >= ends {
+        if SystemClock.now_ms() >= ends {
             break;
         }
         feed(&kafka, number)?;
