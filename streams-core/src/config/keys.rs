@@ -250,12 +250,22 @@ fn processing_guarantee(config: &mut StreamsConfig, value: &str) -> Result<(), S
     Ok(())
 }
 
+/// A client would look for a host called `http://..`, or on port 0, until its time is over.
 fn servers(value: &str) -> Result<String, String> {
     let servers: Vec<&str> = value.split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
-    if servers.is_empty() {
-        return Err("a list of brokers, `host:port,host:port`".to_owned());
+    let named = |server: &&str| {
+        let Some((host, port)) = server.rsplit_once(':') else { return false };
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let host = !host.is_empty() && !host.contains('/') && (bracketed || !host.contains(':'));
+        host && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    match servers.iter().find(|server| !named(server)) {
+        None if servers.is_empty() => Err("a list of brokers, `host:port,host:port`".to_owned()),
+        None => Ok(servers.join(",")),
+        Some(_) => {
+            Err("a list of `host:port`, without a protocol in front: that is `security.protocol`".to_owned())
+        }
     }
-    Ok(servers.join(","))
 }
 
 fn buffered_records(config: &mut StreamsConfig, value: &str) -> Result<(), String> {

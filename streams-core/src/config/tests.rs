@@ -143,6 +143,32 @@ fn handlers_go_by_their_java_names() {
     assert!(own.contains("set the field of `StreamsConfig` in code"), "{own}");
 }
 
+/// librdkafka took `http://localhost:9092` for a broker that does not answer, and `localhost:nine` for port 0: 15 seconds, and an error that
+/// spoke of a controller.
+#[test]
+fn brokers_are_hosts_with_ports() {
+    let with = |servers: &str| {
+        let mut config = StreamsConfig::new("app", ProcessingGuarantee::AtLeastOnce);
+        config.apply_properties([("bootstrap.servers", servers)]).map(|()| config.bootstrap_servers)
+    };
+    for servers in ["localhost:9092", "a:1,b-2.example.org:65535", "[::1]:9092", "10.0.0.1:9092"] {
+        assert_eq!(with(servers).as_deref(), Ok(servers));
+    }
+    for servers in [
+        "localhost",
+        "http://localhost:9092",
+        "a:1,b",
+        "localhost:nine",
+        "a:0",
+        ":9092",
+        "::1:9092",
+        "a:65536",
+    ] {
+        let error = with(servers).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{servers}`")) && error.contains("`host:port`"), "{error}");
+    }
+}
+
 #[test]
 fn prefixed_and_client_settings_pass_through() {
     let config = StreamsConfig::from_properties([
