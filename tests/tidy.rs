@@ -72,6 +72,7 @@ fn sources() -> Vec<Source> {
         "streams-schemas",
         "streams-cli",
         "streams-examples",
+        "cookbook",
     ] {
         collect(&root.join(folder), &mut files);
     }
@@ -219,7 +220,7 @@ fn foreign_crates_stay_in_their_rooms() {
     let rooms: [(&str, &[&str]); 3] = [
         ("rdkafka", &["streams-core/src/client/rdkafka"]),
         ("rocksdb", &["streams-state/src/engine/rocksdb", "streams-state/benches/engine"]),
-        ("tokio", &["streams-http/src/"]),
+        ("tokio", &["streams-http/src/", "cookbook/embed_in_axum.rs"]),
     ];
     let mut faults = Vec::new();
     for source in &sources() {
@@ -244,13 +245,14 @@ fn foreign_crates_stay_in_their_rooms() {
 
 #[test]
 fn only_the_runtime_reads_the_clock() {
-    const ROOMS: [&str; 7] = [
+    const ROOMS: [&str; 8] = [
         "streams-core/src/runtime/",
         "streams-core/src/clients/",
         "streams-core/src/client/rdkafka/",
         "streams-schemas/src/client/",
         "streams-core/examples/",
         "streams-examples/src/",
+        "cookbook/",
         "streams-cli/src/main.rs",
     ];
     let mut faults = Vec::new();
@@ -360,4 +362,37 @@ fn nothing_is_left_behind() {
         }
     }
     check("No stubs, no ignored tests, no sleeping tests: poll a condition with a deadline.", faults);
+}
+
+/// What a reader may count on: each recipe is listed, runs, is tested, and says the same things in its head.
+#[test]
+fn the_cookbook_is_what_its_index_says() {
+    const RECIPE_LINES_MAX: usize = 150;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cookbook");
+    let [index, manifest] =
+        ["README.md", "Cargo.toml"].map(|file| fs::read_to_string(root.join(file)).unwrap());
+    let mut faults = Vec::new();
+    let mut recipes = 0;
+    for source in sources().iter().filter(|source| source.path.starts_with("cookbook/")) {
+        recipes += 1;
+        let file = source.path.trim_start_matches("cookbook/");
+        let name = file.trim_end_matches(".rs");
+        let text = source.lines.join("\n");
+        let heads = ["//! In Kafka Streams: ", "//! What to watch for:"].map(str::to_owned);
+        let run = format!("--bin {name}`");
+        let parts = heads.into_iter().chain([run, "fn main() ".to_owned(), "#[test]".to_owned()]);
+        faults.extend(
+            parts.filter(|part| !text.contains(part)).map(|part| source.fault(1, format!("no `{part}`"))),
+        );
+        if !index.contains(&format!("| [{name}]({file}) | "))
+            || !manifest.contains(&format!("path = \"{file}\""))
+        {
+            faults.push(source.fault(1, "is not in README.md or not in Cargo.toml"));
+        }
+        if source.lines.len() > RECIPE_LINES_MAX {
+            faults.push(source.fault(source.lines.len(), format!("over {RECIPE_LINES_MAX} lines")));
+        }
+    }
+    assert!(recipes >= 12, "{recipes} recipes");
+    check("A recipe is one file: listed, run, tested, and with the same head as the others.", faults);
 }
