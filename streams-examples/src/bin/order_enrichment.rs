@@ -10,7 +10,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
 use streams_examples::demo::{
-    App, Failure, Feed, Feeder, Options, Results, Stop, Tail, bytes, log_filter, report, run, thousands,
+    App, Failure, Feed, Feeder, Options, Results, Tail, bytes, log_filter, report, run, thousands,
 };
 use streams_examples::order_enrichment::{
     CUSTOMERS, Customer, DEAD_LETTERS, ENRICHED_ORDERS, EnrichedOrder, ORDERS, Order, TIER_TOTALS, TierTotal,
@@ -52,7 +52,6 @@ fn start() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     let mut app = App::new("order-enrichment", &arguments.options)?;
     app.config.deserialization_exception_handler = Arc::new(DeadLetterQueue::new(DEAD_LETTERS.name()));
-    let stop = Stop::on_signals()?;
     app.create_topics(&[
         ORDERS.name(),
         CUSTOMERS.name(),
@@ -64,6 +63,7 @@ fn start() -> Result<(), Failure> {
         feed_customers(&app)?;
     }
     let streams = app.start(topology()?)?;
+    let stop = app.stop_on_signals()?;
     let feed = match arguments.options.no_produce {
         true => Feed::nothing(),
         false => start_orders(&app, arguments.orders)?,

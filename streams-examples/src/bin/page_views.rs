@@ -10,7 +10,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
 use streams_examples::demo::{
-    App, Failure, Feed, Feeder, Options, Results, Stop, Tail, bytes, log_filter, report, run, thousands,
+    App, Failure, Feed, Feeder, Options, Results, Tail, bytes, log_filter, report, run, thousands,
 };
 use streams_examples::page_views::{
     GRACE, MINUTE_MS, PAGE_MINUTES, PROFILES, PageMinute, Profile, VIEWS, View, topology,
@@ -48,12 +48,12 @@ fn start() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let app = App::new("page-views", &arguments.options)?;
-    let stop = Stop::on_signals()?;
     app.create_topics(&[VIEWS.name(), PROFILES.name(), PAGE_MINUTES.name()])?;
     if !arguments.options.no_produce {
         feed_profiles(&app)?;
     }
     let streams = app.start(topology()?)?;
+    let stop = app.stop_on_signals()?;
     let feed = match arguments.options.no_produce {
         true => Feed::nothing(),
         false => start_views(&app, arguments.views)?,

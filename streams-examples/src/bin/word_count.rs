@@ -12,7 +12,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use kstreams::prelude::*;
 use streams_examples::demo::{
-    App, Failure, Feed, Options, Results, Stop, Tail, bytes, log_filter, report, run, thousands,
+    App, Failure, Feed, Options, Results, Tail, bytes, log_filter, report, run, thousands,
 };
 use streams_examples::word_count::{LINES, WORD_COUNTS, topology, words};
 
@@ -44,9 +44,9 @@ fn start() -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter(log_filter()).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
     let app = App::new("word-count", &arguments.options)?;
-    let stop = Stop::on_signals()?;
     app.create_topics(&[LINES.name(), WORD_COUNTS.name()])?;
     let streams = app.start(topology()?)?;
+    let stop = app.stop_on_signals()?;
     let feed = match arguments.options.no_produce {
         true => Feed::nothing(),
         false => start_feed(&app, arguments.input)?,
@@ -119,8 +119,9 @@ impl Counts {
 
 /// Writes the text into the input topic, from a thread of its own.
 fn start_feed(app: &App, input: Option<PathBuf>) -> Result<Feed, Failure> {
+    let typed = input.as_ref().is_some_and(|path| path.as_os_str() == "-");
     let size = match &input {
-        Some(path) if path.as_os_str() == "-" => None,
+        Some(_) if typed => None,
         Some(path) => {
             Some(std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?.len())
         }
@@ -134,6 +135,9 @@ fn start_feed(app: &App, input: Option<PathBuf>) -> Result<Feed, Failure> {
                 break;
             }
             feeder.send(&mut lines, None, line.trim_end().as_bytes())?;
+            if typed {
+                feeder.push();
+            }
             feed.advance(words(&line).len() as u64, line.len() as u64 + 1);
         }
         Ok(())
@@ -148,6 +152,12 @@ fn read(input: Option<PathBuf>) -> Result<Box<dyn Iterator<Item = std::io::Resul
             Box::new(text.flat_map(str::lines).map(|line| Ok(line.to_owned())))
         }
         Some(path) if path.as_os_str() == "-" => Box::new(std::io::stdin().lock().lines()),
-        Some(path) => Box::new(BufReader::new(File::open(path)?).lines()),
+        Some(path) => {
+            let name = path.display().to_string();
+            let wrong =
+                move |error: std::io::Error| std::io::Error::new(error.kind(), format!("{name}: {error}"));
+            let lines = BufReader::new(File::open(&path).map_err(&wrong)?).lines();
+            Box::new(lines.map(move |line| line.map_err(&wrong)))
+        }
     })
 }

@@ -42,7 +42,7 @@ fn start() -> Result<(), Failure> {
     }
     let config = config(harness, &workload)?;
     let clients = Arc::new(RdKafka::new(config.bootstrap_servers.as_str(), config.client_properties.clone()));
-    let stop = Stop::on_signals()?;
+    let stop = Stop::on_signals(CLOSE_TIMEOUT)?;
     let shuts_down =
         harness == Harness::Bench || optional("ON_ERROR").is_some_and(|answer| answer == "shutdown");
     let reporter = Reporter { began: Instant::now(), harness, shuts_down };

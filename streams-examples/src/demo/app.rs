@@ -1,9 +1,8 @@
-//! Options -> clients, settings and a running application; and the signals that stop it.
+//! Options -> clients, settings and a running application.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use kstreams::client::ClientSupplier;
@@ -11,11 +10,10 @@ use kstreams::client::embedded::EmbeddedKafka;
 use kstreams::config::read_properties_file;
 use kstreams::prelude::*;
 use kstreams::runtime::clock::SystemClock;
+use kstreams::runtime::{CloseOptions, GroupMembershipOperation};
 
-use super::{Failure, Feed, Options, thousands, topics};
-
-/// How long a close may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+use super::http::Http;
+use super::{Failure, Feed, Options, Stop, thousands, topics};
 
 /// An example application: its settings, and the log that it runs on.
 pub struct App {
@@ -28,6 +26,8 @@ pub struct App {
     partitions: i32,
     /// State of an embedded run: nobody can continue it, because the log is gone.
     scratch: Option<PathBuf>,
+    http: Http,
+    stop_timeout: Duration,
 }
 
 impl App {
@@ -42,7 +42,10 @@ impl App {
             config.application_id.clone_from(id);
         }
         if let Some(servers) = &options.bootstrap_servers {
-            config.bootstrap_servers.clone_from(servers);
+            config.apply_properties([("bootstrap.servers", servers)])?;
+        }
+        if let Some(instance) = &options.group_instance_id {
+            config.apply_properties([("consumer.group.instance.id", instance)])?;
         }
         if let Some(threads) = options.threads {
             config.num_stream_threads = threads;
@@ -59,7 +62,14 @@ impl App {
             true => Arc::new(EmbeddedKafka::new(SystemClock)),
             false => kafka(&config)?,
         };
-        Ok(Self { config, clients, embedded, partitions: options.partitions, scratch })
+        let stop_timeout = Duration::from_secs(options.stop_timeout);
+        let (partitions, http) = (options.partitions, Http::of(options)?);
+        Ok(Self { config, clients, embedded, partitions, scratch, http, stop_timeout })
+    }
+
+    /// Listens to Ctrl-C and SIGTERM from now on. Until then they end the process, which has nothing to commit yet.
+    pub fn stop_on_signals(&self) -> Result<Stop, Failure> {
+        Stop::on_signals(self.stop_timeout)
     }
 
     /// Creates the topics that do not exist yet.
@@ -72,16 +82,22 @@ impl App {
         topics::partitions(&*self.clients, topic)
     }
 
-    /// Starts the application.
+    /// Opens the HTTP endpoints, if there are to be any, and starts the application.
     pub fn start(&self, topology: Topology) -> Result<KafkaStreams, Failure> {
         let mut streams = KafkaStreams::new(topology, self.config.clone(), self.clients.clone())?;
+        self.http.open(&streams)?;
         streams.start()?;
         Ok(streams)
     }
 
-    /// Commits and closes.
+    /// Commits and closes. Who has a name of its own in the group will be back, and remains in it.
     pub fn close(&self, mut streams: KafkaStreams) -> Result<(), Failure> {
-        Ok(streams.close(CLOSE_TIMEOUT)?)
+        let membership = match self.config.group_instance_id() {
+            Some(_) => GroupMembershipOperation::RemainInGroup,
+            None => GroupMembershipOperation::LeaveGroup,
+        };
+        let options = CloseOptions::timeout(self.stop_timeout).group_membership_operation(membership);
+        Ok(streams.close_with(options)?)
     }
 
     /// Tells whether the application or its feed has failed.
@@ -158,30 +174,6 @@ fn kafka(config: &StreamsConfig) -> Result<Arc<dyn ClientSupplier>, Failure> {
 #[cfg(not(feature = "rdkafka"))]
 fn kafka(_config: &StreamsConfig) -> Result<Arc<dyn ClientSupplier>, Failure> {
     Err("this binary was built without a Kafka client; build it with default features (make demo)".into())
-}
-
-/// Ctrl-C and SIGTERM.
-pub struct Stop(Receiver<()>);
-
-impl Stop {
-    /// From now on, signals do not end the process but are told here.
-    pub fn on_signals() -> Result<Self, Failure> {
-        let (sender, receiver) = channel();
-        ctrlc::set_handler(move || {
-            // Nobody listens any more: the process is about to end anyway.
-            let _ = sender.send(());
-        })?;
-        Ok(Self(receiver))
-    }
-
-    /// Whether a signal came, now or within `timeout`.
-    pub fn requested(&self, timeout: Duration) -> bool {
-        match self.0.recv_timeout(timeout) {
-            Ok(()) => true,
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => true,
-        }
-    }
 }
 
 /// What goes to the log: errors, unless `RUST_LOG` says otherwise.

@@ -186,6 +186,11 @@ impl Feeder {
         }
     }
 
+    /// Hands over what waits for more to come: before a wait for input that may be long.
+    pub fn push(&mut self) {
+        self.producer.drain(&mut self.deliveries, Duration::ZERO);
+    }
+
     /// Waits until everything is written.
     pub fn flush(&mut self) -> Result<(), Failure> {
         self.producer.flush(&mut self.deliveries, TIMEOUT)?;

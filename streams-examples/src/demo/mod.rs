@@ -5,16 +5,19 @@
 
 mod app;
 mod feed;
+mod http;
 mod options;
 mod run;
+mod stop;
 mod tail;
 mod topics;
 mod view;
 
-pub use app::{App, Stop, log_filter, report};
+pub use app::{App, log_filter, report};
 pub use feed::{Feed, Feeder, Target};
 pub use options::Options;
 pub use run::{Results, run};
+pub use stop::Stop;
 pub use tail::Tail;
 pub use view::{Progress, View, bytes, thousands};
 
