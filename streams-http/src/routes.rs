@@ -1,8 +1,10 @@
 //! Paths, and who may ask: a request goes through the token to one of the answers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -70,7 +72,20 @@ fn token(authorization: &str) -> Option<String> {
     Some(String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned())
 }
 
-/// Lets a request pass that brings the token, if there is one. The comparison takes as long for each wrong token.
+/// Whether a request was sent to this machine by a name of its own. A page of the web can give its own name the address 127.0.0.1 and read
+/// what answers there (DNS rebinding), but not change the name that its browser sends along.
+fn is_asked_as_local(request: &Request) -> bool {
+    let Some(host) = request.headers().get(header::HOST) else { return true };
+    let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    authority.is_some_and(|authority| {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    })
+}
+
+/// Lets a request pass that brings the token; if there is none, one that was sent to this machine by a name of its own. The comparison takes
+/// as long for each wrong token.
 async fn authorized(State(site): Shared, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(token).unwrap_or_default();
@@ -82,6 +97,10 @@ async fn authorized(State(site): Shared, request: Request, next: Next) -> Respon
             ]);
             let text = "this needs the header `Authorization: Bearer TOKEN`, or the token as password\n";
             (StatusCode::UNAUTHORIZED, challenge, text).into_response()
+        }
+        None if !is_asked_as_local(&request) => {
+            let text = "without a token only requests to localhost, 127.0.0.1 and [::1] are answered: set a token to be asked by other names\n";
+            (StatusCode::FORBIDDEN, text).into_response()
         }
         Some(_) | None => next.run(request).await,
     }

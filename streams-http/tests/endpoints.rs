@@ -212,6 +212,34 @@ fn tls_answers_those_that_know_its_certificate() {
     assert!(start(certificates.clone(), certificates).contains("cert.pem: no private key can be read"));
 }
 
+/// A page of the web whose name was given the address 127.0.0.1 could read all endpoints through the browser of who looks at it.
+#[test]
+fn without_a_token_only_names_of_this_machine_are_answered() {
+    let (streams, _kafka, _folder) = application();
+    let code = |http: &HttpServer, host: &str, token: &str| {
+        let mut stream = TcpStream::connect(http.address()).unwrap();
+        let request = format!(
+            "GET /status HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        (answer[9..12].parse::<u16>().unwrap(), answer.contains("set a token"))
+    };
+    let open = HttpServer::start(local(), streams.monitor()).unwrap();
+    for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080"] {
+        assert_eq!(code(&open, host, ""), (200, false), "{host}");
+    }
+    for host in
+        ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "127.0.0.1.evil.example"]
+    {
+        assert_eq!(code(&open, host, ""), (403, true), "{host}");
+    }
+    let closed =
+        HttpServer::start(HttpConfig { token: Some("t".repeat(32)), ..local() }, streams.monitor()).unwrap();
+    assert_eq!(code(&closed, "app.example", &"t".repeat(32)), (200, false));
+}
+
 #[test]
 fn a_port_that_is_taken_is_named() {
     let (streams, _kafka, _folder) = application();
