@@ -27,8 +27,9 @@
 //! thread did not come to it in time. `elsewhere` in an answer lists the partitions of the store that are not here. Keys are text where
 //! their type takes text, else JSON.
 //!
-//! It listens on the loopback interface. Any other address needs TLS and a token, or the start is refused: the endpoints tell names of
-//! everything, what errors say, and what the stores that are shown hold. With a token every request has to bring it (`Authorization: Bearer
+//! It listens on the loopback interface, and answers there without a token only who asks for `localhost` or a loopback address: else a page of
+//! the web could read it by giving its own name that address. Any other address needs TLS and a token, or the start is refused: the endpoints
+//! tell names of everything, what errors say, and what the stores that are shown hold. With a token every request has to bring it (`Authorization: Bearer
 //! ...`; in a browser the token is the password, with any user name).
 //!
 //! ```
