@@ -68,11 +68,11 @@ mod requests {
         // Half a request of somebody else, who never goes on.
         let mut stalled = TcpStream::connect(http.address()).unwrap();
         stalled.write_all(b"GET /sta").unwrap();
-        let words = exchange(http.address(), &format!("{head}Host: x\r\nConnection: close\r\n\r\n{body}"));
+        let words = exchange(http.address(), &format!("{head}Host: localhost\r\nConnection: close\r\n\r\n{body}"));
         let own = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let still = exchange(
             http.address(),
-            &format!("GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{own}\r\n"),
+            &format!("GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{own}\r\n"),
         );
         assert!(still.starts_with("HTTP/1.1 200"), "the server goes on: {still}");
         let status = words.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();

@@ -25,6 +25,10 @@ use crate::client::{
 /// Wait for the next step of leaving the group.
 const LEAVE_WAIT: Duration = Duration::from_millis(10);
 
+/// Longest wait for the coordinator to let a member go, and again for librdkafka to close the consumer: while brokers come and go that may take
+/// as long as any deadline, and what is won is no more than that the group does not wait for a session to time out.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How long nothing may be heard of a partition before it is looked up, and the longest pause between look-ups.
 const LOOK_UP: Duration = Duration::from_secs(1);
 const LOOK_UP_RARELY: Duration = Duration::from_secs(60);
@@ -83,6 +87,7 @@ impl KafkaConsumer {
         if self.group.is_none() || native.consumer_closed() || native.unsubscribe().is_err() {
             return;
         }
+        let deadline = deadline.min(Instant::now() + LEAVE_PATIENCE);
         while !self.group_metadata().member.is_empty() && Instant::now() < deadline {
             if let Some(event) = self.events.poll(LEAVE_WAIT)
                 && event.kind() == EventKind::Rebalance
@@ -102,11 +107,19 @@ impl KafkaConsumer {
                 Err(failure) => return Err(self.handle.error("close", failure)),
             }
         }
+        let patient_until = Instant::now() + LEAVE_PATIENCE;
         while !native.consumer_closed() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let message = format!("the group was not left within {timeout:?}");
                 return Err(ClientError::new(Fault::Unknown, "close", message));
+            }
+            if Instant::now() > patient_until {
+                tracing::warn!(
+                    "the coordinator did not answer for {LEAVE_PATIENCE:?}: the group will give this member up by itself"
+                );
+                self.handle.set_patience(Duration::ZERO);
+                return Ok(());
             }
             if let Some(event) = self.events.poll(left.min(Duration::from_millis(100)))
                 && event.kind() == EventKind::Rebalance

@@ -19,6 +19,9 @@ pub(super) struct Handle {
     patience: Duration,
 }
 
+/// Longest wait until a closed client is gone: what is left of it then are threads that wait for a broker.
+const PATIENCE_MAX: Duration = Duration::from_secs(3);
+
 impl Handle {
     /// Owns `native`, which is `peer` to the cluster.
     pub(super) fn new(native: Arc<Native>, peer: Peer) -> Self {
@@ -30,9 +33,9 @@ impl Handle {
         self.native.as_ref().expect("taken by drop only")
     }
 
-    /// How long dropping this may wait until the client is gone. Zero at first.
+    /// How long dropping this may wait until the client is gone, at most [`PATIENCE_MAX`]. Zero at first.
     pub(super) fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
+        self.patience = patience.min(PATIENCE_MAX);
     }
 
     /// Notes a topic that this client writes, for errors.
