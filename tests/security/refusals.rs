@@ -37,8 +37,9 @@ pub(crate) fn run(secured: &Secured, _: &Log) -> usize {
     let log = std::fs::read_to_string(secured.broker.folder.join("broker.log")).unwrap();
     let failed = log.lines().filter(|line| line.contains("ailed authentication with")).count();
     assert!(failed > 0, "the broker refused nobody");
-    // Each case may try until other brokers have had their two seconds, no faster than it doubles its pauses.
-    assert!(failed < count * 12, "the broker was asked {failed} times in {count} cases");
+    // Each case tries until other brokers have had their two seconds. Where the handshake of TLS fails, librdkafka has been seen to connect up to
+    // thirty times a second; one that does not pause at all would do so thousands of times.
+    assert!(failed < count * 40, "the broker was asked {failed} times in {count} cases");
     println!("security: {count} wrong ways in were tried {failed} times in all");
     count
 }

@@ -68,7 +68,8 @@ mod requests {
         // Half a request of somebody else, who never goes on.
         let mut stalled = TcpStream::connect(http.address()).unwrap();
         stalled.write_all(b"GET /sta").unwrap();
-        let words = exchange(http.address(), &format!("{head}Host: localhost\r\nConnection: close\r\n\r\n{body}"));
+        let words =
+            exchange(http.address(), &format!("{head}Host: localhost\r\nConnection: close\r\n\r\n{body}"));
         let own = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let still = exchange(
             http.address(),
