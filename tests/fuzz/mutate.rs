@@ -166,7 +166,7 @@ fn exaggerate(random: &mut Random, input: &mut [u8]) {
     let at = random.below(input.len() + 1);
     match random.below(4) {
         0 => replace(input, at, &random.pick(&NUMBERS_64).to_be_bytes()),
-        1 => replace(input, at, random.pick(&VARINTS)),
+        1 => replace(input, at, random.pick::<&[u8]>(&VARINTS)),
         _ => replace(input, at, &random.pick(&NUMBERS_32).to_be_bytes()),
     }
 }
