@@ -301,7 +301,42 @@ impl ClientSupplier for RdKafka {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
     use super::*;
+
+    /// A transactional producer of a cluster whose coordinator says `times` that the last transaction is not settled.
+    fn producer_after_a_killed_one(times: usize, timeout: Duration) -> Result<(), ClientError> {
+        let cluster = MockCluster::new(1).unwrap();
+        let unsettled = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS;
+        cluster.request_errors(RDKafkaApiKey::InitProducerId, &vec![unsettled; times]);
+        let kafka = RdKafka::new(cluster.bootstrap_servers(), BTreeMap::new());
+        let mut producer = kafka.producer(&ProducerSettings {
+            client_id: "successor".to_owned(),
+            transactional_id: Some("stable".to_owned()),
+            transaction_timeout: None,
+            buffer_bytes: None,
+            properties: BTreeMap::new(),
+        })?;
+        producer.init_transactions(timeout)?;
+        producer.begin_transaction()
+    }
+
+    /// librdkafka's own pauses would be six seconds here.
+    #[test]
+    fn a_producer_asks_often_whether_the_transaction_of_a_killed_one_is_settled() {
+        producer_after_a_killed_one(12, Duration::from_secs(5)).unwrap();
+    }
+
+    #[test]
+    fn a_transaction_that_is_not_settled_in_time_may_be_asked_for_later() {
+        let error = producer_after_a_killed_one(1000, Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error.fault, Fault::Retriable, "{error}");
+        assert!(error.message.contains("concurrent"), "{error}");
+    }
 
     /// librdkafka frees the interceptors of a configuration that it refuses only when it makes a client: freeing them again was a
     /// crash, where an application with such settings should be told.

@@ -1,6 +1,6 @@
 //! Transactions and flushing: calls that wait for brokers. Only `begin` returns at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
 use rdkafka::types::RDKafkaErrorCode;
@@ -11,22 +11,52 @@ use crate::client::GroupMetadata;
 /// Longest wait for the first answer of a broker.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
+/// Pause before the coordinator is asked for the producer id once more. librdkafka's own is half a second.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 impl Native {
     /// Fences older producers of the transactional id. May be called again after a retriable failure.
     ///
     /// A new client knows no broker yet. Asked then for the coordinator, librdkafka looks again after half a second, so the first answer of
     /// a broker is waited for here; without one within [`FIRST_ANSWER`] it is left to librdkafka, and its timeout.
+    ///
+    /// While the coordinator aborts what a killed producer left open it refuses with `CONCURRENT_TRANSACTIONS`, and librdkafka asks again
+    /// only after half a second. A call that is resumed asks at once if no question is on its way, so that one call is made of short ones.
     pub(crate) fn init_transactions(&self, timeout: Duration) -> Result<(), Failure> {
+        let deadline = Instant::now() + timeout;
+        self.await_broker(timeout.min(FIRST_ANSWER));
+        let mut refusal = None;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // SAFETY: living client; the error object is ours.
+            let answer = unsafe {
+                Failure::take(sys::rd_kafka_init_transactions(self.rk(), millis(left.min(ASK_AGAIN))))
+            };
+            match answer {
+                Err(failure) if failure.retriable => {
+                    // The words of the coordinator, and not that nothing was heard of it in the last of these calls.
+                    if failure.code != RDKafkaErrorCode::OperationTimedOut || refusal.is_none() {
+                        refusal = Some(failure.clone());
+                    }
+                    if left <= ASK_AGAIN {
+                        return Err(refusal.unwrap_or(failure));
+                    }
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Waits for the first answer of a broker.
+    fn await_broker(&self, timeout: Duration) {
         let mut metadata: *const sys::rd_kafka_metadata = std::ptr::null();
         // SAFETY: living client; on success `metadata` is an object of ours, freed once.
         unsafe {
-            let (none, wait) = (std::ptr::null_mut(), millis(timeout.min(FIRST_ANSWER)));
+            let (none, wait) = (std::ptr::null_mut(), millis(timeout));
             if Failure::check(sys::rd_kafka_metadata(self.rk(), 0, none, &raw mut metadata, wait)).is_ok() {
                 sys::rd_kafka_metadata_destroy(metadata);
             }
         }
-        // SAFETY: living client; the error object is ours.
-        unsafe { Failure::take(sys::rd_kafka_init_transactions(self.rk(), millis(timeout))) }
     }
 
     /// Begins a transaction.
