@@ -6,23 +6,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::internal_topic::internal_topic_name;
-use super::{NodeKind, SinkTopic, Topology, TopologyError, TopologySnapshot};
-
-/// Topics that a topology uses and does not make itself.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct TopicAccess {
-    /// Those that it reads, for global stores too.
-    pub reads: BTreeSet<String>,
-    /// Those that it always writes.
-    pub writes: BTreeSet<String>,
-    /// Patterns of sources: which topics match is known on a cluster only.
-    pub patterns: BTreeSet<String>,
-    /// Sinks that choose the topic for each record.
-    pub dynamic_sinks: BTreeSet<String>,
-}
+use super::{TopicNeeds, TopologyError, TopologySnapshot};
 
 /// How the application runs, and what of its topics the topology does not know.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -81,33 +68,6 @@ impl fmt::Display for Acl {
     }
 }
 
-impl Topology {
-    /// Topics that it uses and does not make itself.
-    pub(super) fn topic_access(&self) -> TopicAccess {
-        let mut access = TopicAccess::default();
-        for node in &self.nodes {
-            match &node.kind {
-                NodeKind::Source { topics, pattern: None, .. } => {
-                    let external = topics.iter().filter(|topic| !topic.internal);
-                    access.reads.extend(external.map(|topic| topic.name.to_string()));
-                }
-                NodeKind::Source { pattern: Some(pattern), .. } => {
-                    access.patterns.insert(pattern.as_str().to_owned());
-                }
-                NodeKind::Sink { topic: SinkTopic::Static { name, internal: false }, .. } => {
-                    access.writes.insert(name.to_string());
-                }
-                NodeKind::Sink { topic: SinkTopic::Dynamic(_), .. } => {
-                    access.dynamic_sinks.insert(node.name.to_string());
-                }
-                NodeKind::Sink { topic: SinkTopic::Static { internal: true, .. }, .. }
-                | NodeKind::Processor { .. } => {}
-            }
-        }
-        access
-    }
-}
-
 impl TopologySnapshot {
     /// The least set of ACLs with which the application runs: it creates its internal topics, processes, restores, and deletes what it
     /// has read of its repartition topics. None of them can be left out, none is for a tool (reset, dead letters).
@@ -115,29 +75,29 @@ impl TopologySnapshot {
     /// # Errors
     /// The snapshot was written by an older version of this library; topics that only run time knows are not named in `options`.
     pub fn acls(&self, options: &AccessOptions) -> Result<Vec<Acl>, TopologyError> {
-        let access = self.access.as_ref().ok_or_else(|| {
+        let topics = self.topics.as_ref().ok_or_else(|| {
             TopologyError::new(
                 "the snapshot was written by an older version of this library; write it again".to_owned(),
             )
         })?;
         let mut faults = Vec::new();
         if options.also_reads.is_empty() {
-            faults.extend(access.patterns.iter().map(|pattern| {
+            faults.extend(topics.patterns().iter().map(|pattern| {
                 format!("which topics match the pattern `{pattern}` is known on a cluster only: name those that it shall read")
             }));
         }
         if options.also_writes.is_empty() {
-            faults.extend(access.dynamic_sinks.iter().map(|sink| {
+            faults.extend(topics.dynamic_sinks().iter().map(|sink| {
                 format!("sink `{sink}` chooses the topic for each record: name those that it shall write")
             }));
         }
         if !faults.is_empty() {
             return Err(TopologyError { faults });
         }
-        Ok(self.least_acls(access, options))
+        Ok(self.least_acls(topics, options))
     }
 
-    fn least_acls(&self, access: &TopicAccess, options: &AccessOptions) -> Vec<Acl> {
+    fn least_acls(&self, topics: &TopicNeeds, options: &AccessOptions) -> Vec<Acl> {
         use AclOperation::{Create, Delete, Read, Write};
         let mut acls = BTreeSet::new();
         let mut add = |resource, name: &str, prefixed, operations: &[AclOperation]| {
@@ -149,10 +109,12 @@ impl TopologySnapshot {
             }));
         };
         let id = options.application_id.as_str();
-        for topic in access.reads.iter().chain(&options.also_reads) {
+        let inputs = topics.input_topics();
+        for topic in inputs.iter().copied().chain(options.also_reads.iter().map(String::as_str)) {
             add(AclResource::Topic, topic, false, &[Read]);
         }
-        for topic in access.writes.iter().chain(&options.also_writes) {
+        for topic in topics.output_topics().into_iter().chain(options.also_writes.iter().map(String::as_str))
+        {
             add(AclResource::Topic, topic, false, &[Write]);
         }
         for topic in self.repartition_topics.keys() {
@@ -160,7 +122,7 @@ impl TopologySnapshot {
         }
         // A store that is backed by a topic which the application reads has no changelog of its own.
         let changelogs = self.stores.values().filter_map(|store| store.changelog.as_ref());
-        for topic in changelogs.filter(|topic| !access.reads.contains(*topic)) {
+        for topic in changelogs.filter(|topic| !inputs.contains(&topic.as_str())) {
             add(AclResource::Topic, &internal_topic_name(id, topic), false, &[Create, Read, Write]);
         }
         add(AclResource::Group, id, false, &[Read]);

@@ -20,7 +20,7 @@ mod subtopology;
 mod testing;
 mod validate;
 
-pub use access::{AccessOptions, Acl, AclOperation, AclResource, TopicAccess};
+pub use access::{AccessOptions, Acl, AclOperation, AclResource};
 pub use describe::{NodeDescription, NodeDescriptionKind, SubtopologyDescription, TopologyDescription};
 pub use error::TopologyError;
 pub use internal_topic::{

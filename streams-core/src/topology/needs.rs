@@ -15,7 +15,8 @@ use super::internal_topic::{
 use super::plan::TopicCounts;
 use super::validate::{name_fault, validate_name};
 use super::{
-    NodeKind, PlannedTopic, SourceTopic, StoreKind, SubTopology, TopicKind, Topology, TopologyError,
+    NodeKind, PlannedTopic, SinkTopic, SourceTopic, StoreKind, SubTopology, TopicKind, Topology,
+    TopologyError,
 };
 
 /// The topics of a topology, without the application's prefix, and what decides how they must be.
@@ -29,6 +30,9 @@ pub struct TopicNeeds {
     pub(super) copartition_groups: Vec<Vec<Arc<str>>>,
     /// Patterns of sources: which topics they read is known on a cluster only.
     patterns: Vec<Arc<str>>,
+    /// Sinks that choose the topic for each record; none in files of older versions, which did not say.
+    #[serde(default)]
+    dynamic_sinks: Vec<Arc<str>>,
 }
 
 /// Those of a sub-topology.
@@ -92,12 +96,17 @@ impl Topology {
             NodeKind::Source { pattern, .. } => Some(pattern.as_ref()?.as_str().into()),
             NodeKind::Processor { .. } | NodeKind::Sink { .. } => None,
         });
+        let dynamic_sinks = self
+            .nodes
+            .iter()
+            .filter(|node| matches!(&node.kind, NodeKind::Sink { topic: SinkTopic::Dynamic(_), .. }));
         let repartition = self.repartition_topics.iter();
         TopicNeeds {
             parts: self.subtopologies().into_iter().map(part).collect(),
             repartition_topics: repartition.map(|(name, topic)| (name.clone(), topic.partitions)).collect(),
             copartition_groups: self.copartition_groups.clone(),
             patterns: patterns.collect(),
+            dynamic_sinks: dynamic_sinks.map(|node| node.name.clone()).collect(),
         }
     }
 
@@ -111,6 +120,11 @@ impl TopicNeeds {
     /// Patterns of sources: which topics they read is known on a cluster only.
     pub fn patterns(&self) -> &[Arc<str>] {
         &self.patterns
+    }
+
+    /// Names of the sinks that choose the topic for each record: which topics they write is known when they do only.
+    pub fn dynamic_sinks(&self) -> &[Arc<str>] {
+        &self.dynamic_sinks
     }
 
     /// Topics that it reads and does not make itself, those of global stores included, by name.

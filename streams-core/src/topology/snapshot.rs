@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreKind, StoreSpec, TopicAccess, TopicNeeds, Topology, TopologyDescription, TopologyError};
+use super::{StoreKind, StoreSpec, TopicNeeds, Topology, TopologyDescription, TopologyError};
 
 /// Version of the file's form.
 const VERSION: u32 = 1;
@@ -41,9 +41,6 @@ pub struct TopologySnapshot {
     /// The nodes; `None` in files of older versions of this library.
     #[serde(default)]
     pub description: Option<TopologyDescription>,
-    /// Topics that it uses and does not make itself; `None` in files of older versions of this library.
-    #[serde(default)]
-    pub access: Option<TopicAccess>,
 }
 
 /// A sub-topology: what decides which tasks there are.
@@ -87,7 +84,6 @@ impl Topology {
             repartition_topics: topics.map(|topic| (topic.name.to_string(), topic.partitions)).collect(),
             topics: Some(self.topic_needs()),
             description: Some(self.describe()),
-            access: Some(self.topic_access()),
         }
     }
 }
