@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use streams_core::config::read_properties_file;
-use streams_core::topology::{AccessOptions, Acl, AclResource, TopologySnapshot};
+use streams_core::topology::{AccessOptions, Acl, AclResource};
 
-use crate::{AclsArguments, Error};
+use crate::Error;
+use crate::options::AclsArguments;
+use crate::print::print_json;
+use crate::topology::read_topology;
 
 const DEAD_LETTERS: &str = "errors.dead.letter.queue.topic.name";
 
 /// The entries that the application needs.
 ///
 /// # Errors
-/// A file cannot be read; the application has no id; topics that only run time knows are not named.
+/// The topology or the properties cannot be read; the application has no id; topics that only run time knows are not named.
 pub fn acls(arguments: &AclsArguments) -> Result<Vec<Acl>, Error> {
-    let file = arguments.topology.display();
-    let text = std::fs::read_to_string(&arguments.topology)
-        .map_err(|error| format!("cannot read {file}: {error}"))?;
-    let snapshot = TopologySnapshot::from_json(&text).map_err(|error| format!("{file}: {error}"))?;
+    let snapshot = read_topology(&arguments.topology, &arguments.http)?;
     let properties = arguments.properties.as_ref().map(read_properties_file).transpose()?.unwrap_or_default();
     let own = |key: &str| {
         properties.get(key).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
@@ -42,11 +42,10 @@ pub fn acls(arguments: &AclsArguments) -> Result<Vec<Acl>, Error> {
 ///
 /// # Errors
 /// `out` fails.
-pub fn print_acls(arguments: &AclsArguments, acls: &[Acl], out: &mut impl Write) -> Result<(), Error> {
+pub fn print_acls(arguments: &AclsArguments, acls: &[Acl], out: &mut dyn Write) -> Result<(), Error> {
     if arguments.json {
         let list = serde_json::json!({ "principal": arguments.principal, "acls": acls });
-        writeln!(out, "{}", serde_json::to_string_pretty(&list)?)?;
-        return Ok(());
+        return print_json(&list, out);
     }
     let mut resources: BTreeMap<(AclResource, &str, bool), String> = BTreeMap::new();
     for acl in acls {

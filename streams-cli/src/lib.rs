@@ -31,14 +31,14 @@ mod verify;
 pub mod dlq;
 // Back to the beginning.
 mod reset;
-// What an application must be allowed.
-mod acls;
 // All of it as text.
 mod print;
 // Topologies, their topics, and a running application, as text.
 mod top;
 mod topics;
 mod topology;
+// What an application must be allowed.
+mod acls;
 
 /// An error: one sentence.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

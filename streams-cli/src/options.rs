@@ -263,9 +263,9 @@ pub struct TopArguments {
 /// Whose ACLs.
 #[derive(Debug, Args)]
 pub struct AclsArguments {
-    /// The topology, as `topology.snapshot().to_json()` writes it, or GET /topology/json of a running application answers
-    #[arg(long, value_name = "FILE")]
-    pub topology: PathBuf,
+    /// The topology: a JSON file (`Topology::snapshot().to_json()`), or the URL of a running application
+    #[arg(long, value_name = "FILE|URL")]
+    pub topology: String,
 
     /// Who runs it, as brokers see it: User:alice, or User:CN=... for a client certificate
     #[arg(long, value_name = "PRINCIPAL")]
@@ -290,6 +290,10 @@ pub struct AclsArguments {
     /// For the commands
     #[arg(long, value_name = "HOST:PORT,..", default_value = "localhost:9092")]
     pub bootstrap_server: String,
+
+    /// How to ask a running application
+    #[command(flatten)]
+    pub http: Http,
 
     /// JSON instead of commands
     #[arg(long)]

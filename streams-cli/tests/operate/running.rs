@@ -46,6 +46,8 @@ fn a_running_application_is_described_compared_and_watched() {
     let renamed = file(&word_count("sums", false).snapshot().to_json());
     run(&["plan", "diff", &url, &url]).is(0, "no change");
     run(&["plan", "diff", &url, path(&renamed)]).is(1, "LOSS     words");
+    let acls = ["acls", "--topology", &url, "--application-id", "wc", "--principal", "User:alice"];
+    run(&acls).is(0, "--operation Read --topic lines\n").is(0, "--topic wc-words-changelog\n");
 
     let said = run(&["top", &url, "--iterations", "2", "--interval", "0.05"]);
     said.is(0, "wc  RUNNING  lag ").is(0, "lines-0").is(0, "1_1").is(0, "memory: stores");
