@@ -45,8 +45,11 @@ impl Health {
         }
         if metrics.tasks_restoring > 0 {
             let (tasks, left) = (metrics.tasks_restoring, metrics.restore_records_left);
-            let seconds = metrics.restore_seconds_left;
-            reasons.push(format!("{tasks} tasks restore, {left} records are left, about {seconds} s"));
+            let time = match metrics.restore_seconds_left {
+                0 => "less than a second".to_owned(),
+                seconds => format!("about {seconds} s"),
+            };
+            reasons.push(format!("{tasks} tasks restore, {left} records are left, {time}"));
         }
         if let Some(max) = lag_max.filter(|max| metrics.lag > i64::try_from(*max).unwrap_or(i64::MAX)) {
             reasons.push(format!("{} records behind the inputs, more than {max}", metrics.lag));
@@ -88,6 +91,10 @@ mod tests {
         };
         let health = Health::ready(State::Rebalancing, &metrics, Some(50));
         assert_eq!(health.reasons.len(), 3, "{health:?}");
+        assert_eq!(health.reasons[1], "2 tasks restore, 900 records are left, about 3 s");
+        let soon = MetricsSnapshot { restore_seconds_left: 0, ..metrics };
+        let health = Health::ready(State::Running, &soon, None);
+        assert_eq!(health.reasons, ["2 tasks restore, 900 records are left, less than a second"]);
         assert!(Health::ready(State::Running, &MetricsSnapshot::default(), Some(0)).is_up());
         let behind = MetricsSnapshot { lag: 51, ..MetricsSnapshot::default() };
         assert!(Health::ready(State::Running, &behind, Some(51)).is_up());
