@@ -30,8 +30,11 @@ pub fn acls(arguments: &AclsArguments) -> Result<Vec<Acl>, Error> {
             application_id: arguments.application_id.clone().or_else(|| own("application.id")).ok_or(
                 "the application has no id: give --application-id, or --properties with application.id",
             )?,
-            // What this library does unless it is told otherwise.
-            exactly_once: own("processing.guarantee").is_none_or(|guarantee| guarantee == "exactly_once_v2"),
+            // An application that is configured by properties does not unless they say so; of any other nobody knows here.
+            exactly_once: match own("processing.guarantee") {
+                Some(guarantee) => guarantee == "exactly_once_v2",
+                None => arguments.properties.is_none(),
+            },
             also_reads: arguments.also_reads.iter().cloned().collect(),
             also_writes: arguments.also_writes.iter().cloned().chain(own(DEAD_LETTERS)).collect(),
         };

@@ -59,10 +59,12 @@ fn a_command_for_each_resource() {
 fn the_properties_of_the_application_say_how_it_runs() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.properties");
-    let text =
-        "application.id=shop\nprocessing.guarantee=at_least_once\nerrors.dead.letter.queue.topic.name=dead\n";
+    let text = "application.id=shop\nerrors.dead.letter.queue.topic.name=dead\n";
+    std::fs::write(&file, format!("{text}processing.guarantee=exactly_once_v2\n")).unwrap();
+    let options = ["--json", "--properties", file.to_str().unwrap()];
+    assert!(printed(shop, &options).unwrap().contains("TransactionalId"));
     std::fs::write(&file, text).unwrap();
-    let printed = printed(shop, &["--json", "--properties", file.to_str().unwrap()]).unwrap();
+    let printed = printed(shop, &options).unwrap();
     let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(json["principal"], "User:CN=the shop");
     let acls = json["acls"].as_array().unwrap();
