@@ -16,6 +16,7 @@ mod join;
 #[allow(dead_code, reason = "the input of the fault tests is theirs")]
 mod model;
 mod results;
+mod retries;
 mod state;
 #[path = "../conformance/support.rs"]
 #[allow(dead_code, reason = "what the cases of the conformance suite are made of")]

@@ -4,7 +4,7 @@ use kstreams::sim::{Input, Observed, Random, Simulation};
 use streams_examples::workloads::chaos;
 
 use crate::model::Workload;
-use crate::{join, results, state};
+use crate::{join, results, retries, state};
 
 /// Partitions of each topic.
 const PARTITIONS: i32 = 2;
@@ -13,12 +13,17 @@ const KEYS: u64 = 6;
 
 /// All simulations.
 pub(crate) fn all() -> Vec<Simulation> {
-    vec![bank(), echo_sum(), ids(), join()]
+    vec![bank(), echo_sum(), ids(), join(), retries()]
 }
 
 fn workload(name: &'static str, outputs: &[&str]) -> Simulation {
     let topology = move || chaos::topology(name, "in", "out").unwrap().unwrap();
-    let simulation = Simulation::new(name, topology).topic("in", PARTITIONS);
+    configured(Simulation::new(name, topology), name, outputs)
+}
+
+/// With the topics `in` and `out...`, and settings of each run.
+fn configured(simulation: Simulation, name: &'static str, outputs: &[&str]) -> Simulation {
+    let simulation = simulation.topic("in", PARTITIONS);
     let simulation =
         outputs.iter().fold(simulation, |it, suffix| it.topic(&format!("out{suffix}"), PARTITIONS));
     simulation.configure(move |config, random| {
@@ -102,4 +107,17 @@ fn join() -> Simulation {
     };
     let simulation = workload("join", &["-joined", "-windows"]).topic("in-table", PARTITIONS);
     checked(simulation.input(input), join::differences)
+}
+
+fn retries() -> Simulation {
+    let simulation = configured(Simulation::new("retries", retries::topology), "retries", &["", "-dead"]);
+    let simulation =
+        simulation.done_when(retries::all_decided).input(|random: &mut Random, records: usize| {
+            let charge = |n: usize| {
+                let failures = random.below(u64::from(retries::TRIES_MAX) + 3);
+                Input::text("in", &format!("k{}", random.below(KEYS)), &format!("{n},{failures}"), n as i64)
+            };
+            (0..records).map(charge).collect()
+        });
+    checked(simulation, retries::differences)
 }

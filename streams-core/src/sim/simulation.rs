@@ -70,6 +70,7 @@ pub struct Outcome {
 type MakeTopology = dyn Fn() -> Topology + Send + Sync;
 type Configure = dyn Fn(&mut StreamsConfig, &mut Random) + Send + Sync;
 type MakeInput = dyn Fn(&mut Random, usize) -> Vec<Input> + Send + Sync;
+type Done = dyn Fn(&EmbeddedKafka, &Schedule, &[Input]) -> bool + Send + Sync;
 type Check = dyn Fn(&Observed<'_>) -> Vec<String> + Send + Sync;
 
 /// A topology under faults.
@@ -110,6 +111,7 @@ pub struct Simulation {
     pub(super) topics: Vec<(String, i32)>,
     pub(super) configure: Box<Configure>,
     pub(super) input: Box<MakeInput>,
+    pub(super) done: Box<Done>,
     pub(super) check: Box<Check>,
 }
 
@@ -122,6 +124,7 @@ impl Simulation {
             topics: Vec::new(),
             configure: Box::new(|_, _| {}),
             input: Box::new(|_, _| Vec::new()),
+            done: Box::new(|_, _, _| true),
             check: Box::new(|_| Vec::new()),
         }
     }
@@ -152,6 +155,17 @@ impl Simulation {
     #[must_use]
     pub fn input(mut self, input: impl Fn(&mut Random, usize) -> Vec<Input> + Send + Sync + 'static) -> Self {
         self.input = Box::new(input);
+        self
+    }
+
+    /// What else must come true before the application is closed: for what happens by the clock, after all input is processed. Asked
+    /// with the cluster, the schedule and the input; that it never comes true is a violation.
+    #[must_use]
+    pub fn done_when(
+        mut self,
+        done: impl Fn(&EmbeddedKafka, &Schedule, &[Input]) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.done = Box::new(done);
         self
     }
 
