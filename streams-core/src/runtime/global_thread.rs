@@ -21,7 +21,6 @@ use super::{StreamsError, checkpoint};
 use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::error::NodeResult;
 use crate::processor::StoreInstance;
-use crate::query::Position;
 use crate::record::RawRecord;
 use crate::task::{GlobalFeed, GlobalTask, StreamTask};
 use crate::topology::NodeId;
@@ -298,9 +297,7 @@ impl GlobalThread {
             ran.unwrap_or(Ok(()))?;
         }
         self.drop_outbox();
-        let inputs = self.task.task().partitions().iter();
-        let seen = Position::before(inputs.zip(self.positions.iter().map(|position| Some(*position))));
-        self.shared.queries.global_stores_are_at(seen);
+        self.shared.queries.global_stores_are_at(&inputs, &self.positions);
         let settled = self.task.turn(|_, stores| settle(stores, &sums));
         Ok(settled.unwrap_or(Ok(()))?)
     }

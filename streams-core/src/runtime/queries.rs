@@ -22,6 +22,7 @@ use super::threads::thread_name;
 use crate::client::Waker;
 use crate::query::{Position, QueryError, QueryResult, Sight, Stale, StateQueryRequest, StateQueryResult};
 use crate::topology::Topology;
+use crate::types::TopicPartition;
 
 /// How long a wait lasts before the living threads are counted again.
 const COUNT_AGAIN: Duration = Duration::from_millis(100);
@@ -34,7 +35,7 @@ pub(crate) struct Queries {
     posted: Mutex<Vec<Arc<dyn Posted>>>,
     wakers: Mutex<BTreeMap<usize, Waker>>,
     /// What the global stores have seen, at least.
-    global_position: Mutex<Position>,
+    global_inputs: Mutex<Vec<(TopicPartition, i64)>>,
 }
 
 /// A query that waits for answers, whatever its result.
@@ -100,9 +101,19 @@ impl Queries {
         lock(&self.posted).iter().filter(|query| query.waits_for(thread)).cloned().collect()
     }
 
-    /// The global stores have seen this.
-    pub(super) fn global_stores_are_at(&self, position: Position) {
-        *lock(&self.global_position) = position;
+    /// The global stores have seen these inputs up to these next offsets. Told after each batch, asked seldom: a position is made of
+    /// it by who asks.
+    pub(super) fn global_stores_are_at(&self, inputs: &[TopicPartition], next: &[i64]) {
+        let mut known = lock(&self.global_inputs);
+        if known.len() != inputs.len() {
+            *known = inputs.iter().map(|input| (input.clone(), 0)).collect();
+        }
+        known.iter_mut().zip(next).for_each(|(known, next)| known.1 = *next);
+    }
+
+    fn global_position(&self) -> Position {
+        let inputs = lock(&self.global_inputs);
+        Position::before(inputs.iter().map(|(input, next)| (input, Some(*next))))
     }
 }
 
@@ -244,7 +255,7 @@ impl Shared {
     ) -> Option<StateQueryResult<R>> {
         let store = self.global_stores.iter().find(|store| **store.name() == *request.store_name())?;
         let by = format!("{}-GlobalStreamThread", self.config.application_id);
-        let position = lock(&self.queries.global_position).clone();
+        let position = self.queries.global_position();
         let filled = lock(&instance.status).global_ready;
         let why = || Stale::Behind(format!("the global store `{}` is still being filled", store.name()));
         let sight = Sight { stale: (!filled).then(why), ..Sight::global(store, position, &by) };
