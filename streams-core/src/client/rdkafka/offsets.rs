@@ -49,8 +49,12 @@ pub(super) fn committed(
                 }
             })
         } else {
-            handle.native().stable_group_offsets(group, &list, left, |entry| {
-                keep(entry.topic, entry.partition, entry.offset, entry.metadata);
+            // Only where the coordinator answers at all: the second request has no end of its own.
+            handle.native().committed(&list, left).and_then(|()| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                handle.native().stable_group_offsets(group, &list, left, |entry| {
+                    keep(entry.topic, entry.partition, entry.offset, entry.metadata);
+                })
             })
         };
         match answer {

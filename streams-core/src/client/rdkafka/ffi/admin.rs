@@ -98,6 +98,10 @@ pub(super) fn ask(
     event.failure().map_or(Ok(event), Err)
 }
 
+/// How long a request to a coordinator lives, whenever its caller stops waiting. librdkafka 2.12 ends the process (`eonce->refcnt > 0`)
+/// when it finds the coordinator for a request that has timed out meanwhile; an answer that nobody waits for does no harm.
+const COORDINATOR_MAX: Duration = Duration::from_secs(3600);
+
 /// The pointers of a C array.
 ///
 /// # Safety
@@ -350,7 +354,7 @@ impl Native {
         keep: impl FnMut(Entry<'_>),
     ) -> Result<(), Failure> {
         let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
-        let options = Options::new(self, operation, timeout);
+        let options = Options::new(self, operation, COORDINATOR_MAX);
         // SAFETY: our object; the error object is ours.
         unsafe { Failure::take(sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.0, 1))? };
         let event = ask(self, timeout, |answers| {
