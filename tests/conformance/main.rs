@@ -30,6 +30,7 @@ mod transaction_fencing;
 mod transaction_offsets;
 mod transactions;
 mod typed_consumer;
+mod typed_cooperative;
 mod typed_groups;
 mod typed_producer;
 mod typed_stream;
@@ -56,6 +57,7 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(typed_transactions::CASES);
     cases.extend_from_slice(typed_consumer::CASES);
     cases.extend_from_slice(typed_groups::CASES);
+    cases.extend_from_slice(typed_cooperative::CASES);
     cases.extend_from_slice(typed_stream::CASES);
     cases.extend_from_slice(applications::CASES);
     cases.extend_from_slice(dead_letters::CASES);

@@ -13,7 +13,7 @@ mod traits;
 
 pub use error::{ClientError, Fault};
 pub use traits::{
-    ASSIGNORS, Admin, AdminTopic, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries,
-    Delivery, GroupMember, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer,
+    ASSIGNORS, Admin, AdminTopic, COOPERATIVE, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings,
+    Deliveries, Delivery, GroupMember, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer,
     ProducerSettings, RebalanceEvent, RecordSink, Slot, TopicHandle, TopicSetting, Waker,
 };

@@ -25,10 +25,12 @@ pub trait RecordSink {
     fn record(&mut self, slot: Slot, record: RawRecord<'_>);
 }
 
-/// A step of a rebalance (eager protocol: revoke all, then assign anew).
+/// A step of a rebalance. With an eager assignor all partitions are revoked, then assigned anew; with a cooperative one an event has
+/// the partitions that come or go, and all others are read on meanwhile.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RebalanceEvent {
-    /// These partitions are ours now. The caller prepares tasks, then calls [`Consumer::complete_assign`].
+    /// These partitions are ours now; with a cooperative assignor beside those that we have, and maybe none. The caller prepares tasks,
+    /// then calls [`Consumer::complete_assign`].
     Assigned(Vec<TopicPartition>),
     /// These partitions must be given back. The caller commits, then calls [`Consumer::complete_revoke`].
     Revoked(Vec<TopicPartition>),
@@ -79,8 +81,11 @@ pub enum OffsetSpec {
     AtTime(Timestamp),
 }
 
-/// Values of `partition.assignment.strategy`: the assignors of the eager protocol.
-pub const ASSIGNORS: [&str; 2] = ["range", "roundrobin"];
+/// Values of `partition.assignment.strategy`: two assignors of the eager protocol, and the [`COOPERATIVE`] one.
+pub const ASSIGNORS: [&str; 3] = ["range", "roundrobin", COOPERATIVE];
+
+/// The assignor of the cooperative protocol: members keep what they have as far as all get as many.
+pub const COOPERATIVE: &str = "cooperative-sticky";
 
 /// How a consumer is made. Offsets are never stored or committed on its own.
 #[derive(Clone, Default)]
@@ -157,10 +162,12 @@ pub trait Consumer: Send {
         None
     }
 
-    /// Answers [`RebalanceEvent::Assigned`]: read these partitions from these offsets, under these slots.
+    /// Answers [`RebalanceEvent::Assigned`]: read these partitions from these offsets, under these slots. With a cooperative assignor
+    /// beside what is read, so in slots that are free.
     fn complete_assign(&mut self, partitions: &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError>;
 
-    /// Answers [`RebalanceEvent::Revoked`] and [`RebalanceEvent::Lost`]: all partitions are given back.
+    /// Answers [`RebalanceEvent::Revoked`] and [`RebalanceEvent::Lost`]: the partitions of the event are given back, which are all
+    /// that there are unless the assignor is cooperative.
     fn complete_revoke(&mut self) -> Result<(), ClientError>;
 
     /// Reads exactly these partitions from these offsets, without a group. Replaces what was assigned before.

@@ -1,6 +1,6 @@
 //! Records that a consumer hands out together, and the offsets to commit after them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -104,6 +104,12 @@ pub struct Batch<K, V> {
 impl<K, V> Batch<K, V> {
     pub(super) fn new() -> Self {
         Self { records: Vec::new(), offsets: ConsumedOffsets::default() }
+    }
+
+    /// Leaves out what came from these partitions.
+    pub(super) fn forget(&mut self, gone: &BTreeSet<TopicPartition>) {
+        self.records.retain(|record| !gone.contains(&record.topic_partition()));
+        self.offsets.offsets.retain(|partition, _| !gone.contains(partition));
     }
 
     /// What is consumed when all of its records are: to commit, or to send to a transaction.

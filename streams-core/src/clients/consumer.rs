@@ -1,9 +1,11 @@
 //! The typed consumer: polls the client, serves its membership, hands out batches.
 
+use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use streams_state::serdes::{Part, Serde, for_topic};
+use streams_state::serdes::{Auto, Serde};
 use streams_state::types::TopicPartition;
 
 use super::batch::{Batch, ConsumedOffsets, ConsumedRecord};
@@ -11,16 +13,18 @@ use super::consumer_config::ConsumerConfig;
 use super::consumer_error::ConsumerError;
 use super::intake::{Intake, TopicSerdes};
 use super::partitions::Partitions;
+use super::pattern::Pattern;
 use super::rebalance::RebalanceListener;
 use super::worker::{deadline_after, remaining};
 use crate::client::{ClientError, ClientSupplier, Consumer, Fault, RebalanceEvent};
 use crate::topic::Topic;
+use crate::topology::SourcePattern;
 
 /// How long a consumer that is dropped may take to leave its group.
 const DROP: Duration = Duration::from_secs(1);
 
 /// Reads typed records: as a member of a group ([`subscribe`](Self::subscribe)) or of partitions that the program names
-/// ([`assign`](Self::assign)). Seeks, positions and commits are those of its [`Partitions`].
+/// ([`assign`](Self::assign)); a pattern may say which topics ([`subscribe_pattern`](Self::subscribe_pattern)). Seeks, positions and commits are those of its [`Partitions`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,6 +65,10 @@ pub struct TopicConsumer<K, V> {
     rebalance: Option<RebalanceEvent>,
     /// Rebalances so far.
     pub(super) rebalances: u64,
+    /// Partitions that were given back or lost, for who still holds records of them.
+    pub(super) gone: BTreeSet<TopicPartition>,
+    /// What topics it reads, if a pattern says that.
+    pattern: Option<Pattern<K, V>>,
     in_group: bool,
     closed: bool,
 }
@@ -140,24 +148,92 @@ impl<K: 'static, V: 'static> TopicConsumer<K, V> {
         Self::assign(kafka, topic, 0..found.partitions, config)
     }
 
+    /// A member of the group in `config`, for all topics whose whole names match the regular expression `pattern`, with the default
+    /// serdes. As in Kafka it is held against the topics of the cluster every `metadata.max.age.ms` (5 minutes): one that appears is
+    /// read from then on, one that is deleted is left, and what Kafka keeps for itself is never read. Without a topic that matches it
+    /// waits for one.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use streams_core::client::embedded::EmbeddedKafka;
+    /// # use streams_core::clients::{ConsumerConfig, TopicConsumer};
+    /// # use streams_core::runtime::clock::SystemClock;
+    /// # use streams_core::topology::OffsetReset;
+    /// # let kafka = EmbeddedKafka::new(SystemClock);
+    /// # for topic in ["orders-north", "orders-south", "returns"] {
+    /// #     kafka.create_topic(topic, 1)?;
+    /// #     kafka.produce(topic, Some(0), Some(b"ada"), Some(&5_i64.to_be_bytes()), 0)?;
+    /// # }
+    /// let config = ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::group("shop") };
+    /// let mut orders = TopicConsumer::<String, i64>::subscribe_pattern(&kafka, "orders-.*", config)?;
+    /// let batch = orders.poll(Duration::from_secs(5))?;
+    /// assert_eq!(batch.len(), 2, "of orders-north and orders-south");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A setting or the pattern is wrong, or there is no group.
+    pub fn subscribe_pattern(
+        kafka: &dyn ClientSupplier,
+        pattern: &str,
+        config: ConsumerConfig,
+    ) -> Result<Self, ConsumerError>
+    where
+        Auto: Serde<K> + Serde<V>,
+    {
+        Self::subscribe_pattern_with(kafka, pattern, Auto, Auto, config)
+    }
+
+    /// [`subscribe_pattern`](Self::subscribe_pattern) with these serdes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn subscribe_pattern_with(
+        kafka: &dyn ClientSupplier,
+        pattern: &str,
+        keys: impl Serde<K>,
+        values: impl Serde<V>,
+        config: ConsumerConfig,
+    ) -> Result<Self, ConsumerError> {
+        let call = "subscribe";
+        if config.group_id.is_none() {
+            return Err(invalid(call, "there is no group; set `group.id`").into());
+        }
+        let pattern = SourcePattern::new(pattern).map_err(|error| invalid(call, error.faults.join(" ")))?;
+        let every = config.metadata_max_age();
+        let mut consumer = Self::of(kafka, Vec::new(), config)?;
+        consumer.in_group = true;
+        consumer.pattern =
+            Some(Pattern::new(pattern, every, kafka.admin()?, Arc::new(keys), Arc::new(values)));
+        Ok(consumer)
+    }
+
     fn new<KS: Serde<K> + Default, VS: Serde<V> + Default>(
         kafka: &dyn ClientSupplier,
         topics: &[&Topic<K, V, KS, VS>],
         config: ConsumerConfig,
     ) -> Result<Self, ConsumerError> {
+        let serdes = topics
+            .iter()
+            .map(|topic| TopicSerdes::of(topic.name(), &topic.key_serde(), &topic.value_serde()));
+        Self::of(kafka, serdes.collect(), config)
+    }
+
+    fn of(
+        kafka: &dyn ClientSupplier,
+        serdes: Vec<TopicSerdes<K, V>>,
+        config: ConsumerConfig,
+    ) -> Result<Self, ConsumerError> {
         config.validate().map_err(|error| invalid("make a consumer", error.to_string()))?;
         let client = kafka.consumer(&config.settings())?;
-        let serdes = topics.iter().map(|topic| TopicSerdes {
-            topic: topic.name().into(),
-            keys: for_topic(&topic.key_serde(), topic.name(), Part::Key),
-            values: for_topic(&topic.value_serde(), topic.name(), Part::Value),
-        });
         Ok(Self {
-            serdes: serdes.collect(),
+            serdes,
             partitions: Partitions::new(client, config),
             listener: None,
             rebalance: None,
             rebalances: 0,
+            gone: BTreeSet::new(),
+            pattern: None,
             in_group: false,
             closed: false,
         })
@@ -190,10 +266,14 @@ impl<K: 'static, V: 'static> TopicConsumer<K, V> {
             {
                 return Ok(Batch::new());
             }
+            if let Some(pattern) = &mut self.pattern {
+                pattern.look(&mut *self.partitions.client, &mut self.serdes)?;
+            }
             let mut batch = Batch::new();
             let halted = self.partitions.halted();
             let max = if halted.is_some() { 0 } else { max };
-            let wait = if max == 0 { Duration::ZERO } else { remaining(deadline) };
+            let until_look = self.pattern.as_ref().map_or(Duration::MAX, Pattern::due_in);
+            let wait = if max == 0 { Duration::ZERO } else { remaining(deadline).min(until_look) };
             let Partitions { client, places, .. } = &mut self.partitions;
             let mut intake = Intake { places, serdes: &self.serdes, batch: &mut batch, max };
             match client.poll(wait, &mut intake) {
@@ -209,7 +289,13 @@ impl<K: 'static, V: 'static> TopicConsumer<K, V> {
                 return Ok(batch);
             }
             if self.rebalance.is_none() {
-                return self.partitions.halted().map_or(Ok(batch), Err);
+                // It waited until topics are looked for, not to its end.
+                let goes_on = max > 0 && until_look != Duration::MAX && !remaining(deadline).is_zero();
+                match self.partitions.halted() {
+                    Some(error) => return Err(error),
+                    None if goes_on => {}
+                    None => return Ok(batch),
+                }
             }
         }
     }
@@ -253,13 +339,15 @@ impl<K: 'static, V: 'static> TopicConsumer<K, V> {
                 if let Some(listener) = &mut listener {
                     listener.revoked(revoked, partitions);
                 }
-                partitions.give_back()
+                self.gone.extend(revoked.iter().cloned());
+                partitions.give_back(revoked)
             }
             RebalanceEvent::Lost(lost) => {
                 if let Some(listener) = &mut listener {
                     listener.lost(lost);
                 }
-                partitions.give_back()
+                self.gone.extend(lost.iter().cloned());
+                partitions.give_back(lost)
             }
         }
     }

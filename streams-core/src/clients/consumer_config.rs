@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::properties::{Keys, check, name_of, set, value_of};
-use crate::client::{ASSIGNORS, ConsumerSettings};
-use crate::config::ConfigError;
+use crate::client::{ASSIGNORS, COOPERATIVE, ConsumerSettings};
 use crate::config::values::{boolean, count, millis, text};
+use crate::config::{ConfigError, METADATA_MAX_AGE_MS};
 use crate::topology::OffsetReset;
 
 /// `isolation.level`.
@@ -26,17 +26,24 @@ pub enum Assignor {
     Range,
     /// All partitions of all topics in turn.
     RoundRobin,
+    /// All get as many, and members keep what they have as far as that goes. Members that keep partitions go on reading them while the
+    /// group rebalances: the listener hears only of those that come and go.
+    CooperativeSticky,
 }
+
+const METADATA_MAX_AGE: &str = "metadata.max.age.ms";
 
 const ISOLATION_LEVELS: [(&str, IsolationLevel); 2] = [
     ("read_uncommitted", IsolationLevel::ReadUncommitted),
     ("read_committed", IsolationLevel::ReadCommitted),
 ];
-const ASSIGNOR_NAMES: [(&str, Assignor); 4] = [
+const ASSIGNOR_NAMES: [(&str, Assignor); 6] = [
     (ASSIGNORS[0], Assignor::Range),
     (ASSIGNORS[1], Assignor::RoundRobin),
+    (COOPERATIVE, Assignor::CooperativeSticky),
     ("org.apache.kafka.clients.consumer.RangeAssignor", Assignor::Range),
     ("org.apache.kafka.clients.consumer.RoundRobinAssignor", Assignor::RoundRobin),
+    ("org.apache.kafka.clients.consumer.CooperativeStickyAssignor", Assignor::CooperativeSticky),
 ];
 
 /// Settings of a consumer.
@@ -179,6 +186,9 @@ impl ConsumerConfig {
                 faults.push(format!("`{key}` is set without a group; set `group.id`"));
             }
         }
+        if let Some(Err(must)) = self.properties.get(METADATA_MAX_AGE).map(|text| millis(text)) {
+            faults.push(format!("`{METADATA_MAX_AGE}` must be {must}"));
+        }
         if self.max_poll_records == 0 {
             faults.push("`max.poll.records` is `0`; it must be at least 1".to_owned());
         }
@@ -190,6 +200,20 @@ impl ConsumerConfig {
             ));
         }
         faults
+    }
+
+    /// Whether partitions come and go one by one.
+    pub(super) fn is_cooperative(&self) -> bool {
+        match self.assignor {
+            Assignor::Range | Assignor::RoundRobin => false,
+            Assignor::CooperativeSticky => true,
+        }
+    }
+
+    /// `metadata.max.age.ms`: how often a pattern is held against the topics of the cluster.
+    pub(super) fn metadata_max_age(&self) -> Duration {
+        let given = self.properties.get(METADATA_MAX_AGE).and_then(|text| millis(text).ok());
+        given.unwrap_or(Duration::from_millis(METADATA_MAX_AGE_MS.unsigned_abs()))
     }
 
     /// Whether records of open and aborted transactions are hidden.
@@ -273,7 +297,11 @@ mod tests {
         assert!(fault(&[("auto.offset.rest", "latest")]).contains("did you mean `auto.offset.reset`?"));
         assert!(fault(&[("linger.ms", "5")]).contains("`linger.ms` is no setting of a consumer"));
         assert!(fault(&[("auto.offset.reset", "first")]).contains("one of `earliest`"));
-        assert!(fault(&[("partition.assignment.strategy", "sticky")]).contains("`range`, `roundrobin`"));
+        assert!(
+            fault(&[("partition.assignment.strategy", "sticky")])
+                .contains("`range`, `roundrobin`, `cooperative-sticky`")
+        );
+        assert!(fault(&[("metadata.max.age.ms", "soon")]).contains("`metadata.max.age.ms` must be"));
         assert!(fault(&[("enable.auto.commit", "true")]).contains("set `group.id`"));
         assert!(fault(&[("group.instance.id", "a")]).contains("set `group.id`"));
         assert!(fault(&[("max.poll.records", "0")]).contains("at least 1"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use streams_state::serdes::{Part, SerdeError, SerdeRef};
+use streams_state::serdes::{Part, SerdeError, SerdeRef, for_topic};
 use streams_state::types::TopicPartition;
 
 use super::batch::{Batch, ConsumedRecord};
@@ -16,6 +16,13 @@ pub(super) struct TopicSerdes<K, V> {
     pub(super) topic: Arc<str>,
     pub(super) keys: SerdeRef<K>,
     pub(super) values: SerdeRef<V>,
+}
+
+impl<K: 'static, V: 'static> TopicSerdes<K, V> {
+    pub(super) fn of(topic: &str, keys: &SerdeRef<K>, values: &SerdeRef<V>) -> Self {
+        let (keys, values) = (for_topic(keys, topic, Part::Key), for_topic(values, topic, Part::Value));
+        Self { topic: topic.into(), keys, values }
+    }
 }
 
 /// The sink of one poll.

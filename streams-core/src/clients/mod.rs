@@ -64,6 +64,7 @@ mod rebalance;
 
 mod consumer;
 mod intake;
+mod pattern;
 
 mod stream;
 

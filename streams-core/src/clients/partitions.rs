@@ -38,6 +38,8 @@ pub(super) enum Halt {
     Bad { record: Box<BadRecord>, fetched_past: bool },
     /// No offset to begin at.
     NoOffset,
+    /// It was given back in a cooperative rebalance: its slot is free.
+    GivenBack,
     /// The offset is not in the log.
     OutOfRange { offset: i64, first: i64, end: i64 },
 }
@@ -47,6 +49,12 @@ pub(super) enum Halt {
 pub(super) struct Place {
     pub(super) at: TopicPartition,
     pub(super) halt: Option<Halt>,
+}
+
+impl Place {
+    fn is_free(&self) -> bool {
+        matches!(self.halt, Some(Halt::GivenBack))
+    }
 }
 
 /// What is committed without being asked.
@@ -97,7 +105,11 @@ impl Partitions {
 
     /// The partitions that this consumer has now.
     pub fn assignment(&self) -> Vec<TopicPartition> {
-        self.places.iter().map(|place| place.at.clone()).collect()
+        self.owned().map(|place| place.at.clone()).collect()
+    }
+
+    fn owned(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| !place.is_free())
     }
 
     /// The offset of the next record of `partition` that a poll would hand out.
@@ -109,7 +121,9 @@ impl Partitions {
         match &self.places[place].halt {
             None => Ok(self.client.position(partition)?),
             Some(Halt::Bad { record, .. }) => Ok(record.offset),
-            Some(Halt::NoOffset) => Err(ConsumerError::NoOffset { partitions: vec![partition.clone()] }),
+            Some(Halt::NoOffset | Halt::GivenBack) => {
+                Err(ConsumerError::NoOffset { partitions: vec![partition.clone()] })
+            }
             Some(Halt::OutOfRange { offset, .. }) => Ok(*offset),
         }
     }
@@ -192,7 +206,7 @@ impl Partitions {
             let offset = match &place.halt {
                 None => self.client.position(&place.at)?,
                 Some(Halt::Bad { record, .. }) => record.offset,
-                Some(Halt::NoOffset | Halt::OutOfRange { .. }) => continue,
+                Some(Halt::NoOffset | Halt::GivenBack | Halt::OutOfRange { .. }) => continue,
             };
             consumed.offsets.insert(place.at.clone(), offset);
         }
@@ -256,7 +270,7 @@ impl Partitions {
     }
 
     fn place(&self, call: &'static str, partition: &TopicPartition) -> Result<usize, ConsumerError> {
-        let found = self.places.iter().position(|place| place.at == *partition);
+        let found = self.places.iter().position(|place| place.at == *partition && !place.is_free());
         found.ok_or_else(|| ConsumerError::NotAssigned {
             call,
             partition: partition.clone(),
@@ -332,20 +346,35 @@ impl Partitions {
         take_up: fn(&mut dyn Consumer, &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError>,
     ) -> Result<(), ConsumerError> {
         let starts = self.starts(partitions, deadline)?;
-        let slots: Vec<_> = (0..)
-            .zip(partitions.iter().zip(&starts))
-            .map(|(slot, (at, start))| (at.clone(), start.unwrap_or(0), slot))
-            .collect();
+        if !self.config.is_cooperative() {
+            self.places.clear();
+        }
+        let free = self.places.iter().enumerate().filter(|(_, place)| place.is_free()).map(|(slot, _)| slot);
+        let free: Vec<usize> = free.chain(self.places.len()..).take(partitions.len()).collect();
+        let both = || free.iter().zip(partitions.iter().zip(&starts));
+        let slots: Vec<_> =
+            both().map(|(slot, (at, start))| (at.clone(), start.unwrap_or(0), *slot as Slot)).collect();
         take_up(&mut *self.client, &slots)?;
-        let halt = |start: &Option<i64>| start.is_none().then_some(Halt::NoOffset);
-        let both = partitions.iter().zip(&starts);
-        self.places = both.map(|(at, start)| Place { at: at.clone(), halt: halt(start) }).collect();
+        for (slot, (at, start)) in both() {
+            let place = Place { at: at.clone(), halt: start.is_none().then_some(Halt::NoOffset) };
+            match self.places.get_mut(*slot) {
+                Some(free) => *free = place,
+                None => self.places.push(place),
+            }
+        }
         Ok(())
     }
 
-    /// Gives all partitions back.
-    pub(super) fn give_back(&mut self) -> Result<(), ConsumerError> {
-        self.places.clear();
+    /// Gives these back: all partitions, unless the assignor is cooperative.
+    pub(super) fn give_back(&mut self, partitions: &[TopicPartition]) -> Result<(), ConsumerError> {
+        match self.config.is_cooperative() {
+            false => self.places.clear(),
+            true => {
+                for place in self.places.iter_mut().filter(|place| partitions.contains(&place.at)) {
+                    place.halt = Some(Halt::GivenBack);
+                }
+            }
+        }
         Ok(self.client.complete_revoke()?)
     }
 
@@ -387,6 +416,7 @@ impl Partitions {
                     let partition = place.at.clone();
                     return Some(ConsumerError::OutOfRange { partition, offset, first, end });
                 }
+                Some(Halt::GivenBack) => {}
                 Some(Halt::NoOffset) => without.push(place.at.clone()),
             }
         }
@@ -404,7 +434,7 @@ impl Partitions {
             AutoCommit::HandedOut => self.consumed(),
             AutoCommit::Done(done) => {
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                done.offsets.retain(|at, _| self.places.iter().any(|place| place.at == *at));
+                done.offsets.retain(|at, _| self.owned().any(|place| place.at == *at));
                 Ok(done)
             }
         };

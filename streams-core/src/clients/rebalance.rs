@@ -5,7 +5,8 @@ use streams_state::types::TopicPartition;
 use super::partitions::Partitions;
 
 /// Hears of the partitions of a consumer, from within its [`poll`](super::TopicConsumer::poll). With Kafka's eager protocol
-/// all are given back before some are assigned anew.
+/// all are given back before some are assigned anew. With [`Assignor::CooperativeSticky`](super::Assignor::CooperativeSticky) it hears
+/// of those that come and go only, and the others are read on; a rebalance that brings none says so with an empty list.
 ///
 /// ```
 /// use streams_core::clients::{Partitions, RebalanceListener};

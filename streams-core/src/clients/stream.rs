@@ -175,7 +175,11 @@ impl<K: 'static, V: 'static> Feeder<K, V> {
         let polled = consumer.poll_up_to(max, begun + LOOK);
         if consumer.rebalances != rebalances {
             self.told = false;
-            self.shared.change(|state| state.batches.retain(Result::is_err));
+            let gone = std::mem::take(&mut consumer.gone);
+            self.shared.change(|state| {
+                state.batches.iter_mut().flatten().for_each(|batch| batch.forget(&gone));
+                state.batches.retain(|batch| batch.as_ref().map_or(true, |batch| !batch.is_empty()));
+            });
         }
         match polled {
             Ok(batch) if !batch.is_empty() => {

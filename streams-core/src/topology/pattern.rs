@@ -49,6 +49,11 @@ impl SourcePattern {
         &self.text
     }
 
+    /// Whether a topic of a cluster is one of those: all of its name matches, and it is not one that Kafka keeps for itself.
+    pub(crate) fn takes(&self, topic: &str) -> bool {
+        !KAFKA_INTERNAL.contains(&topic) && self.matches(topic)
+    }
+
     /// Whether all of `topic` matches. A pattern that takes too many attempts on a name does not match it, with a warning.
     pub fn matches(&self, topic: &str) -> bool {
         self.regex.is_match(topic).unwrap_or_else(|error| {
@@ -90,9 +95,7 @@ impl Topology {
         let mut faults = Vec::new();
         for node in &mut resolved.nodes {
             let NodeKind::Source { topics, pattern: Some(pattern), .. } = &mut node.kind else { continue };
-            let free = existing.iter().filter(|name| {
-                !KAFKA_INTERNAL.contains(&name.as_str()) && !internal.contains(*name) && pattern.matches(name)
-            });
+            let free = existing.iter().filter(|name| !internal.contains(*name) && pattern.takes(name));
             let mut names: Vec<Arc<str>> = Vec::new();
             for name in free.filter(|name| !self.is_named(name)) {
                 let name: Arc<str> = name.as_str().into();

@@ -1,6 +1,6 @@
-//! Who gets which partition: the eager assignors of Kafka's classic groups.
+//! Who gets which partition: the assignors of Kafka's classic groups.
 //!
-//! In: members with their topics, and topics with their partition counts. Out: partitions of each member; members
+//! In: members with their topics and what they have, and topics with their partition counts. Out: partitions of each member; members
 //! without a partition have an empty list.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use streams_state::types::TopicPartition;
 
 use super::errors::invalid;
-use crate::client::{ASSIGNORS, ClientError};
+use crate::client::{ASSIGNORS, COOPERATIVE, ClientError};
 
 /// Members with their topics.
 type Members = BTreeMap<String, Vec<Arc<str>>>;
@@ -24,6 +24,9 @@ pub(super) enum Assignor {
     Range,
     /// All partitions of all topics in turn, one to each member that subscribed to the topic.
     RoundRobin,
+    /// All get as many, and members keep what they have as far as that goes. What has to move is given to nobody before its owner has
+    /// given it back: that takes another rebalance.
+    CooperativeSticky,
 }
 
 impl Assignor {
@@ -32,6 +35,7 @@ impl Assignor {
         match name.trim() {
             "range" => Ok(Self::Range),
             "roundrobin" => Ok(Self::RoundRobin),
+            COOPERATIVE => Ok(Self::CooperativeSticky),
             other => {
                 let known = ASSIGNORS.join(", ");
                 let message =
@@ -46,17 +50,32 @@ impl Assignor {
         match self {
             Self::Range => "range",
             Self::RoundRobin => "roundrobin",
+            Self::CooperativeSticky => COOPERATIVE,
         }
     }
 
-    /// Splits `topics` among `members`.
-    pub(super) fn assign(self, members: &Members, topics: &BTreeMap<Arc<str>, i32>) -> Assignment {
+    /// Whether members keep what they have while the group rebalances.
+    pub(super) fn is_cooperative(self) -> bool {
+        match self {
+            Self::Range | Self::RoundRobin => false,
+            Self::CooperativeSticky => true,
+        }
+    }
+
+    /// Splits `topics` among `members`, who have `owned`.
+    pub(super) fn assign(
+        self,
+        members: &Members,
+        owned: &Assignment,
+        topics: &BTreeMap<Arc<str>, i32>,
+    ) -> Assignment {
         let mut assignment: Assignment = members.keys().map(|member| (member.clone(), Vec::new())).collect();
         let subscribed: BTreeSet<&Arc<str>> = members.values().flatten().collect();
         let known = subscribed.into_iter().filter_map(|topic| topics.get_key_value(topic));
         match self {
             Self::Range => known.for_each(|(topic, count)| range(members, topic, *count, &mut assignment)),
             Self::RoundRobin => round_robin(members, known, &mut assignment),
+            Self::CooperativeSticky => sticky(members, owned, known, &mut assignment),
         }
         assignment
     }
@@ -95,6 +114,57 @@ fn round_robin<'a>(
     }
 }
 
+fn sticky<'a>(
+    members: &Members,
+    owned: &Assignment,
+    topics: impl Iterator<Item = (&'a Arc<str>, &'a i32)>,
+    assignment: &mut Assignment,
+) {
+    let all =
+        topics.flat_map(|(topic, count)| (0..*count).map(|at| TopicPartition::new(Arc::clone(topic), at)));
+    let mut free: BTreeSet<TopicPartition> = all.collect();
+    let reads = |member: &str, at: &TopicPartition| {
+        members.get(member).is_some_and(|topics| topics.contains(&at.topic))
+    };
+    for (member, list) in assignment.iter_mut() {
+        let had = owned.get(member).into_iter().flatten();
+        list.extend(had.filter(|at| reads(member, at)).filter_map(|at| free.take(at)));
+    }
+    for at in free {
+        let takers = assignment.iter_mut().filter(|(member, _)| reads(member, &at));
+        if let Some((_, list)) = takers.min_by_key(|(_, list)| list.len()) {
+            list.push(at);
+        }
+    }
+    while let Some((from, at, to)) = uneven(assignment, &reads) {
+        let moved = assignment.get_mut(&from).map(|list| list.remove(at));
+        if let (Some(moved), Some(list)) = (moved, assignment.get_mut(&to)) {
+            list.push(moved);
+        }
+    }
+    for (member, list) in assignment.iter_mut() {
+        list.retain(|at| owned.iter().all(|(owner, had)| owner == member || !had.contains(at)));
+        list.sort();
+    }
+}
+
+/// A partition that should move: who has it, where in his list, and who has two less or fewer still.
+fn uneven(
+    assignment: &Assignment,
+    reads: &impl Fn(&str, &TopicPartition) -> bool,
+) -> Option<(String, usize, String)> {
+    let mut by_load: Vec<_> = assignment.iter().collect();
+    by_load.sort_by_key(|(_, list)| list.len());
+    by_load.iter().rev().find_map(|(from, list)| {
+        // What came last goes first: what the member had before stays.
+        list.iter().enumerate().rev().find_map(|(at, partition)| {
+            let lighter = by_load.iter().take_while(|(_, other)| other.len() + 1 < list.len());
+            let (to, _) = lighter.into_iter().find(|(to, _)| reads(to, partition))?;
+            Some(((*from).clone(), at, (*to).clone()))
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,13 +174,58 @@ mod tests {
         let members =
             members.map(|m| (m.to_owned(), vec![Arc::from("a"), Arc::from("b")])).into_iter().collect();
         let topics = [(Arc::from("a"), 4), (Arc::from("b"), 2)].into_iter().collect();
-        let assignment = assignor.assign(&members, &topics);
+        let assignment = assignor.assign(&members, &Assignment::new(), &topics);
         ["m0", "m1", "m2"].map(|member| format!("{:?}", assignment[member]))
     }
 
     #[test]
     fn by_range_the_first_members_get_the_rest_of_each_topic() {
         assert_eq!(assigned(Assignor::Range), ["[a-0, a-1, b-0]", "[a-2, b-1]", "[a-3]"]);
+    }
+
+    /// Rebalances until nobody has to give anything back; what everybody has then.
+    fn settled(topics_of: &[(&str, &[&str])], owned: &mut Assignment, counts: &[(&str, i32)]) -> Vec<String> {
+        let topics = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
+        let members = topics_of.iter().map(|(member, names)| ((*member).to_owned(), topics(names))).collect();
+        let counts = counts.iter().map(|(topic, count)| (Arc::from(*topic), *count)).collect();
+        owned.retain(|member, _| topics_of.iter().any(|(known, _)| known == member));
+        for _ in 0..3 {
+            let next = Assignor::CooperativeSticky.assign(&members, owned, &counts);
+            let mut taken = BTreeSet::new();
+            assert!(next.values().flatten().all(|at| taken.insert(at.clone())), "one owner each: {next:?}");
+            for (member, list) in &next {
+                let others = owned.iter().filter(|(other, _)| *other != member).flat_map(|(_, had)| had);
+                assert!(
+                    !others.into_iter().any(|at| list.contains(at)),
+                    "still another's: {owned:?} {next:?}"
+                );
+            }
+            if *owned == next {
+                break;
+            }
+            *owned = next;
+        }
+        owned.values().map(|list| format!("{list:?}")).collect()
+    }
+
+    #[test]
+    fn cooperating_members_keep_what_they_have() {
+        let (both, mut owned) = (&["a", "b"][..], Assignment::new());
+        let counts = [("a", 4), ("b", 2)];
+        assert_eq!(settled(&[("m0", both)], &mut owned, &counts), ["[a-0, a-1, a-2, a-3, b-0, b-1]"]);
+        let two = settled(&[("m0", both), ("m1", both)], &mut owned, &counts);
+        assert_eq!(two, ["[a-0, a-1, a-2]", "[a-3, b-0, b-1]"]);
+        let three = settled(&[("m0", both), ("m1", both), ("m2", both)], &mut owned, &counts);
+        assert_eq!(three, ["[a-0, a-1]", "[a-3, b-0]", "[a-2, b-1]"]);
+        let left = settled(&[("m1", both), ("m2", both)], &mut owned, &counts);
+        assert_eq!(left, ["[a-0, a-3, b-0]", "[a-1, a-2, b-1]"]);
+    }
+
+    #[test]
+    fn cooperating_members_get_topics_that_they_read() {
+        let mut owned = Assignment::new();
+        let members: [(&str, &[&str]); 2] = [("m0", &["a"]), ("m1", &["a", "b"])];
+        assert_eq!(settled(&members, &mut owned, &[("a", 2), ("b", 2)]), ["[a-0, a-1]", "[b-0, b-1]"]);
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl EmbeddedConsumer {
             request: JoinRequest {
                 topics: Vec::new(),
                 assignor: assignor.map_or(Ok(Assignor::Range), |name| Assignor::of(name))?,
+                owned: Vec::new(),
                 instance: settings.group_instance.clone(),
                 max_poll_interval_ms: number("max.poll.interval.ms", MAX_POLL_INTERVAL_MS)?,
                 session_timeout_ms: number("session.timeout.ms", SESSION_TIMEOUT_MS)?,
@@ -144,9 +145,19 @@ impl EmbeddedConsumer {
     }
 
     fn replace_positions(&mut self, partitions: &[(TopicPartition, i64, Slot)]) {
-        self.positions =
-            partitions.iter().map(|(at, offset, slot)| Position::new(at.clone(), *offset, *slot)).collect();
-        self.by_partition = partitions.iter().enumerate().map(|(n, (at, _, _))| (at.clone(), n)).collect();
+        self.positions.clear();
+        self.add_positions(partitions);
+    }
+
+    fn add_positions(&mut self, partitions: &[(TopicPartition, i64, Slot)]) {
+        let new = partitions.iter().map(|(at, offset, slot)| Position::new(at.clone(), *offset, *slot));
+        self.positions.extend(new);
+        self.positions_changed();
+    }
+
+    fn positions_changed(&mut self) {
+        let numbered = self.positions.iter().enumerate();
+        self.by_partition = numbered.map(|(number, position)| (position.at.clone(), number)).collect();
         self.turn = 0;
     }
 
@@ -278,7 +289,10 @@ impl Consumer for EmbeddedConsumer {
         if !self.membership.as_mut().is_some_and(Membership::complete_assign) {
             return Err(invalid("complete assign", "no assignment waits for an answer"));
         }
-        self.replace_positions(partitions);
+        match self.request.assignor.is_cooperative() {
+            true => self.add_positions(partitions),
+            false => self.replace_positions(partitions),
+        }
         Ok(())
     }
 
@@ -294,7 +308,9 @@ impl Consumer for EmbeddedConsumer {
             Revocation::Done => {}
             Revocation::Left => self.membership = None,
         }
-        self.replace_positions(&[]);
+        let owned = self.membership.as_ref().map_or(&[][..], Membership::owned);
+        self.positions.retain(|position| owned.contains(&position.at));
+        self.positions_changed();
         Ok(())
     }
 

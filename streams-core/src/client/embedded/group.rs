@@ -1,4 +1,4 @@
-//! A consumer group: members, generations and the eager rebalance.
+//! A consumer group: members, generations and the rebalance. Members with a cooperative assignor join again with what they have.
 //!
 //! ```text
 //!            join, leave, expiry, new partitions
@@ -22,6 +22,8 @@ use crate::client::{ClientError, GroupMember, GroupMetadata};
 pub(super) struct JoinRequest {
     pub(super) topics: Vec<Arc<str>>,
     pub(super) assignor: Assignor,
+    /// What it has and keeps on reading: nothing, unless its assignor is cooperative.
+    pub(super) owned: Vec<TopicPartition>,
     /// `group.instance.id`: who it is over restarts.
     pub(super) instance: Option<String>,
     /// `max.poll.interval.ms`: longest time between polls, and for joining again in a rebalance.
@@ -207,7 +209,8 @@ impl Group {
         let counts = members.values().flatten();
         let counts = counts.filter_map(|name| topics(name).map(|count| (Arc::clone(name), count))).collect();
         let assignor = self.members.values().next().map_or(Assignor::Range, |member| member.request.assignor);
-        for (id, partitions) in assignor.assign(&members, &counts) {
+        let owned = self.members.iter().map(|(id, member)| (id.clone(), member.request.owned.clone()));
+        for (id, partitions) in assignor.assign(&members, &owned.collect(), &counts) {
             if let Some(member) = self.members.get_mut(&id) {
                 member.assignment = partitions;
             }

@@ -6,6 +6,13 @@
 //!     |                `---------------- complete_revoke ---- Revoking <-----'                v
 //!     `--------------------------------- complete_revoke ------------------------------- Losing
 //! ```
+//!
+//! With a cooperative assignor a member joins again with what it has, and gives back what the new generation gives to others:
+//!
+//! ```text
+//!   Stable --rebalance--> Joined --all joined--> Revoking --complete_revoke--> Settling --poll--> Assigning --> Stable, joins again
+//!                            `------------------ nothing to give back ---------------------------^
+//! ```
 
 use std::sync::Arc;
 
@@ -22,6 +29,8 @@ enum Phase {
     Assigning,
     Stable,
     Revoking,
+    /// What has to go is given back; what comes is not told yet.
+    Settling,
     Losing,
     /// Another consumer of the same instance took the place for good.
     Replaced,
@@ -37,6 +46,11 @@ pub(super) struct Membership {
     member: String,
     generation: i32,
     assignment: Vec<TopicPartition>,
+    /// Of the new generation: what comes, and what goes.
+    coming: Vec<TopicPartition>,
+    going: Vec<TopicPartition>,
+    /// It gave something back, for which the others wait: joins again.
+    rejoins: bool,
     /// Subscribed topics that were missing when it was last looked, not yet reported.
     unreported: bool,
     /// Unsubscribed: leaves the group once the partitions are given back.
@@ -64,6 +78,9 @@ impl Membership {
             member: String::new(),
             generation: -1,
             assignment: Vec::new(),
+            coming: Vec::new(),
+            going: Vec::new(),
+            rejoins: false,
             unreported: true,
             leaving: false,
         }
@@ -77,7 +94,7 @@ impl Membership {
         match self.phase {
             Phase::Absent | Phase::Losing | Phase::Replaced => {}
             Phase::Joined => self.join(log, now),
-            Phase::Assigning | Phase::Stable | Phase::Revoking => {
+            Phase::Assigning | Phase::Stable | Phase::Revoking | Phase::Settling => {
                 log.group(&self.group).begin_rebalance(now.ms);
                 log.stir();
             }
@@ -111,8 +128,18 @@ impl Membership {
     pub(super) fn awaits_answer(&self) -> bool {
         match self.phase {
             Phase::Assigning | Phase::Revoking | Phase::Losing => true,
-            Phase::Absent | Phase::Joined | Phase::Stable | Phase::Replaced => false,
+            Phase::Absent | Phase::Joined | Phase::Settling | Phase::Stable | Phase::Replaced => false,
         }
+    }
+
+    /// What it has now.
+    pub(super) fn owned(&self) -> &[TopicPartition] {
+        &self.assignment
+    }
+
+    /// Whether it keeps what it has while the group rebalances.
+    pub(super) fn is_cooperative(&self) -> bool {
+        self.request.assignor.is_cooperative()
     }
 
     /// Whether another consumer of the same instance took the place: this one is dead.
@@ -127,7 +154,12 @@ impl Membership {
             match self.phase {
                 Phase::Assigning | Phase::Revoking | Phase::Losing | Phase::Replaced => return None,
                 Phase::Absent => self.join(log, now),
+                Phase::Settling => return Some(self.take_coming()),
+                Phase::Joined if self.leaving => return Some(self.give_all()),
                 Phase::Joined => match log.group(&self.group).standing(&self.member) {
+                    Standing::Gone | Standing::Replaced if !self.assignment.is_empty() => {
+                        return Some(self.lose());
+                    }
                     Standing::Gone => self.phase = Phase::Absent,
                     Standing::Replaced => self.phase = Phase::Replaced,
                     Standing::MustJoin => self.join(log, now),
@@ -135,17 +167,18 @@ impl Membership {
                     Standing::Settled(generation) => return Some(self.settle(generation, log)),
                 },
                 Phase::Stable => match log.group(&self.group).standing(&self.member) {
-                    Standing::Gone | Standing::Replaced => {
-                        self.phase = Phase::Losing;
-                        return Some(RebalanceEvent::Lost(self.assignment.clone()));
-                    }
-                    Standing::Settled(_) if !self.leaving => return None,
+                    Standing::Gone | Standing::Replaced => return Some(self.lose()),
+                    Standing::Settled(_) if !self.leaving && !self.rejoins => return None,
                     Standing::MustJoin | Standing::Waiting if self.assignment.is_empty() => {
                         self.join(log, now);
                     }
+                    Standing::MustJoin | Standing::Waiting | Standing::Settled(_)
+                        if self.is_cooperative() && !self.leaving =>
+                    {
+                        self.join(log, now);
+                    }
                     Standing::MustJoin | Standing::Waiting | Standing::Settled(_) => {
-                        self.phase = Phase::Revoking;
-                        return Some(RebalanceEvent::Revoked(self.assignment.clone()));
+                        return Some(self.give_all());
                     }
                 },
             }
@@ -158,7 +191,9 @@ impl Membership {
             self.member = group.new_member(&self.client_id);
             self.generation = -1;
         }
-        group.join(&self.member, self.request.clone(), now.ms);
+        let owned = if self.request.assignor.is_cooperative() { self.assignment.clone() } else { Vec::new() };
+        group.join(&self.member, JoinRequest { owned, ..self.request.clone() }, now.ms);
+        self.rejoins = false;
         self.phase = Phase::Joined;
         log.stir();
         log.advance(now.ms);
@@ -166,9 +201,34 @@ impl Membership {
 
     fn settle(&mut self, generation: i32, log: &mut Log) -> RebalanceEvent {
         self.generation = generation;
-        self.assignment = log.group(&self.group).assignment(&self.member);
+        let assigned = log.group(&self.group).assignment(&self.member);
+        let had = std::mem::take(&mut self.assignment);
+        (self.assignment, self.going) = had.into_iter().partition(|at| assigned.contains(at));
+        self.coming = assigned.into_iter().filter(|at| !self.assignment.contains(at)).collect();
+        if self.going.is_empty() {
+            return self.take_coming();
+        }
+        self.assignment.extend(self.going.iter().cloned());
+        self.phase = Phase::Revoking;
+        RebalanceEvent::Revoked(self.going.clone())
+    }
+
+    fn take_coming(&mut self) -> RebalanceEvent {
+        let coming = std::mem::take(&mut self.coming);
+        self.assignment.extend(coming.iter().cloned());
         self.phase = Phase::Assigning;
-        RebalanceEvent::Assigned(self.assignment.clone())
+        RebalanceEvent::Assigned(coming)
+    }
+
+    fn give_all(&mut self) -> RebalanceEvent {
+        self.going = self.assignment.clone();
+        self.phase = Phase::Revoking;
+        RebalanceEvent::Revoked(self.going.clone())
+    }
+
+    fn lose(&mut self) -> RebalanceEvent {
+        self.phase = Phase::Losing;
+        RebalanceEvent::Lost(self.assignment.clone())
     }
 
     /// The assignment was taken up. Whether there was one to take up.
@@ -183,15 +243,29 @@ impl Membership {
     /// The partitions were given back.
     pub(super) fn complete_revoke(&mut self, log: &mut Log, now: Now) -> Revocation {
         match self.phase {
-            Phase::Absent | Phase::Joined | Phase::Assigning | Phase::Stable | Phase::Replaced => {
-                return Revocation::Unasked;
-            }
+            Phase::Absent
+            | Phase::Joined
+            | Phase::Assigning
+            | Phase::Settling
+            | Phase::Stable
+            | Phase::Replaced => return Revocation::Unasked,
             Phase::Losing => self.forget(log),
             Phase::Revoking if self.leaving => self.leave(log, now),
             Phase::Revoking => {
-                self.assignment.clear();
+                let going = std::mem::take(&mut self.going);
+                self.assignment.retain(|at| !going.contains(at));
                 match log.group(&self.group).standing(&self.member) {
+                    // What is left is lost: the next poll says so.
+                    Standing::Gone | Standing::Replaced if !self.assignment.is_empty() => {
+                        self.phase = Phase::Stable;
+                    }
                     Standing::Gone | Standing::Replaced => self.forget(log),
+                    Standing::MustJoin | Standing::Waiting | Standing::Settled(_)
+                        if self.is_cooperative() =>
+                    {
+                        self.rejoins = true;
+                        self.phase = Phase::Settling;
+                    }
                     Standing::MustJoin | Standing::Waiting | Standing::Settled(_) => self.join(log, now),
                 }
             }
@@ -202,9 +276,9 @@ impl Membership {
     /// Unsubscribes. Whether the group is left already: who owns partitions is asked to give them back first.
     pub(super) fn unsubscribe(&mut self, log: &mut Log, now: Now) -> bool {
         self.leaving = match self.phase {
-            Phase::Absent | Phase::Joined | Phase::Replaced => false,
-            Phase::Stable => !self.assignment.is_empty(),
-            Phase::Assigning | Phase::Revoking | Phase::Losing => true,
+            Phase::Absent | Phase::Replaced => false,
+            Phase::Joined | Phase::Stable => !self.assignment.is_empty(),
+            Phase::Assigning | Phase::Revoking | Phase::Settling | Phase::Losing => true,
         };
         if !self.leaving {
             self.leave(log, now);

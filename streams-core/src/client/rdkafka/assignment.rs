@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use streams_state::types::TopicPartition;
 
-use super::ffi::{Batch, Failure, MessageFailure, Native, PartitionList, Queue, Signal, Wake};
+use super::ffi::{Batch, Event, Failure, MessageFailure, Native, PartitionList, Queue, Signal, Wake};
 use crate::client::{RecordSink, Slot};
 use crate::record::RawRecord;
 
@@ -135,6 +135,16 @@ impl Assignment {
         partitions: &[(TopicPartition, i64, Slot)],
     ) -> Result<PartitionList, TopicPartition> {
         self.clear();
+        self.add(native, wake, partitions)
+    }
+
+    /// Reads these from now on, too. Gives the list to assign, or the partition that has no queue.
+    pub(super) fn add(
+        &mut self,
+        native: &Arc<Native>,
+        wake: &Arc<Wake>,
+        partitions: &[(TopicPartition, i64, Slot)],
+    ) -> Result<PartitionList, TopicPartition> {
         let mut list = PartitionList::with_capacity(partitions.len());
         for (partition, offset, slot) in partitions {
             list.add(&partition.topic, partition.partition, *offset, "");
@@ -162,6 +172,15 @@ impl Assignment {
         self.assigned.clear();
         self.places.clear();
         self.next = 0;
+    }
+
+    /// Reads these no more. Gives the list to unassign.
+    pub(super) fn remove(&mut self, partitions: &[TopicPartition]) -> PartitionList {
+        self.assigned.retain(|assigned| !partitions.contains(&assigned.partition));
+        let places = self.assigned.iter().enumerate();
+        self.places = places.map(|(place, assigned)| (assigned.partition.clone(), place)).collect();
+        self.next = 0;
+        list_of(partitions)
     }
 
     /// A partition that is read.
@@ -231,4 +250,18 @@ impl Assignment {
         }
         explained
     }
+}
+
+/// The list of these partitions.
+pub(super) fn list_of(partitions: &[TopicPartition]) -> PartitionList {
+    let mut list = PartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add(&partition.topic, partition.partition, 0, "");
+    }
+    list
+}
+
+/// The partitions that an event is about.
+pub(super) fn partitions_of(event: &Event) -> Vec<TopicPartition> {
+    event.partitions().map(|entry| TopicPartition::new(entry.topic, entry.partition)).collect()
 }

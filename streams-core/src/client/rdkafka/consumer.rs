@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use streams_state::types::TopicPartition;
 
-use super::assignment::{Assigned, Assignment};
+use super::assignment::{Assigned, Assignment, list_of, partitions_of};
 use super::classify::fault;
 use super::ffi::{Event, EventKind, Failure, MessageFailure, Native, PartitionList, Queue, Signal, Wake};
 use super::handle::Handle;
@@ -46,6 +46,9 @@ pub(super) struct KafkaConsumer {
     answer_awaited: bool,
     // When partitions that nothing was heard of are looked up.
     look_up: Option<(Instant, Duration)>,
+    // With a cooperative assignor partitions come and go one by one: those that the last event took away.
+    cooperative: bool,
+    going: Vec<TopicPartition>,
     group: Option<String>,
     read_committed: bool,
     events: Queue,
@@ -59,6 +62,7 @@ impl KafkaConsumer {
         native: Native,
         group: Option<String>,
         read_committed: bool,
+        cooperative: bool,
         peer: Peer,
     ) -> Result<Self, ClientError> {
         let native = Arc::new(native);
@@ -72,6 +76,8 @@ impl KafkaConsumer {
             rebalance: None,
             answer_awaited: false,
             look_up: None,
+            cooperative,
+            going: Vec::new(),
             group,
             read_committed,
             events,
@@ -92,9 +98,22 @@ impl KafkaConsumer {
             if let Some(event) = self.events.poll(LEAVE_WAIT)
                 && event.kind() == EventKind::Rebalance
             {
-                let _ = native.assign(None);
+                self.give_up(&event);
             }
         }
+    }
+
+    /// Answers a step of a rebalance that nobody is asked about: nothing is read from now on, of a cooperative step nothing of its
+    /// partitions.
+    fn give_up(&self, event: &Event) {
+        let native = self.handle.native();
+        let comes = event.failure().is_some_and(|failure| failure.code == Code::AssignPartitions);
+        // A client that is closing, or has failed for good, may refuse: there is nothing to do about it.
+        let _ = match (self.cooperative, comes) {
+            (false, _) => native.assign(None),
+            (true, true) => native.assign_also(&list_of(&[])),
+            (true, false) => native.unassign_some(&list_of(&partitions_of(event))),
+        };
     }
 
     fn close_native(&mut self, deadline: Instant, timeout: Duration) -> Result<(), ClientError> {
@@ -124,7 +143,7 @@ impl KafkaConsumer {
             if let Some(event) = self.events.poll(left.min(Duration::from_millis(100)))
                 && event.kind() == EventKind::Rebalance
             {
-                let _ = native.assign(None);
+                self.give_up(&event);
             }
         }
         self.handle.set_patience(deadline.saturating_duration_since(Instant::now()));
@@ -150,9 +169,11 @@ impl KafkaConsumer {
     }
 
     fn rebalance_step(&mut self, event: &Event) -> Option<RebalanceEvent> {
-        let partitions: Vec<_> =
-            event.partitions().map(|entry| TopicPartition::new(entry.topic, entry.partition)).collect();
+        let partitions = partitions_of(event);
         let failure = event.failure()?;
+        if failure.code == Code::RevokePartitions {
+            self.going.clone_from(&partitions);
+        }
         match failure.code {
             Code::AssignPartitions => Some(RebalanceEvent::Assigned(partitions)),
             Code::RevokePartitions if self.is_lost() => Some(RebalanceEvent::Lost(partitions)),
@@ -160,7 +181,7 @@ impl KafkaConsumer {
             _ => {
                 // The group could not assign; librdkafka wants an answer all the same.
                 self.failures.push_back(self.handle.error("rebalance", failure));
-                let _ = self.handle.native().assign(None);
+                self.give_up(event);
                 None
             }
         }
@@ -259,14 +280,24 @@ impl KafkaConsumer {
         partitions: &[(TopicPartition, i64, Slot)],
     ) -> Result<(), ClientError> {
         let native = self.handle.native();
-        let list = self.assignment.replace(native, &self.wake, partitions).map_err(|partition| {
+        let list = match self.in_steps() {
+            true => self.assignment.add(native, &self.wake, partitions),
+            false => self.assignment.replace(native, &self.wake, partitions),
+        };
+        let list = list.map_err(|partition| {
             ClientError::new(Fault::ClientDead, call, format!("no queue for {partition}"))
         })?;
-        native.assign(Some(&list)).map_err(|failure| self.handle.error(call, failure))?;
+        let answer = if self.in_steps() { native.assign_also(&list) } else { native.assign(Some(&list)) };
+        answer.map_err(|failure| self.handle.error(call, failure))?;
         self.rebalance = None;
         self.answer_awaited = false;
         self.look_up = Some((Instant::now() + LOOK_UP, LOOK_UP));
         Ok(())
+    }
+
+    /// Whether a step of a cooperative rebalance is being answered.
+    fn in_steps(&self) -> bool {
+        self.cooperative && self.answer_awaited
     }
 
     fn unassign(&mut self, call: &str) -> Result<(), ClientError> {
@@ -342,7 +373,15 @@ impl Consumer for KafkaConsumer {
     }
 
     fn complete_revoke(&mut self) -> Result<(), ClientError> {
-        self.unassign("complete revocation")
+        let call = "complete revocation";
+        if !self.cooperative {
+            return self.unassign(call);
+        }
+        let list = self.assignment.remove(&std::mem::take(&mut self.going));
+        self.rebalance = None;
+        self.answer_awaited = false;
+        let native = self.handle.native();
+        native.unassign_some(&list).map_err(|failure| self.handle.error(call, failure))
     }
 
     fn assign(&mut self, partitions: &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError> {
@@ -359,6 +398,11 @@ impl Consumer for KafkaConsumer {
         list.add(&partition.topic, partition.partition, offset, "");
         let sought = match self.handle.native().seek(&list, LOCAL) {
             // It does not read the partition, because of a failure before.
+            // librdkafka refuses to have all partitions of a cooperative member assigned anew.
+            Err(failure) if failure.code == Code::State && self.cooperative => {
+                let native = self.handle.native();
+                native.unassign_some(&list).and_then(|()| native.assign_also(&list))
+            }
             Err(failure) if failure.code == Code::State => {
                 let all = self.assignment.restart(partition, offset);
                 self.handle.native().assign(Some(&all))

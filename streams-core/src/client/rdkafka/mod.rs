@@ -31,7 +31,7 @@ use self::properties::Role;
 use self::refusal::Peer;
 pub use self::tokens::{Token, TokenProvider};
 use super::{
-    ASSIGNORS, Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, Producer,
+    ASSIGNORS, Admin, COOPERATIVE, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, Producer,
     ProducerSettings,
 };
 
@@ -251,6 +251,7 @@ impl ClientSupplier for RdKafka {
         let group = settings.group.clone().unwrap_or_else(|| "none".to_owned());
         let (assignor, properties) =
             taken(&settings.properties, "partition.assignment.strategy", &ASSIGNORS)?;
+        let cooperative = assignor == COOPERATIVE;
         let mut fixed = vec![
             ("client.id", settings.client_id.clone()),
             ("group.id", group),
@@ -271,7 +272,7 @@ impl ClientSupplier for RdKafka {
             fixed,
         )?;
         let group = settings.group.clone();
-        Ok(Box::new(KafkaConsumer::new(native, group, settings.read_committed, peer)?))
+        Ok(Box::new(KafkaConsumer::new(native, group, settings.read_committed, cooperative, peer)?))
     }
 
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {

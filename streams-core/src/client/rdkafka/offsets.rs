@@ -28,6 +28,10 @@ pub(super) fn committed(
     partitions: &[TopicPartition],
     timeout: Duration,
 ) -> Result<Vec<Option<CommittedOffset>>, ClientError> {
+    // A step of a rebalance may bring none, which librdkafka takes for a mistake.
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
     let deadline = Instant::now() + timeout;
     let mut list = PartitionList::with_capacity(partitions.len());
     for partition in partitions {

@@ -31,6 +31,18 @@ impl Native {
         Failure::check(unsafe { sys::rd_kafka_assign(self.rk(), list) })
     }
 
+    /// Reads these partitions from these offsets, too: the answer to a cooperative assignment.
+    pub(crate) fn assign_also(&self, partitions: &PartitionList) -> Result<(), Failure> {
+        // SAFETY: living client; the list is copied; the error object is ours.
+        unsafe { Failure::take(sys::rd_kafka_incremental_assign(self.rk(), partitions.as_ptr())) }
+    }
+
+    /// Reads these partitions no more: the answer to a cooperative revocation.
+    pub(crate) fn unassign_some(&self, partitions: &PartitionList) -> Result<(), Failure> {
+        // SAFETY: as above.
+        unsafe { Failure::take(sys::rd_kafka_incremental_unassign(self.rk(), partitions.as_ptr())) }
+    }
+
     /// Whether the assignment was lost, not revoked.
     pub(crate) fn assignment_lost(&self) -> bool {
         // SAFETY: living client.
