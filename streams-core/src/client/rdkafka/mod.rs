@@ -86,13 +86,22 @@ fn fetch_limits(partition_bytes: Option<u64>) -> [(&'static str, String); 3] {
     ]
 }
 
+/// Longest wait for an answer without transactions, as with ours: for those librdkafka takes `transaction.timeout.ms`, less 0.1 s. Until then
+/// a connection counts as good, though the broker is frozen or cut off; and librdkafka spins while records wait behind a request of the same
+/// partition: it wakes up when they have waited for `linger.ms`, sees that it may not send them yet, and wakes up again at once.
+const ANSWER_MAX_MS: &str = "10000";
+
 /// A record in flight costs 200 B besides its bytes.
-fn send_limits(bytes: Option<u64>) -> [(&'static str, String); 2] {
+fn send_limits(bytes: Option<u64>, transactional: bool) -> Vec<(&'static str, String)> {
     let bytes = bytes.map_or(PRODUCED_MAX_BYTES, |bytes| bytes.clamp(2 << 20, PRODUCED_MAX_BYTES));
-    [
+    let mut limits = vec![
         ("queue.buffering.max.messages", (bytes / (MESSAGE_BYTES / 2)).min(IN_FLIGHT_MAX).to_string()),
         ("queue.buffering.max.kbytes", (bytes / 1024).to_string()),
-    ]
+    ];
+    if !transactional {
+        limits.push(("socket.timeout.ms", ANSWER_MAX_MS.to_owned()));
+    }
+    limits
 }
 
 /// Makes clients of a Kafka cluster.
@@ -285,8 +294,8 @@ impl ClientSupplier for RdKafka {
         if let Some(timeout) = settings.transaction_timeout {
             fixed.push(("transaction.timeout.ms", timeout.as_millis().to_string()));
         }
-        let (native, peer) =
-            self.native(Role::Producer, (PRODUCER, &send_limits(settings.buffer_bytes)), &properties, fixed)?;
+        let limits = send_limits(settings.buffer_bytes, settings.transactional_id.is_some());
+        let (native, peer) = self.native(Role::Producer, (PRODUCER, &limits), &properties, fixed)?;
         Ok(Box::new(KafkaProducer::new(native, peer)?))
     }
 
@@ -315,13 +324,7 @@ mod tests {
         let unsettled = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS;
         cluster.request_errors(RDKafkaApiKey::InitProducerId, &vec![unsettled; times]);
         let kafka = RdKafka::new(cluster.bootstrap_servers(), BTreeMap::new());
-        let mut producer = kafka.producer(&ProducerSettings {
-            client_id: "successor".to_owned(),
-            transactional_id: Some("stable".to_owned()),
-            transaction_timeout: None,
-            buffer_bytes: None,
-            properties: BTreeMap::new(),
-        })?;
+        let mut producer = kafka.producer(&successor(None))?;
         producer.init_transactions(timeout)?;
         producer.begin_transaction()
     }
@@ -337,6 +340,28 @@ mod tests {
         let error = producer_after_a_killed_one(1000, Duration::from_secs(1)).unwrap_err();
         assert_eq!(error.fault, Fault::Retriable, "{error}");
         assert!(error.message.contains("concurrent"), "{error}");
+    }
+
+    fn successor(timeout: Option<Duration>) -> ProducerSettings {
+        ProducerSettings {
+            client_id: "successor".to_owned(),
+            transactional_id: Some("stable".to_owned()),
+            transaction_timeout: timeout,
+            buffer_bytes: None,
+            properties: BTreeMap::new(),
+        }
+    }
+
+    /// librdkafka makes no transactional producer that waits longer for an answer than its transaction lasts.
+    #[test]
+    fn without_transactions_an_answer_is_waited_for_ten_seconds() {
+        let kafka = RdKafka::new("127.0.0.1:1", BTreeMap::new());
+        drop(kafka.producer(&successor(Some(Duration::from_secs(5)))).unwrap());
+        let patience = |transactional: bool| {
+            send_limits(None, transactional).into_iter().find(|it| it.0 == "socket.timeout.ms")
+        };
+        assert_eq!(patience(true), None);
+        assert_eq!(patience(false), Some(("socket.timeout.ms", "10000".to_owned())));
     }
 
     /// librdkafka frees the interceptors of a configuration that it refuses only when it makes a client: freeing them again was a
