@@ -37,8 +37,8 @@ pub(crate) fn run(secured: &Secured, _: &Log) -> usize {
     let log = std::fs::read_to_string(secured.broker.folder.join("broker.log")).unwrap();
     let failed = log.lines().filter(|line| line.contains("ailed authentication with")).count();
     assert!(failed > 0, "the broker refused nobody");
-    // Each case tries until other brokers have had their two seconds. Where the handshake of TLS fails, librdkafka has been seen to connect up to
-    // thirty times a second; one that does not pause at all would do so thousands of times.
+    // Each case tries until other brokers have had their two seconds. Where the handshake of TLS fails, librdkafka pauses for 125 ms: half of
+    // `reconnect.backoff.ms`; one that does not pause at all would connect thousands of times.
     assert!(failed < count * 40, "the broker was asked {failed} times in {count} cases");
     println!("security: {count} wrong ways in were tried {failed} times in all");
     count

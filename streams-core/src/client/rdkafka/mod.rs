@@ -40,8 +40,9 @@ const COMMON: &[(&str, &str)] = &[
     ("log.connection.close", "false"),
     ("enable.metrics.push", "false"),
     ("socket.keepalive.enable", "true"),
-    // A broker that restarts is found again soon.
-    ("reconnect.backoff.ms", "50"),
+    // A broker that restarts is found again soon. While a call waits for any broker, and no request for this one, librdkafka forgets its
+    // pauses, which double, and tries each half of the first one: where a TLS handshake fails, or nobody listens, eight times a second.
+    ("reconnect.backoff.ms", "250"),
     ("reconnect.backoff.max.ms", "1000"),
 ];
 
@@ -311,10 +312,13 @@ impl ClientSupplier for RdKafka {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
     use std::time::Duration;
 
     use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    use rdkafka::{ClientConfig, ClientContext, Statistics};
 
     use super::*;
 
@@ -350,6 +354,38 @@ mod tests {
             buffer_bytes: None,
             properties: BTreeMap::new(),
         }
+    }
+
+    /// Remembers how often a client has begun to connect.
+    #[derive(Default)]
+    struct Connects(AtomicI64);
+
+    impl ClientContext for Connects {
+        fn stats(&self, statistics: Statistics) {
+            let connects = statistics.brokers.values().filter_map(|broker| broker.connects).sum();
+            self.0.store(connects, Ordering::Relaxed);
+        }
+    }
+
+    impl ProducerContext for Connects {
+        type DeliveryOpaque = ();
+
+        fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+    }
+
+    /// While a call waits for two seconds librdkafka connects forty times a second if its first pause is 50 ms.
+    #[test]
+    fn where_nobody_listens_a_client_knocks_ten_times_a_second_at_most() {
+        let mut settings: ClientConfig =
+            COMMON.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        settings.set("bootstrap.servers", "127.0.0.1:1").set("statistics.interval.ms", "100");
+        let client: BaseProducer<Connects> = settings.create_with_context(Connects::default()).unwrap();
+        client.client().fetch_metadata(None, Duration::from_secs(2)).unwrap_err();
+        let connects = || client.context().0.load(Ordering::Relaxed);
+        while connects() < 2 {
+            client.poll(Duration::from_millis(500));
+        }
+        assert!(connects() <= 20, "{} times", connects());
     }
 
     /// librdkafka makes no transactional producer that waits longer for an answer than its transaction lasts.
