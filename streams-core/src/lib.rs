@@ -24,6 +24,8 @@ pub mod partitioner;
 pub mod dead_letter;
 // What an application decides about bad records.
 pub mod handler;
+// What is measured, under Kafka Streams' names.
+pub mod metrics;
 // Settings, under Kafka Streams' names.
 pub mod config;
 // What a node is: push, outputs, context, the user's Processor.

@@ -43,7 +43,6 @@ const UPGRADES: [&str; 18] = [
 const NO_JAVA: &str = "Java classes cannot be loaded here";
 const NO_SERDES: &str = "serdes are chosen by the types of topics and stores";
 const NO_STANDBYS: &str = "this version has no standby tasks";
-const NO_METRICS: &str = "metrics are not collected in Java's way";
 const NO_RACKS: &str = "racks do not influence the placement of tasks in this version";
 
 fn any(_: &str) -> Result<(), String> {
@@ -110,6 +109,14 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ),
     ("max.task.idle.ms", Sets(max_task_idle)),
     ("memory.max.bytes", Sets(|config, value| set(&mut config.memory_max_bytes, bytes(value)))),
+    (
+        "metrics.num.samples",
+        Sets(|config, value| {
+            set(&mut config.metrics.num_samples, int(value, 1).map(|samples| samples as usize))
+        }),
+    ),
+    ("metrics.recording.level", Sets(recording_level)),
+    ("metrics.sample.window.ms", Sets(|config, value| set(&mut config.metrics.sample_window, millis(value)))),
     ("num.stream.threads", Sets(|config, value| set(&mut config.num_stream_threads, count(value)))),
     ("poll.ms", Sets(|config, value| set(&mut config.poll, millis(value)))),
     (
@@ -160,7 +167,11 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ("application.server", nothing("", any, "this version serves no interactive queries to other instances")),
     (
         "built.in.metrics.version",
-        nothing("latest", |value| one_of(value, &["latest"], false).map(drop), NO_METRICS),
+        nothing(
+            "latest",
+            |value| one_of(value, &["latest"], false).map(drop),
+            "there is one version of them",
+        ),
     ),
     (
         "default.client.supplier",
@@ -186,12 +197,6 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ),
     ("log.summary.interval.ms", nothing("120000", any_long, "threads log no summaries in this version")),
     ("max.warmup.replicas", nothing("2", int_from_1, NO_STANDBYS)),
-    ("metrics.num.samples", nothing("2", int_from_1, NO_METRICS)),
-    (
-        "metrics.recording.level",
-        nothing("INFO", |value| one_of(value, &["INFO", "DEBUG", "TRACE"], false).map(drop), NO_METRICS),
-    ),
-    ("metrics.sample.window.ms", nothing("30000", long_from_0, NO_METRICS)),
     ("num.standby.replicas", nothing("0", any_int, NO_STANDBYS)),
     (
         "probing.rebalance.interval.ms",
@@ -234,6 +239,11 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
 fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     *field = value?;
     Ok(())
+}
+
+fn recording_level(config: &mut StreamsConfig, value: &str) -> Result<(), String> {
+    let level = one_of(value, &["INFO", "DEBUG", "TRACE"], false)?;
+    set(&mut config.metrics.recording_level, level.parse())
 }
 
 fn processing_guarantee(config: &mut StreamsConfig, value: &str) -> Result<(), String> {

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::handler::{DeadLetterQueue, ExceptionHandler, LogAndFail};
+use crate::metrics::MetricConfig;
 use crate::topic::Topic;
 
 pub use error::ConfigError;
@@ -73,6 +74,8 @@ pub struct StreamsConfig {
     pub statestore_cache_max_bytes: u64,
     /// `buffered.records.per.partition`.
     pub buffered_records_per_partition: usize,
+    /// `metrics.recording.level`, `metrics.sample.window.ms`, `metrics.num.samples`.
+    pub metrics: MetricConfig,
     /// `max.task.idle.ms`; `None` is -1: never wait for a partition.
     pub max_task_idle: Option<Duration>,
     /// `default.timestamp.extractor`: for sources that have none of their own.
@@ -135,6 +138,7 @@ impl StreamsConfig {
             commit_interval: guarantee.default_commit_interval(),
             statestore_cache_max_bytes: 10 * 1024 * 1024,
             buffered_records_per_partition: 1000,
+            metrics: MetricConfig::default(),
             max_task_idle: Some(Duration::ZERO),
             default_timestamp_extractor: TimestampPolicy::default(),
             poll: Duration::from_millis(100),
@@ -202,6 +206,7 @@ impl fmt::Debug for StreamsConfig {
             .field("commit_interval", &self.commit_interval)
             .field("statestore_cache_max_bytes", &self.statestore_cache_max_bytes)
             .field("buffered_records_per_partition", &self.buffered_records_per_partition)
+            .field("metrics", &self.metrics)
             .field("max_task_idle", &self.max_task_idle)
             .field("poll", &self.poll)
             .field("replication_factor", &self.replication_factor)

@@ -13,6 +13,7 @@ use super::metrics::InstanceMetrics;
 use super::shared::Shared;
 use super::{State, StreamsError, ThreadState};
 use crate::client::embedded::Clock;
+use crate::metrics::Metrics;
 
 /// What the threads and the handle see of each other.
 pub(super) struct Instance {
@@ -22,6 +23,8 @@ pub(super) struct Instance {
     /// What becomes of the membership in the group when the instance stops.
     pub(super) membership: Mutex<GroupMembershipOperation>,
     pub(super) metrics: InstanceMetrics,
+    /// The same and more under Kafka Streams' names.
+    pub(super) registry: Arc<Metrics>,
     /// What the threads work with, once they were started.
     pub(super) shared: OnceLock<Weak<Shared>>,
     pub(super) listener: Mutex<Option<StateListener>>,
@@ -219,6 +222,7 @@ mod tests {
             stop: AtomicBool::new(false),
             membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
             metrics: InstanceMetrics::default(),
+            registry: Arc::new(Metrics::new(crate::metrics::MetricConfig::default())),
             shared: OnceLock::new(),
             listener: Mutex::new(None),
             handler: Mutex::new(None),

@@ -24,6 +24,7 @@ use super::{State, StreamsError};
 use crate::client::ClientSupplier;
 use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
+use crate::metrics::{Metric, Metrics};
 use crate::query::{QueryError, StateQueryRequest, StateQueryResult};
 use crate::topology::Topology;
 
@@ -83,6 +84,7 @@ impl KafkaStreams {
             stop: AtomicBool::new(false),
             membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
             metrics: InstanceMetrics::default(),
+            registry: Arc::new(Metrics::new(config.metrics)),
             shared: OnceLock::new(),
             listener: Mutex::new(None),
             handler: Mutex::new(None),
@@ -136,10 +138,7 @@ impl KafkaStreams {
                 "start was called in state {state}; an application starts once, make a new one"
             )));
         }
-        let engines = match &self.engines {
-            Some(engines) => engines.clone(),
-            None => default_engines(&self.config)?,
-        };
+        let engines = self.engines.clone().map_or_else(|| default_engines(&self.config), Ok)?;
         let shared = Shared::prepare(
             self.config.clone(),
             self.topology.clone(),
@@ -182,6 +181,12 @@ impl KafkaStreams {
     #[must_use]
     pub fn metrics(&self) -> MetricsSnapshot {
         self.monitor().metrics()
+    }
+
+    /// All metrics at this moment, under Kafka Streams' names, sorted by group, name and tags. There are none before `start`.
+    #[must_use]
+    pub fn named_metrics(&self) -> Vec<Metric> {
+        self.monitor().named_metrics()
     }
 
     /// A handle that looks and does not touch: for health checks and whatever else lives in other threads.

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::State;
+use super::clock::SystemClock;
 use super::figures::TaskFigures;
 use super::history::Event;
 use super::instance::{Instance, Member, lock};
@@ -11,7 +12,9 @@ use super::metadata::ThreadMetadata;
 use super::metrics::MetricsSnapshot;
 use super::queries;
 use super::threads::thread_name;
+use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
+use crate::metrics::Metric;
 use crate::processor::HandledFailures;
 use crate::query::{QueryError, StateQueryRequest, StateQueryResult};
 use crate::topology::Topology;
@@ -78,6 +81,12 @@ impl StreamsMonitor {
             process_memory_bytes: memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem as u64),
             ..self.instance.metrics.snapshot()
         }
+    }
+
+    /// All metrics at this moment, under Kafka Streams' names. See [`KafkaStreams::named_metrics`](super::KafkaStreams::named_metrics).
+    #[must_use]
+    pub fn named_metrics(&self) -> Vec<Metric> {
+        self.instance.registry.snapshot(SystemClock.now_ms())
     }
 
     /// What each task has read and holds, in task order: at most about half a second old.

@@ -1,0 +1,20 @@
+//! Metrics under Kafka Streams' names: what is measured, in which group, with which tags, from which level on.
+//!
+//! A [`Sensor`] takes numbers, once a batch where records are counted; each of its metrics shows them in its own way ([`Stat`]): a rate over
+//! the last windows, an average, a maximum, a total. A gauge is asked when somebody looks. [`Metrics`] holds both, and [`Metrics::snapshot`]
+//! is all of them at one moment. Nothing here reads a clock: the moment comes in.
+//!
+//! An application sees its own by [`KafkaStreams::named_metrics`](crate::runtime::KafkaStreams::named_metrics).
+
+mod config;
+mod name;
+mod registry;
+mod samples;
+mod sensor;
+mod stat;
+
+pub use config::{MetricConfig, RecordingLevel};
+pub use name::{Metric, MetricName, MetricTags, MetricValue};
+pub use registry::{Metrics, Registration};
+pub use sensor::{Batch, Sensor};
+pub use stat::Stat;
