@@ -6,15 +6,18 @@
 //!
 //! An application sees its own by [`KafkaStreams::named_metrics`](crate::runtime::KafkaStreams::named_metrics).
 
+pub(crate) mod catalogue;
 mod config;
 mod name;
 mod registry;
 mod samples;
+mod scope;
 mod sensor;
 mod stat;
 
 pub use config::{MetricConfig, RecordingLevel};
 pub use name::{Metric, MetricName, MetricTags, MetricValue};
 pub use registry::{Metrics, Registration};
+pub(crate) use scope::Scope;
 pub use sensor::{Batch, Sensor};
 pub use stat::Stat;

@@ -95,6 +95,7 @@ impl StreamThread {
         for mut owned in self.tasks.take().into_iter().chain(kept) {
             let id = owned.task.id();
             self.metrics.collect(&mut owned.task);
+            self.sensors.task_closed();
             drop(owned);
             self.shared.unlock_task(id);
         }
@@ -107,6 +108,7 @@ impl StreamThread {
             let id = owned.task.id();
             let flushed = owned.task.state_mut().flush();
             self.metrics.collect(&mut owned.task);
+            self.sensors.task_closed();
             let closed = owned.task.close();
             self.shared.unlock_task(id);
             result = result.and(flushed.map_err(Trouble::from)).and(closed.map_err(Trouble::from));

@@ -41,6 +41,7 @@ impl StreamThread {
             return Ok(false);
         }
         let phase = |error| Trouble::Client(Phase::Commit, error);
+        let began = self.sensors.now_ns();
         if self.shared.config.exactly_once() {
             let group = self.consumer.group_metadata();
             self.producer.commit(&offsets, &group, COMMIT_TIMEOUT).map_err(phase)?;
@@ -50,6 +51,7 @@ impl StreamThread {
                 self.consumer.commit(&offsets, COMMIT_TIMEOUT).map_err(phase)?;
             }
         }
+        self.sensors.waited(began);
         self.committed(&offsets);
         self.flush_stores(if self.drained { FLUSH_IDLE } else { FLUSH_BUSY })?;
         Ok(true)

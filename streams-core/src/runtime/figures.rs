@@ -2,6 +2,7 @@
 //!
 //! In: the tasks between two turns, twice a second, so that a record pays nothing. Out: [`TaskFigures`]; rates are made by who looks twice.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
 use streams_state::types::{TaskId, Timestamp, TopicPartition};
@@ -68,21 +69,16 @@ pub struct StoreRestore {
     pub left: u64,
 }
 
-/// Ns that the thread which asks was on a CPU; `None` where the system does not say.
-fn cpu_ns() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split_whitespace().next()?.parse().ok()
-}
-
 impl StreamThread {
-    /// Shows the figures of all tasks, if it is time to, or if there are others than before. `restoring`: how many restore.
+    /// Shows the figures of all tasks and their sums, and hands what was measured to the sensors, if it is time to, or if there are other
+    /// tasks than before. `restoring`: how many restore.
     pub(super) fn show_figures(&mut self, restoring: u64) {
         let tasks = (self.tasks.len(), restoring);
         if (self.wall_time - self.figures_at).abs() < EVERY_MS && tasks == self.figures_of {
             return;
         }
         (self.figures_at, self.figures_of) = (self.wall_time, tasks);
-        let thread_cpu_ns = if self.tasks.is_empty() { None } else { cpu_ns() };
+        let thread_cpu_ns = if self.tasks.is_empty() { None } else { self.sensors.cpu_ns() };
         let (restorer, consumer, at) = (&self.restorer, &mut self.consumer, self.wall_time);
         let figures = self.tasks.iter().map(|owned| {
             let input = |partition: &TopicPartition| InputFigures {
@@ -94,7 +90,12 @@ impl StreamThread {
             let stores = stores(owned, |store| restorer.progress_of(owned.task.id(), store));
             TaskFigures { task_id: owned.task.id(), at, thread_cpu_ns, inputs, stores }
         });
-        let figures = figures.collect();
+        let figures: Vec<TaskFigures> = figures.collect();
+        let (stores, inputs) =
+            (figures.iter().flat_map(|task| &task.stores), figures.iter().flat_map(|task| &task.inputs));
+        self.metrics.engine_bytes.store(stores.filter_map(|store| store.engine_bytes).sum(), Relaxed);
+        self.metrics.lag.store(inputs.filter_map(InputFigures::lag).sum(), Relaxed);
+        self.sensors.flush(self.wall_time);
         *self.metrics.tasks_seen.lock().unwrap_or_else(PoisonError::into_inner) = figures;
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use super::client_metrics::ClientMetrics;
 use super::clock::SystemClock;
 use super::close_options::GroupMembershipOperation;
 use super::history::{Change, History};
@@ -13,7 +14,7 @@ use super::metrics::InstanceMetrics;
 use super::shared::Shared;
 use super::{State, StreamsError, ThreadState};
 use crate::client::embedded::Clock;
-use crate::metrics::Metrics;
+use crate::metrics::{MetricConfig, Metrics};
 
 /// What the threads and the handle see of each other.
 pub(super) struct Instance {
@@ -25,6 +26,8 @@ pub(super) struct Instance {
     pub(super) metrics: InstanceMetrics,
     /// The same and more under Kafka Streams' names.
     pub(super) registry: Arc<Metrics>,
+    /// What it says of itself there, once it was started.
+    pub(super) own_metrics: OnceLock<ClientMetrics>,
     /// What the threads work with, once they were started.
     pub(super) shared: OnceLock<Weak<Shared>>,
     pub(super) listener: Mutex<Option<StateListener>>,
@@ -86,6 +89,28 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Instance {
+    /// One that was not started.
+    pub(super) fn new(metrics: MetricConfig) -> Self {
+        Self {
+            status: Mutex::new(Status {
+                state: State::Created,
+                threads: Vec::new(),
+                error: None,
+                global_ready: true,
+                history: History::default(),
+            }),
+            changed: Condvar::new(),
+            stop: AtomicBool::new(false),
+            membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
+            metrics: InstanceMetrics::default(),
+            registry: Arc::new(Metrics::new(metrics)),
+            own_metrics: OnceLock::new(),
+            shared: OnceLock::new(),
+            listener: Mutex::new(None),
+            handler: Mutex::new(None),
+        }
+    }
+
     /// Moves to `next` if that is legal, and tells the listener.
     pub(super) fn become_state(&self, next: State) -> bool {
         self.change(|_| Some(next))
@@ -210,23 +235,12 @@ mod tests {
     /// stayed in REBALANCING for ever.
     #[test]
     fn threads_that_begin_to_run_at_once_leave_the_instance_running() {
-        let instance = Instance {
-            status: Mutex::new(Status {
-                state: State::Rebalancing,
-                threads: vec![Member::new(Some(0)), Member::new(Some(1))],
-                error: None,
-                global_ready: true,
-                history: History::default(),
-            }),
-            changed: Condvar::new(),
-            stop: AtomicBool::new(false),
-            membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
-            metrics: InstanceMetrics::default(),
-            registry: Arc::new(Metrics::new(crate::metrics::MetricConfig::default())),
-            shared: OnceLock::new(),
-            listener: Mutex::new(None),
-            handler: Mutex::new(None),
-        };
+        let instance = Instance::new(MetricConfig::default());
+        {
+            let mut status = lock(&instance.status);
+            status.state = State::Rebalancing;
+            status.threads = vec![Member::new(Some(0)), Member::new(Some(1))];
+        }
         let arrived = AtomicUsize::new(0);
         let run = |slot: usize| {
             // The two meet without sleeping, so that what follows happens at the same time.

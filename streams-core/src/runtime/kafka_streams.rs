@@ -1,8 +1,8 @@
 //! `KafkaStreams`: an application in this process. Starts and stops stream threads, and shows how they do.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,12 +11,11 @@ use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
 
 use super::clock::SystemClock;
-use super::close_options::{CloseOptions, GroupMembershipOperation};
-use super::history::History;
+use super::close_options::CloseOptions;
 use super::instance::{Instance, Member, Status, lock};
 use super::listener::{StateRestoreListener, StreamThreadExceptionResponse};
 use super::metadata::ThreadMetadata;
-use super::metrics::{InstanceMetrics, MetricsSnapshot};
+use super::metrics::MetricsSnapshot;
 use super::monitor::StreamsMonitor;
 use super::shared::Shared;
 use super::threads::{spawn, spawn_global, spawn_housekeeping, thread_name};
@@ -24,7 +23,7 @@ use super::{State, StreamsError};
 use crate::client::ClientSupplier;
 use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::Metric;
 use crate::query::{QueryError, StateQueryRequest, StateQueryResult};
 use crate::topology::Topology;
 
@@ -72,23 +71,7 @@ impl KafkaStreams {
     ) -> Result<Self, StreamsError> {
         topology.validate()?;
         topology.apply(&config);
-        let instance = Instance {
-            status: Mutex::new(Status {
-                state: State::Created,
-                threads: Vec::new(),
-                error: None,
-                global_ready: true,
-                history: History::default(),
-            }),
-            changed: Condvar::new(),
-            stop: AtomicBool::new(false),
-            membership: Mutex::new(GroupMembershipOperation::LeaveGroup),
-            metrics: InstanceMetrics::default(),
-            registry: Arc::new(Metrics::new(config.metrics)),
-            shared: OnceLock::new(),
-            listener: Mutex::new(None),
-            handler: Mutex::new(None),
-        };
+        let instance = Instance::new(config.metrics);
         Ok(Self {
             config,
             topology: Arc::new(topology),
@@ -146,7 +129,7 @@ impl KafkaStreams {
             engines,
             self.restore_listener.clone(),
         )?;
-        let shared = Arc::new(shared.with_restore_workers());
+        let shared = Arc::new(shared.with_restore_workers().with_registry(self.instance.registry.clone()));
         let global = !shared.global_stores.is_empty();
         // With nothing but global stores there is nothing that a stream thread could do, as in Kafka Streams.
         let planned = shared.planned();
@@ -167,6 +150,7 @@ impl KafkaStreams {
         }
         self.shared = Arc::downgrade(&shared);
         self.instance.shared.get_or_init(|| self.shared.clone());
+        self.instance.show_itself(&shared, &self.topology);
         self.threads.push(spawn_housekeeping(self.shared.clone(), self.instance.clone())?);
         Ok(())
     }

@@ -37,6 +37,7 @@ mod rewind;
 mod rewinds;
 mod stream_thread;
 mod task_timeout;
+mod thread_sensors;
 // Beside it: copies of what the tasks hold.
 mod checkpoint_request;
 // What is asked of them.
@@ -49,6 +50,7 @@ mod global_thread;
 #[cfg(test)]
 mod tests;
 // The handle, and what it shares with the threads.
+mod client_metrics;
 mod instance;
 mod kafka_streams;
 mod monitor;

@@ -233,6 +233,7 @@ impl StreamThread {
             }
             opened => opened?,
         };
+        self.sensors.task_created();
         Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
     }
 

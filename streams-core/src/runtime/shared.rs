@@ -25,6 +25,7 @@ use super::{StreamsError, internal_topics};
 use crate::client::{Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
 use crate::config::StreamsConfig;
 use crate::error::TaskError;
+use crate::metrics::Metrics;
 use crate::processor::GlobalStore;
 use crate::task::{StreamTask, TaskOptions, open_global_stores};
 use crate::topology::{NodeId, OffsetReset, TopicKind, TopicPlan, Topology};
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     /// The memory that the tiers of all tasks share.
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) restore_listener: Option<Arc<dyn StateRestoreListener>>,
+    /// Where threads register what they measure.
+    pub(crate) registry: Arc<Metrics>,
     /// Threads that restore; without them stream threads do it themselves.
     restore_workers: Option<Arc<RestoreWorkers>>,
     pub(crate) purgeable: Purgeable,
@@ -123,6 +126,7 @@ impl Shared {
         let purgeable = Purgeable::default();
         Ok(Self {
             threads: AtomicUsize::new(config.num_stream_threads),
+            registry: Arc::new(Metrics::new(config.metrics)),
             config,
             planned: Mutex::new(Arc::new(Planned {
                 topology,
@@ -147,6 +151,12 @@ impl Shared {
             global_inputs,
             admin: Arc::new(Mutex::new(admin)),
         })
+    }
+
+    /// Registers metrics there from now on.
+    pub(crate) fn with_registry(mut self, registry: Arc<Metrics>) -> Self {
+        self.registry = registry;
+        self
     }
 
     /// Restores on threads of their own from now on, as many as there are cores.
@@ -331,7 +341,12 @@ impl Shared {
     }
 
     fn client_id(&self, index: usize, role: &str) -> String {
-        format!("{}-{}-StreamThread-{}-{role}", self.config.application_id, self.process_id, index + 1)
+        format!("{}-{role}", self.thread_id(index))
+    }
+
+    /// The tag `thread-id` of the metrics of thread `index`.
+    pub(crate) fn thread_id(&self, index: usize) -> String {
+        format!("{}-{}-StreamThread-{}", self.config.application_id, self.process_id, index + 1)
     }
 
     /// What the group subscribes to.

@@ -64,6 +64,21 @@ impl fmt::Display for State {
     }
 }
 
+impl State {
+    /// Its number in the metric `client-state`: Kafka Streams'.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Created => 0,
+            Self::Rebalancing => 1,
+            Self::Running => 2,
+            Self::PendingShutdown => 3,
+            Self::NotRunning => 4,
+            Self::PendingError => 5,
+            Self::Error => 6,
+        }
+    }
+}
+
 /// State of one stream thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ThreadState {
@@ -75,4 +90,33 @@ pub enum ThreadState {
     Running,
     /// Ended.
     Dead,
+}
+
+impl fmt::Display for ThreadState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PartitionsRevoked => "PARTITIONS_REVOKED",
+            Self::PartitionsAssigned => "PARTITIONS_ASSIGNED",
+            Self::Running => "RUNNING",
+            Self::Dead => "DEAD",
+        })
+    }
+}
+
+impl ThreadState {
+    /// Its number in the metric `thread-state`: Kafka Streams', which has three more.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::PartitionsRevoked => 2,
+            Self::PartitionsAssigned => 3,
+            Self::Running => 4,
+            Self::Dead => 6,
+        }
+    }
+
+    /// The state of this number.
+    pub(crate) fn of_number(number: u8) -> Self {
+        let all = [Self::PartitionsRevoked, Self::PartitionsAssigned, Self::Running];
+        all.into_iter().find(|state| state.number() == number).unwrap_or(Self::Dead)
+    }
 }

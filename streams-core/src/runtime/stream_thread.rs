@@ -20,6 +20,7 @@ use super::rewinds::Rewinds;
 use super::shared::{Planned, Shared};
 use super::task_timeout::TaskTimeout;
 use super::tasks::{OwnedTask, Tasks};
+use super::thread_sensors::ThreadSensors;
 use super::{StreamsError, ThreadState};
 use crate::client::{ClientError, Consumer, Fault};
 use crate::error::{TaskError, TaskErrorCause};
@@ -101,6 +102,7 @@ pub(crate) struct StreamThread {
     pub(crate) restorer: Restorer,
     restore_progress: RestoreProgress,
     pub(crate) metrics: Arc<ThreadMetrics>,
+    pub(super) sensors: ThreadSensors,
     pub(crate) wall_time: Timestamp,
     /// What tasks send at a commit goes through these buffers, one task after the other.
     pub(super) commit_buffers: Outbox,
@@ -157,6 +159,8 @@ impl StreamThread {
         let (timeout, rewinds) =
             (TaskTimeout::new(shared.config.task_timeout), Rewinds::new(shared.config.task_timeout));
         let restorer = shared.restorer();
+        let ids = (&*shared.thread_id(index), &*shared.process_id);
+        let sensors = ThreadSensors::new(&shared.registry, ids, &metrics, now);
         Ok(Self {
             name,
             index,
@@ -172,6 +176,7 @@ impl StreamThread {
             restorer,
             restore_progress: RestoreProgress::default(),
             metrics,
+            sensors,
             wall_time: now,
             commit_buffers: Outbox::default(),
             last_commit: now,
@@ -192,11 +197,14 @@ impl StreamThread {
 
     /// What the thread does at the moment.
     pub(crate) fn state(&self) -> ThreadState {
-        match (self.assigned.is_some() || !self.restorer.is_done(), self.tasks.is_empty() && !self.joined()) {
+        let restores = self.assigned.is_some() || !self.restorer.is_done();
+        let state = match (restores, self.tasks.is_empty() && !self.joined()) {
             (true, _) => ThreadState::PartitionsAssigned,
             (false, true) => ThreadState::PartitionsRevoked,
             (false, false) => ThreadState::Running,
-        }
+        };
+        self.sensors.show_state(state);
+        state
     }
 
     /// Whether the member has an assignment, be it an empty one.
@@ -212,6 +220,7 @@ impl StreamThread {
 
     /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
     pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
+        self.sensors.begin_turn();
         // A clock that was set back makes nothing wait longer.
         self.last_commit -= (self.wall_time - now).max(0);
         self.wall_time = now;
@@ -254,8 +263,10 @@ impl StreamThread {
         let timeout = self.poll_timeout(now);
         let buffered_max = self.shared.config.buffered_records_per_partition;
         let mut intake = Intake { tasks: &mut self.tasks, buffered_max };
+        self.sensors.lap();
         let polled =
             self.consumer.poll(timeout, &mut intake).map_err(|error| Trouble::Client(Phase::Poll, error))?;
+        self.sensors.polled(polled.records);
         if let Some(event) = polled.rebalance {
             self.rebalance(event)?;
         }
@@ -314,6 +325,7 @@ impl StreamThread {
         let consumer = self.restore_consumer.as_deref_mut();
         let restored = self.restorer.step(&mut self.tasks, consumer, wait, listener.as_deref())?;
         ThreadMetrics::add(&self.metrics.restored, restored);
+        self.sensors.restored(restored);
         let left = self.restorer.left();
         let rate = self.restore_progress.advance(&self.name, self.wall_time, restored, left);
         self.metrics.restore_rate.store(rate, std::sync::atomic::Ordering::Relaxed);
@@ -325,14 +337,21 @@ impl StreamThread {
         let mut processed = 0;
         let consumer = &mut self.consumer;
         let produce = |error| Trouble::Client(Phase::Produce, error);
+        self.sensors.lap();
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             let ran = run_task(owned, &mut **consumer, now)?;
+            let mut ns = self.sensors.lap();
+            let punctuated = owned.task.has_schedules() && punctuate(owned, now)?;
+            self.sensors.punctuated(punctuated);
             owned.task.state_mut().balance()?;
             self.producer.send_all(owned.task.outbox(), &mut owned.outputs).map_err(produce)?;
-            self.uncommitted |= ran > 0;
-            processed += ran;
+            ns += self.sensors.lap();
+            self.sensors.processed(ns);
+            self.uncommitted |= ran > 0 || punctuated;
+            processed += ran + usize::from(punctuated);
         }
         self.producer.serve().map_err(produce)?;
+        self.sensors.process_ended(processed);
         ThreadMetrics::add(&self.metrics.records, processed as u64);
         Ok(processed)
     }
@@ -347,12 +366,13 @@ impl StreamThread {
         }
         let uncommitted = std::mem::replace(&mut self.uncommitted, false);
         self.commit_ended = true;
+        self.sensors.lap();
         let committed = self.commit()?;
         self.timeout.clear();
         if committed {
             self.rewinds.clear();
+            self.sensors.committed(self.tasks.len());
             ThreadMetrics::add(&self.metrics.commits, 1);
-            self.publish_committed();
         } else if self.drained && !uncommitted {
             self.flush_stores(FLUSH_IDLE)?;
         }
@@ -419,25 +439,6 @@ impl StreamThread {
         }
     }
 
-    /// Figures that are dearer to ask for: after a commit.
-    fn publish_committed(&mut self) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let (mut engine, mut lag) = (0, 0);
-        for owned in self.tasks.iter() {
-            let stores = owned.task.state().stores().iter();
-            engine += stores.map(|store| store.instance.state.borrow().engine_bytes()).sum::<u64>();
-            for partition in owned.task.partitions() {
-                if let (Some(end), Ok(position)) =
-                    (self.consumer.known_end(partition), self.consumer.position(partition))
-                {
-                    lag += (end - position).max(0);
-                }
-            }
-        }
-        self.metrics.engine_bytes.store(engine, Relaxed);
-        self.metrics.lag.store(lag, Relaxed);
-    }
-
     /// Figures to the outside, once a step.
     fn publish(&mut self) {
         use std::sync::atomic::Ordering::Relaxed;
@@ -457,11 +458,12 @@ impl StreamThread {
             self.restore_progress.stop();
             metrics.restore_rate.store(0, Relaxed);
         }
+        self.sensors.end_turn(!self.restorer.is_done());
         self.show_figures(restoring);
     }
 }
 
-/// A run of one task and its due schedules. Returns how many records and schedules ran.
+/// A run of one task. Returns how many records it processed.
 fn run_task(owned: &mut OwnedTask, consumer: &mut dyn Consumer, now: Timestamp) -> Result<usize, Trouble> {
     let task = &mut owned.task;
     task.set_wall_time(now);
@@ -482,6 +484,10 @@ fn run_task(owned: &mut OwnedTask, consumer: &mut dyn Consumer, now: Timestamp) 
             break;
         }
     }
-    let punctuated = task.punctuate_stream_time()? | task.punctuate_wall_clock(now)?;
-    Ok(records + usize::from(punctuated))
+    Ok(records)
+}
+
+/// The due schedules of one task. Returns whether there were any.
+fn punctuate(owned: &mut OwnedTask, now: Timestamp) -> Result<bool, Trouble> {
+    Ok(owned.task.punctuate_stream_time()? | owned.task.punctuate_wall_clock(now)?)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::clock::SystemClock;
+use super::clock::{SystemClock, ThreadClocks};
 use super::global_thread::GlobalThread;
 use super::housekeeping::{Housekeeper, ROUND};
 use super::instance::{Instance, lock};
@@ -128,6 +128,7 @@ fn run_thread(
     let failed = |error| decide((slot, index), error, instance);
     let mut thread = StreamThread::new(index, shared.clone(), instance.metrics.thread(), clock.now_ms())
         .map_err(failed)?;
+    thread.sensors.measure_with(ThreadClocks::SYSTEM);
     let turned = catch_unwind(AssertUnwindSafe(|| {
         while !ends() {
             thread.step(clock.now_ms())?;
@@ -156,6 +157,7 @@ fn decide(
     instance: &Instance,
 ) -> StreamThreadExceptionResponse {
     tracing::error!("stream thread {} failed: {error}", index + 1);
+    instance.thread_failed();
     match instance.ask(&error) {
         StreamThreadExceptionResponse::ReplaceThread if !instance.stopping() => {
             instance.thread_became(slot, ThreadState::PartitionsRevoked);

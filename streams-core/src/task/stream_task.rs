@@ -236,6 +236,11 @@ impl StreamTask {
         self.punctuate(PunctuationType::WallClockTime, now)
     }
 
+    /// Whether a processor has scheduled anything.
+    pub fn has_schedules(&self) -> bool {
+        !self.context.punctuations.is_empty()
+    }
+
     /// The earliest wall-clock time at which a schedule is due.
     pub fn next_wall_clock(&self) -> Option<Timestamp> {
         self.context.punctuations.next_wall_clock()
