@@ -79,6 +79,7 @@ fn join() -> Topology {
 fn task(topology: &Topology, caching: bool) -> StreamTask {
     let nodes: Vec<NodeId> = (0..topology.nodes.len() as u32).map(NodeId).collect();
     let mut task = StreamTask::new(TaskOptions {
+        metrics: kstreams::metrics::MetricsSource::default(),
         task: TaskId { subtopology: 0, partition: 0 },
         application_id: "bench".into(),
         topology,

@@ -50,8 +50,8 @@
 #[cfg(feature = "sim")]
 pub use streams_core::sim;
 pub use streams_core::{
-    client, clients, config, dead_letter, dsl, engine, error, handler, partitioner, processor, query, record,
-    runtime, serdes, store, testing, topic, topics, topology, types,
+    client, clients, config, dead_letter, dsl, engine, error, handler, metrics, partitioner, processor,
+    query, record, runtime, serdes, store, testing, topic, topics, topology, types,
 };
 #[cfg(feature = "http")]
 pub use streams_http as http;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kstreams::dsl::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord};
 use kstreams::error::BoxError;
+use kstreams::metrics::{RecordingLevel, Sensor};
 use kstreams::prelude::*;
 use kstreams::processor::{WrappedCall, WrappedProcessor};
 use kstreams::testing::MockProcessorContext;
@@ -22,10 +23,13 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Default)]
 struct Sum {
     hour: Option<Punctuation>,
+    sales: Option<Sensor>,
 }
 
 impl Processor<String, i64, String, i64> for Sum {
     fn init(&mut self, context: &mut ProcessorContext<'_, String, i64>) -> Result<(), BoxError> {
+        self.sales =
+            Some(context.metrics().add_rate_total_sensor("shop", "till", "sale", RecordingLevel::Info, &[]));
         context.schedule(Duration::from_secs(60), PunctuationType::StreamTime)?;
         self.hour =
             Some(context.schedule_at(0, Duration::from_secs(3600), PunctuationType::WallClockTime)?);
@@ -37,6 +41,9 @@ impl Processor<String, i64, String, i64> for Sum {
         context: &mut ProcessorContext<'_, String, i64>,
         record: Record<String, i64>,
     ) -> Result<(), BoxError> {
+        if let Some(sales) = &self.sales {
+            sales.record(1.0, context.current_system_time());
+        }
         let totals = context.store(&TOTALS)?;
         let old = totals.borrow_mut().get(&record.key)?.map_or(0, |(sum, _)| *sum);
         let sum = old + record.value;

@@ -103,7 +103,7 @@ fn an_application_starts_and_stops() {
     // The topics are missing: one sentence says which.
     let error = streams.start().unwrap_err().to_string();
     assert!(error.contains("payments"), "{error}");
-    let _ = (streams.metrics(), streams.error());
+    let _ = (streams.metrics(), streams.named_metrics(), streams.error());
     assert!(streams.metadata_for_local_threads().is_empty());
     let _ = operated(&mut streams);
     let _ = streams.close(Duration::from_secs(30));

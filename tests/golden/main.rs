@@ -19,6 +19,8 @@ mod offset_metadata;
 mod describe;
 // Settings.
 mod config;
+// Metrics of a running application.
+mod metrics;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,13 +38,14 @@ const USAGE: &str = "usage: golden [--only FILE] [--limit N] [DIR]
 /// none gets lost.
 type Judge = (&'static str, fn(&Value, &mut Tally), usize);
 
-const JUDGES: [Judge; 6] = [
+const JUDGES: [Judge; 7] = [
     ("partitioner", partitioner::judge, 1593),
     ("serdes", serdes::judge, 1073),
     ("keys", keys::judge, 1110),
     ("offset_metadata", offset_metadata::judge, 193),
     ("describe", describe::judge, 293),
     ("config", config::judge, 402),
+    ("metrics", metrics::judge, 94),
 ];
 
 struct Options {

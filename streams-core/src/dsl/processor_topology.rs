@@ -343,7 +343,9 @@ impl Topology {
         let (fixed, sink) = (topic.clone(), node.clone());
         let factory = Arc::new(move |builder: &mut crate::processor::TaskBuilder<'_>| {
             let destination = match (&extractor, &fixed) {
-                (Some(extractor), _) => Destination::Extractor(extractor.clone()),
+                (Some(extractor), _) => {
+                    Destination::Extractor(extractor.clone(), builder.context.outbox.writer())
+                }
                 (None, SinkTopic::Static { name, .. } | SinkTopic::Dynamic(name)) => {
                     Destination::Topic(builder.context.outbox.topic(name))
                 }

@@ -309,9 +309,10 @@ where
                 let updates = Updates::new(builder, &plan.name, &store, &store_name, outputs, plan.send_old);
                 SessionEmission::OnUpdate(updates)
             }
-            EmitStrategy::OnWindowClose => {
-                SessionEmission::OnClose(Closed::new(plan.name.clone(), store_name.clone()), outputs)
-            }
+            EmitStrategy::OnWindowClose => SessionEmission::OnClose(
+                Closed::new(builder.context, plan.name.clone(), store_name.clone()),
+                outputs,
+            ),
         };
         Ok(ErasedPush::handled::<K, V>(SessionWindowAggregate {
             name: plan.name.clone(),

@@ -159,10 +159,10 @@ impl<K: 'static, V: 'static> KStream<K, V> {
         values: SerdeRef<V>,
         partitioner: Option<Partitioner<K, V>>,
     ) {
-        let make: MakeSink = Arc::new(move |_, plan: &Plan| {
+        let make: MakeSink = Arc::new(move |builder, plan: &Plan| {
             Ok(ErasedPush::handled::<K, V>(Sink::<K, V, V> {
                 name: plan.name.clone(),
-                destination: Destination::Extractor(extractor.clone()),
+                destination: Destination::Extractor(extractor.clone(), builder.context.outbox.writer()),
                 serdes: SinkSerdes::new(keys.clone(), values.clone()),
                 partitioner: partitioner.clone(),
                 by_base_key: true,

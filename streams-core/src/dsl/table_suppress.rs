@@ -13,6 +13,8 @@ use super::stores::{GraphStore, store_spec};
 use super::suppressed::{Suppressed, Wait};
 use super::table::{KTable, MakeGetter};
 use super::upstream::Upstream;
+use crate::metrics::catalogue::node::SUPPRESSION_EMIT;
+use crate::metrics::catalogue::store;
 use crate::operators::{ChangeBufferRef, Suppress, SuppressGetter};
 use crate::processor::{ErasedPush, StoreInstance, TaskBuilder};
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
@@ -119,6 +121,12 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         graph.table_mut(table).reads.push(store_name.clone());
         let (limits, buffer) = (suppressed.limits, store_name.clone());
         let make: MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
+            let metrics = &mut builder.context.metrics;
+            let [emitted] = metrics.node_meters(&plan.name, [&SUPPRESSION_EMIT]);
+            let mut scope = metrics.scope(store::GROUP, &[("in-memory-suppression-state-id", &buffer)]);
+            let held = [&store::SUPPRESSION_BUFFER_COUNT, &store::SUPPRESSION_BUFFER_SIZE]
+                .map(|spec| metrics.meter(&mut scope, spec));
+            metrics.keep(scope);
             Ok(ErasedPush::handled::<K, Change<V>>(Suppress::<K, V> {
                 name: plan.name.clone(),
                 buffer: builder.store(&plan.name, &buffer)?,
@@ -129,6 +137,8 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                 send_old: plan.send_old,
                 outputs: plan.outputs(children)?,
                 stream_time: -1,
+                emitted,
+                held,
             }))
         });
         let fork = Fork::allowed::<K, Change<V>>();

@@ -410,7 +410,7 @@ fn emission<K: 'static, A: Clone + 'static>(
         },
         FixedWindows::Sliding(windows) => CloseRule::Sliding { difference: windows.difference },
     };
-    let closed = Closed::new(node.name.clone(), store_name.clone());
+    let closed = Closed::new(builder.context, node.name.clone(), store_name.clone());
     Ok(WindowEmission::OnClose(Box::new(EmitOnClose { closed, rule, outputs, rows: Vec::new() })))
 }
 

@@ -14,6 +14,8 @@ mod samples;
 mod scope;
 mod sensor;
 mod stat;
+mod streams_metrics;
+mod task_metrics;
 
 pub use config::{MetricConfig, RecordingLevel};
 pub use name::{Metric, MetricName, MetricTags, MetricValue};
@@ -21,3 +23,5 @@ pub use registry::{Metrics, Registration};
 pub(crate) use scope::Scope;
 pub use sensor::{Batch, Sensor};
 pub use stat::Stat;
+pub use streams_metrics::StreamsMetrics;
+pub use task_metrics::{Meter, MetricsSource, TaskMetrics};

@@ -19,12 +19,14 @@ pub struct Batch {
     pub min: f64,
     /// The greatest.
     pub max: f64,
+    /// The last.
+    pub last: f64,
 }
 
 /// Of nothing.
 impl Default for Batch {
     fn default() -> Self {
-        Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+        Self { count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, last: 0.0 }
     }
 }
 
@@ -32,13 +34,13 @@ impl Batch {
     /// Of one number.
     #[must_use]
     pub fn of(number: f64) -> Self {
-        Self { count: 1, sum: number, min: number, max: number }
+        Self { count: 1, sum: number, min: number, max: number, last: number }
     }
 
     /// Of `count` events whose numbers do not matter.
     #[must_use]
     pub fn events(count: u64) -> Self {
-        Self { count, sum: count as f64, min: 1.0, max: 1.0 }
+        Self { count, sum: count as f64, min: 1.0, max: 1.0, last: 1.0 }
     }
 
     /// Adds a number.
@@ -52,6 +54,9 @@ impl Batch {
         self.sum += other.sum;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
+        if other.count > 0 {
+            self.last = other.last;
+        }
     }
 }
 
@@ -79,7 +84,7 @@ pub struct Sensor {
 
 impl Sensor {
     pub(super) fn new(level: RecordingLevel, config: &MetricConfig) -> Self {
-        let seen = Seen { samples: Samples::new(config), ever: Batch::default(), last: 0.0 };
+        let seen = Seen { samples: Samples::new(config), ever: Batch::default() };
         Self { level, records: level.records_at(config.recording_level), seen: Arc::new(Mutex::new(seen)) }
     }
 
@@ -99,9 +104,7 @@ impl Sensor {
     /// Takes a number at `now`, ms since the epoch.
     pub fn record(&self, number: f64, now: i64) {
         if self.records {
-            let mut seen = self.seen();
-            seen.last = number;
-            seen.take(Batch::of(number), now);
+            self.seen().take(Batch::of(number), now);
         }
     }
 
@@ -110,6 +113,12 @@ impl Sensor {
         if self.records && batch.count > 0 {
             self.seen().take(batch, now);
         }
+    }
+
+    /// Whether `other` is this sensor.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.seen, &other.seen)
     }
 
     /// What `stat` shows of it at `now`.

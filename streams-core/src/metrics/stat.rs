@@ -32,7 +32,6 @@ pub enum Stat {
 pub(super) struct Seen {
     pub(super) samples: Samples,
     pub(super) ever: Batch,
-    pub(super) last: f64,
 }
 
 impl Stat {
@@ -49,7 +48,7 @@ impl Stat {
             Self::Max => some(recent.max),
             Self::Count => seen.ever.count as f64,
             Self::Total => seen.ever.sum,
-            Self::Value => seen.last,
+            Self::Value => seen.ever.last,
             Self::Share if recent.count == 0 => 0.0,
             Self::Share => recent.sum / recent.count as f64,
         })

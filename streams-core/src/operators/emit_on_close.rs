@@ -12,6 +12,8 @@ use super::session_aggregate::SessionStoreRef;
 use super::window_aggregate::WindowStoreRef;
 use super::{Updates, WindowRule};
 use crate::error::NodeResult;
+use crate::metrics::Meter;
+use crate::metrics::catalogue::node::{FINAL_EMIT, FINAL_EMIT_LATENCY};
 use crate::processor::{Outputs, TaskContext};
 use crate::record::Record;
 
@@ -22,11 +24,28 @@ pub(crate) struct Closed {
     store: Arc<str>,
     /// `None`: not asked yet.
     last: Option<Option<Timestamp>>,
+    /// Results sent on, and ms of each round.
+    emitted: [Meter; 2],
 }
 
 impl Closed {
-    pub(crate) fn new(node: Arc<str>, store: Arc<str>) -> Self {
-        Self { node, store, last: None }
+    pub(crate) fn new(context: &mut TaskContext, node: Arc<str>, store: Arc<str>) -> Self {
+        let emitted = context.metrics.node_meters(&node, [&FINAL_EMIT, &FINAL_EMIT_LATENCY]);
+        Self { node, store, last: None, emitted }
+    }
+
+    /// The clock, if it is to be asked.
+    fn began(&self, context: &TaskContext) -> u64 {
+        if self.emitted.iter().any(Meter::records) { context.metrics.now_ns() } else { 0 }
+    }
+
+    /// `rows` were sent on in a round that began then.
+    fn sent(&self, context: &TaskContext, rows: usize, began_ns: u64) {
+        let [emitted, latency] = &self.emitted;
+        if rows > 0 && emitted.records() {
+            emitted.add(rows as f64);
+            latency.add(context.metrics.now_ns().saturating_sub(began_ns) as f64 / 1e6);
+        }
     }
 
     /// The close time at which windows were last sent, if they were.
@@ -151,6 +170,7 @@ impl<K: 'static, A: Clone + 'static> EmitOnClose<K, A> {
         let last = self.closed.last(context);
         let Some((lower, upper)) = self.rule.starts(last, close) else { return Ok(()) };
         let size = self.rule.size();
+        let began = self.closed.began(context);
         let mut rows = std::mem::take(&mut self.rows);
         let fetched = store.borrow_mut().fetch_all(lower, upper, &mut |key, start, value, timestamp| {
             let window = Window { start, end: start.saturating_add(size) };
@@ -158,12 +178,14 @@ impl<K: 'static, A: Clone + 'static> EmitOnClose<K, A> {
             ControlFlow::Continue(())
         });
         fetched.map_err(|error| context.state_error(&self.closed.node, error))?;
+        let sent = rows.len();
         for (key, value, timestamp) in rows.drain(..) {
             let change = Change::latest(None, Some(value));
             let record = Record { key, value: change, timestamp, headers: headers.clone() };
             self.outputs.forward(context, record)?;
         }
         self.rows = rows;
+        self.closed.sent(context, sent, began);
         self.closed.moved(context, close);
         Ok(())
     }
@@ -216,16 +238,19 @@ impl<K: 'static, A: Clone + 'static> SessionEmission<K, A> {
         if last.is_some_and(|last| last >= close) || upper < lower {
             return Ok(());
         }
+        let began = closed.began(context);
         let mut rows = Vec::new();
         let found = store.borrow_mut().find_sessions_ended(lower, upper, &mut |key, window, value| {
             rows.push((Windowed { key, window }, value.clone()));
         });
         found.map_err(|error| context.state_error(&closed.node, error))?;
+        let sent = rows.len();
         for (key, value) in rows {
             let timestamp = key.window.end;
             let change = Change::latest(None, Some(value));
             outputs.forward(context, Record { key, value: change, timestamp, headers: headers.clone() })?;
         }
+        closed.sent(context, sent, began);
         closed.moved(context, close);
         Ok(())
     }

@@ -8,7 +8,7 @@ use streams_state::serdes::{Part, SerdeError};
 use super::{PartitionChoice, Partitioner, SinkSerdes};
 use crate::error::{BoxError, NodeResult, TaskErrorCause};
 use crate::partitioner::partition_for_key;
-use crate::processor::{DropReason, OutRecord, OutTopic, Push, TaskContext};
+use crate::processor::{DropReason, OutRecord, OutTopic, Push, TaskContext, Writer};
 use crate::record::{Record, SinkContext};
 
 /// Chooses a record's topic.
@@ -19,8 +19,8 @@ pub(crate) type TopicExtractor<K, V> =
 pub(crate) enum Destination<K, V> {
     /// Always here.
     Topic(OutTopic),
-    /// Chosen for each record.
-    Extractor(TopicExtractor<K, V>),
+    /// Chosen for each record, by this writer.
+    Extractor(TopicExtractor<K, V>, Writer),
 }
 
 /// Writes a topic. `V` is `T` or `Option<T>`.
@@ -38,10 +38,10 @@ impl<K: 'static, V, T: 'static> Sink<K, V, T> {
     fn topic(&self, context: &mut TaskContext, record: &Record<K, V>) -> NodeResult<OutTopic> {
         match &self.destination {
             Destination::Topic(topic) => Ok(*topic),
-            Destination::Extractor(extractor) => {
+            Destination::Extractor(extractor, writer) => {
                 let topic = extractor(&record.key, &record.value, &sink_context(context, record));
                 let topic = topic.map_err(|error| context.user_error(&self.name, error))?;
-                Ok(context.outbox.topic(&topic))
+                Ok(context.outbox.topic_of(*writer, &topic))
             }
         }
     }

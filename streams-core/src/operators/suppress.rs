@@ -10,6 +10,7 @@ use streams_state::types::{Change, Timestamp};
 
 use super::{BoxGetter, ReadResult, RowRef, ValueGetter};
 use crate::error::NodeResult;
+use crate::metrics::Meter;
 use crate::processor::{Outputs, Push, TaskContext};
 use crate::record::Record;
 
@@ -48,6 +49,9 @@ pub(crate) struct Suppress<K, V> {
     pub(crate) outputs: Outputs<K, Change<V>>,
     /// Largest timestamp that this node has seen.
     pub(crate) stream_time: Timestamp,
+    pub(crate) emitted: Meter,
+    /// Records and bytes in the buffer.
+    pub(crate) held: [Meter; 2],
 }
 
 impl<K: 'static, V: Clone + 'static> Push<K, Change<V>> for Suppress<K, V> {
@@ -64,7 +68,14 @@ impl<K: 'static, V: Clone + 'static> Push<K, Change<V>> for Suppress<K, V> {
                 break;
             }
         }
-        self.keep_limits(context)
+        self.keep_limits(context)?;
+        let [count, size] = &self.held;
+        if count.records() {
+            let buffer = self.buffer.borrow();
+            count.add(buffer.num_records() as f64);
+            size.add(buffer.buffer_size() as f64);
+        }
+        Ok(())
     }
 }
 
@@ -118,6 +129,7 @@ impl<K: 'static, V: Clone + 'static> Suppress<K, V> {
                 self.outputs.forward(context, Record { key: first.key, value: change, timestamp, headers });
             context.record = outer;
             result?;
+            self.emitted.add(1.0);
         }
         let removed = self.buffer.borrow_mut().remove_first();
         removed.map_err(|error| context.state_error(&self.name, error))?;

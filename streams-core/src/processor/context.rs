@@ -15,6 +15,7 @@ use super::{
 use crate::config::{METADATA_MAX_AGE_MS, TimestampPolicy};
 use crate::error::BoxError;
 use crate::handler::{ExceptionHandler, LogAndFail};
+use crate::metrics::{MetricsSource, TaskMetrics};
 
 /// Says how many partitions a topic has, `None` if there is no such topic; asked for topics that a task writes. An error if
 /// the cluster does not answer.
@@ -48,6 +49,8 @@ pub struct TaskContext {
     pub node_slot: usize,
     /// Kept by operators beside committed offsets.
     pub processor_metadata: ProcessorMetadata,
+    /// What the task and its nodes measure.
+    pub metrics: TaskMetrics,
     /// Records dropped so far.
     pub drops: Drops,
     /// Failures that handlers were asked about, since they were last taken.
@@ -94,6 +97,7 @@ impl TaskContext {
             outbox: Outbox::default(),
             punctuations: Punctuations::default(),
             node_slot: 0,
+            metrics: TaskMetrics::new(MetricsSource::default(), task.to_string()),
             drops: Drops::default(),
             handled: HandledFailures::default(),
             processor_metadata: ProcessorMetadata::default(),

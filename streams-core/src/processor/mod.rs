@@ -1,5 +1,6 @@
 //! What a node is: it takes a typed record and pushes typed records to its children.
 
+mod amount;
 mod context;
 mod drops;
 mod failures;
@@ -16,6 +17,7 @@ mod user;
 mod wiring;
 mod wrapper;
 
+pub use amount::Amount;
 pub use context::{PartitionCounts, TaskContext};
 pub use drops::{DropCounts, DropReason, Drops};
 pub(crate) use failures::{Attempt, FailedAttempt};
@@ -26,7 +28,7 @@ pub(crate) use global_store::SharedStore;
 pub use global_store::{GlobalStore, Lend};
 pub use handled::{HandledFailure, HandledFailures};
 pub use metadata::ProcessorMetadata;
-pub use outbox::{OutRecord, OutTopic, Outbox};
+pub use outbox::{OutRecord, OutTopic, Outbox, Writer};
 pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
 pub(crate) use processing_context::connected_stores;
 pub use processing_context::{

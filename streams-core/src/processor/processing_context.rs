@@ -14,6 +14,7 @@ use super::{
     Punctuation, PunctuationType, SharedStore, TaskBuilder, TaskContext,
 };
 use crate::error::{BoxError, NodeResult};
+use crate::metrics::StreamsMetrics;
 use crate::topic::Store;
 
 /// What a processor may do beside forwarding. Kafka Streams' `ProcessingContext`: all that processors
@@ -295,6 +296,11 @@ impl ProcessingContext<'_> {
     /// Settings of the application's own: [`StreamsConfig::app_configs`](crate::config::StreamsConfig::app_configs).
     pub fn app_configs(&self) -> &std::collections::BTreeMap<String, String> {
         &self.task.app_configs
+    }
+
+    /// Adds and removes sensors of the application's own. Kafka Streams' `metrics()`.
+    pub fn metrics(&mut self) -> StreamsMetrics<'_> {
+        StreamsMetrics(&mut self.task.metrics)
     }
 
     /// Asks for a commit soon after this record.

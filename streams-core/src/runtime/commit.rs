@@ -62,6 +62,7 @@ impl StreamThread {
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             owned.task.outbox().swap_buffers(&mut self.commit_buffers);
             owned.task.prepare_commit()?;
+            owned.task.count_outbox();
             self.producer
                 .send_all(owned.task.outbox(), &mut owned.outputs)
                 .map_err(|error| Trouble::Client(Phase::Produce, error))?;

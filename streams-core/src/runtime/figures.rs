@@ -9,6 +9,7 @@ use streams_state::types::{TaskId, Timestamp, TopicPartition};
 
 use super::stream_thread::StreamThread;
 use super::tasks::OwnedTask;
+use crate::metrics::MetricsSource;
 
 /// Pause between two looks, ms.
 const EVERY_MS: i64 = 500;
@@ -70,6 +71,12 @@ pub struct StoreRestore {
 }
 
 impl StreamThread {
+    /// Where its tasks register what they measure.
+    pub(super) fn metrics_source(&self) -> MetricsSource {
+        let thread_id = self.shared.thread_id(self.index).into();
+        MetricsSource { metrics: self.shared.registry.clone(), thread_id, ns: self.sensors.clock() }
+    }
+
     /// Shows the figures of all tasks and their sums, and hands what was measured to the sensors, if it is time to, or if there are other
     /// tasks than before. `restoring`: how many restore.
     pub(super) fn show_figures(&mut self, restoring: u64) {
@@ -96,6 +103,10 @@ impl StreamThread {
         self.metrics.engine_bytes.store(stores.filter_map(|store| store.engine_bytes).sum(), Relaxed);
         self.metrics.lag.store(inputs.filter_map(InputFigures::lag).sum(), Relaxed);
         self.sensors.flush(self.wall_time);
+        for owned in self.tasks.iter_mut() {
+            let left = self.restorer.left_of(owned.task.id());
+            owned.task.flush_metrics(self.wall_time, left);
+        }
         *self.metrics.tasks_seen.lock().unwrap_or_else(PoisonError::into_inner) = figures;
     }
 }

@@ -116,6 +116,12 @@ impl Restorer {
         self.entries.iter().map(|entry| (entry.end - entry.position).max(0) as u64).sum()
     }
 
+    /// The same of one task.
+    pub(crate) fn left_of(&self, task: TaskId) -> u64 {
+        let entries = self.entries.iter().filter(|entry| entry.task == task);
+        entries.map(|entry| (entry.end - entry.position).max(0) as u64).sum()
+    }
+
     /// How far the restore of store number `store` of `task` is.
     pub(crate) fn progress_of(&self, task: TaskId, store: usize) -> Option<StoreRestore> {
         let entry = self.entries.iter().find(|entry| entry.task == task && entry.store == store)?;
@@ -357,6 +363,9 @@ impl Restorer {
         for entry in &mut self.entries {
             if entry.batch > 0 {
                 restored += entry.batch;
+                if let Some(owned) = tasks.get_mut(entry.task) {
+                    owned.task.count_restored(entry.batch);
+                }
                 if matches!(entry.way, Way::ByRecord)
                     && let Some(owned) = tasks.get_mut(entry.task)
                 {

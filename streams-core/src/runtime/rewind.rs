@@ -224,7 +224,7 @@ impl StreamThread {
         }
         let damaged =
             |error: &TaskError| matches!(&error.cause, TaskErrorCause::State(StateError::Corrupt { .. }));
-        let task = match self.shared.open_task(&self.planned, id) {
+        let task = match self.shared.open_task(&self.planned, id, self.metrics_source()) {
             Err(error) if damaged(&error) => {
                 tracing::warn!(thread = %self.name, "{error}");
                 // Refused if it was rebuilt just now, so that this ends.

@@ -25,7 +25,7 @@ use super::{StreamsError, internal_topics};
 use crate::client::{Admin, ClientError, ClientSupplier, Consumer, ConsumerSettings, ProducerSettings};
 use crate::config::StreamsConfig;
 use crate::error::TaskError;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, MetricsSource};
 use crate::processor::GlobalStore;
 use crate::task::{StreamTask, TaskOptions, open_global_stores};
 use crate::topology::{NodeId, OffsetReset, TopicKind, TopicPlan, Topology};
@@ -382,10 +382,15 @@ impl Shared {
     }
 
     /// Opens a task over its directory. The caller holds the lock of the task.
-    pub(crate) fn open_task(&self, planned: &Planned, id: TaskId) -> Result<StreamTask, Box<TaskError>> {
+    pub(crate) fn open_task(
+        &self,
+        planned: &Planned,
+        id: TaskId,
+        metrics: MetricsSource,
+    ) -> Result<StreamTask, Box<TaskError>> {
         let nodes =
             planned.plan.subtopologies.get(id.subtopology as usize).map_or(&[][..], |part| &part.nodes);
-        StreamTask::new(self.task_options(planned, id, nodes))
+        StreamTask::new(TaskOptions { metrics, ..self.task_options(planned, id, nodes) })
     }
 
     /// What a task over `nodes` is made with.
@@ -417,6 +422,7 @@ impl Shared {
             deserialization_handler: self.config.deserialization_exception_handler.clone(),
             processing_handler: self.config.processing_exception_handler.clone(),
             production_handler: self.config.production_exception_handler.clone(),
+            metrics: MetricsSource::default(),
         }
     }
 }

@@ -342,11 +342,13 @@ impl StreamThread {
             let ran = run_task(owned, &mut **consumer, now)?;
             let mut ns = self.sensors.lap();
             let punctuated = owned.task.has_schedules() && punctuate(owned, now)?;
-            self.sensors.punctuated(punctuated);
+            let punctuating = self.sensors.punctuated(punctuated);
             owned.task.state_mut().balance()?;
+            owned.task.count_outbox();
             self.producer.send_all(owned.task.outbox(), &mut owned.outputs).map_err(produce)?;
             ns += self.sensors.lap();
             self.sensors.processed(ns);
+            owned.task.spend(ns + punctuating);
             self.uncommitted |= ran > 0 || punctuated;
             processed += ran + usize::from(punctuated);
         }
@@ -458,7 +460,8 @@ impl StreamThread {
             self.restore_progress.stop();
             metrics.restore_rate.store(0, Relaxed);
         }
-        self.sensors.end_turn(!self.restorer.is_done());
+        let turn_ns = self.sensors.end_turn(!self.restorer.is_done());
+        self.tasks.iter_mut().for_each(|owned| owned.task.end_turn(turn_ns));
         self.show_figures(restoring);
     }
 }

@@ -165,6 +165,11 @@ impl ThreadSensors {
         self.clocks = clocks;
     }
 
+    /// The clock that measures.
+    pub(super) fn clock(&self) -> fn() -> u64 {
+        self.clocks.ns
+    }
+
     /// Ns on a CPU of the thread that asks, where somebody knows.
     pub(super) fn cpu_ns(&self) -> Option<u64> {
         (self.clocks.cpu_ns)()

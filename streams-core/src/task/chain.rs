@@ -151,7 +151,12 @@ impl Assembly<'_> {
                     Ok(wrap_processor(builder, node.name.clone(), wrapper, stores, first, push))
                 })
             }
-            NodeKind::Sink { factory, .. } => self.track(id, |builder| factory(builder)),
+            NodeKind::Sink { factory, .. } => self.track(id, |builder| {
+                builder.context.outbox.make_for(Some(&node.name));
+                let made = factory(builder);
+                builder.context.outbox.make_for(None);
+                made
+            }),
             NodeKind::Source { .. } => {
                 let message = format!("source `{}` has a parent", node.name);
                 Err(self.builder.context.wiring_error(&message))

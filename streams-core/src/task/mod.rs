@@ -18,6 +18,9 @@ mod options;
 mod chain;
 // Step 5: the stores of a task.
 mod state_manager;
+// What it measures.
+mod meters;
+mod store_meters;
 // Step 4: the task.
 mod stream_task;
 // The one that feeds the global stores.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::config::TimestampPolicy;
 use crate::handler::ExceptionHandler;
+use crate::metrics::MetricsSource;
 use crate::processor::{GlobalStore, PartitionCounts, StoreInstance};
 use crate::topology::{NodeId, Topology};
 
@@ -57,6 +58,8 @@ pub struct TaskOptions<'a> {
     pub processing_handler: Arc<dyn ExceptionHandler>,
     /// `production.exception.handler`.
     pub production_handler: Arc<dyn ExceptionHandler>,
+    /// Where the task registers what it measures.
+    pub metrics: MetricsSource,
 }
 
 /// What the task that feeds the global stores has beside others.

@@ -23,6 +23,8 @@ pub struct PartitionGroup {
     buffered: usize,
     /// For each empty queue without lag: until when the task waits for it.
     idle_deadlines: Vec<Option<Timestamp>>,
+    /// How often the task went on although queues were empty, since somebody looked.
+    enforced: u64,
 }
 
 impl PartitionGroup {
@@ -44,6 +46,11 @@ impl PartitionGroup {
         self.queues.push(queue);
         self.idle_deadlines.push(None);
         Some(slot)
+    }
+
+    /// The queues, by slot.
+    pub fn queues_mut(&mut self) -> &mut [RecordQueue] {
+        &mut self.queues
     }
 
     /// The queue in `slot`.
@@ -113,7 +120,14 @@ impl PartitionGroup {
                 }
             }
         }
-        self.buffered > 0
+        let goes_on = self.buffered > 0;
+        self.enforced += u64::from(goes_on && !self.all_buffered());
+        goes_on
+    }
+
+    /// How often [`ready`](Self::ready) let the task go on although queues were empty, since the last call.
+    pub fn take_enforced(&mut self) -> u64 {
+        std::mem::take(&mut self.enforced)
     }
 
     /// Processes the head of the queue whose turn it is, and loads that queue's next head. Returns its slot and whether the queue is
@@ -123,7 +137,7 @@ impl PartitionGroup {
         if !self.arrived.is_empty() {
             self.load_arrived(context)?;
         }
-        let Some((_, slot)) = self.turns.poll() else {
+        let Some((time, slot)) = self.turns.poll() else {
             return Ok(None);
         };
         let Some(queue) = self.queues.get_mut(slot as usize) else {
@@ -134,9 +148,9 @@ impl PartitionGroup {
         self.buffered -= before - queue.len();
         match queue.head_timestamp() {
             Some(timestamp) => self.turns.offer(timestamp, slot),
-            None => return Ok(Some(Turn { slot, drained: true })),
+            None => return Ok(Some(Turn { slot, time, drained: true })),
         }
-        Ok(Some(Turn { slot, drained: false }))
+        Ok(Some(Turn { slot, time, drained: false }))
     }
 
     /// Forgets all waiting records.
@@ -168,6 +182,8 @@ impl PartitionGroup {
 pub struct Turn {
     /// The queue.
     pub slot: u32,
+    /// The record's timestamp; -1 if it was skipped.
+    pub time: Timestamp,
     /// Whether it is empty now.
     pub drained: bool,
 }

@@ -11,7 +11,7 @@ use streams_state::types::{Headers, NO_TIMESTAMP, RecordContext, Timestamp};
 
 use super::arena::Arena;
 use crate::error::NodeResult;
-use crate::processor::{DropReason, SourceNode, TaskContext};
+use crate::processor::{Amount, DropReason, SourceNode, TaskContext};
 use crate::record::RawRecord;
 
 /// A length that means null.
@@ -28,6 +28,13 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// Bytes of key and value.
+    #[inline]
+    fn bytes(&self) -> usize {
+        let length = |length: u32| if length == NULL { 0 } else { length as usize };
+        length(self.key_len) + length(self.value_len)
+    }
+
     fn key<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         // No `get`: bytes that are not there must not look like null, which is a deletion.
         (self.key_len != NULL).then(|| &bytes[self.start..self.start + self.key_len as usize])
@@ -64,6 +71,8 @@ pub struct RecordQueue {
     next_offset: Option<i64>,
     committed: Option<i64>,
     keep_raw: bool,
+    /// What was processed since somebody looked.
+    processed: Amount,
 }
 
 impl RecordQueue {
@@ -81,12 +90,18 @@ impl RecordQueue {
             next_offset: None,
             committed: None,
             keep_raw,
+            processed: Amount::default(),
         }
     }
 
     /// An empty queue, numbered `slot`, in front of the same node.
     pub fn fork(&self, slot: u32) -> Self {
         Self::new(self.source.fork(), self.node.clone(), slot, self.keep_raw)
+    }
+
+    /// Name of the source node.
+    pub fn node(&self) -> &Arc<str> {
+        &self.node
     }
 
     /// Appends a record. Its bytes are copied. Returns whether the queue was empty before.
@@ -174,6 +189,11 @@ impl RecordQueue {
         self.committed = Some(offset);
     }
 
+    /// What was processed since the last call.
+    pub fn take_processed(&mut self) -> Amount {
+        std::mem::take(&mut self.processed)
+    }
+
     /// Deserializes waiting records until one is a head. Called when the queue gets its first record, and after each turn.
     #[inline]
     pub fn load(&mut self, context: &mut TaskContext) -> NodeResult {
@@ -237,6 +257,7 @@ impl RecordQueue {
             return Ok(());
         };
         let offset = first.offset;
+        self.processed.add(first.bytes(), &first.headers, timestamp);
         let headers = std::mem::take(&mut first.headers);
         let mut source_bytes = std::mem::take(&mut context.record.source_bytes);
         if self.keep_raw {

@@ -17,7 +17,9 @@ use super::{LifecycleNode, TaskOptions};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{OutTopic, Outbox, StoreInstance, TaskContext};
 use crate::record::RawRecord;
-use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreFormat, StoreId, StoreSpec, Topology};
+use crate::topology::{
+    HashOrder, NodeId, NodeKind, OpenStore, StoreFormat, StoreId, StoreKind, StoreSpec, Topology,
+};
 
 /// When committed updates go to the engines: as soon as one of the limits is reached, over all stores of the task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,6 +132,14 @@ impl StateManager {
     /// Name and instance of each store, for the nodes.
     pub fn instances(&self) -> Vec<(Arc<str>, StoreInstance)> {
         self.stores.iter().map(|store| (store.name.clone(), store.instance.clone())).collect()
+    }
+
+    /// The kinds of the stores, in their order.
+    pub(super) fn kinds(&self, topology: &Topology) -> Vec<StoreKind> {
+        let kind = |store: &TaskStore| {
+            topology.find_store(&store.name).map_or(StoreKind::Buffer, |id| topology.store(id).kind)
+        };
+        self.stores.iter().map(kind).collect()
     }
 
     /// The store of this name.

@@ -15,13 +15,16 @@ use std::time::Duration;
 use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp, TopicPartition};
 
+use super::meters::TaskMeters;
 use super::state_manager::store_error;
+use super::store_meters::StoresMeters;
 use super::{
     Chain, FlushPolicy, LifecycleNode, OffsetMetadata, PartitionGroup, ProcessorMetadata, RecordQueue,
-    StateManager, TaskOptions,
+    StateManager, TaskOptions, Turn,
 };
 use crate::client::CommittedOffset;
 use crate::error::{NodeResult, TaskErrorCause, panic_text};
+use crate::metrics::TaskMetrics;
 use crate::processor::{DropCounts, HandledFailures, Outbox, PunctuationType, TaskContext};
 use crate::query::Position;
 use crate::record::RawRecord;
@@ -39,6 +42,8 @@ pub struct StreamTask {
     max_task_idle: Option<Duration>,
     /// A punctuator ran since the last commit.
     punctuated: bool,
+    meters: TaskMeters,
+    store_meters: StoresMeters,
 }
 
 impl StreamTask {
@@ -49,6 +54,7 @@ impl StreamTask {
     pub fn new(options: TaskOptions<'_>) -> NodeResult<Self> {
         let mut context =
             TaskContext::new(options.task, options.application_id.clone(), options.partition_counts.clone());
+        context.metrics = TaskMetrics::new(options.metrics.clone(), options.task.to_string());
         context.state_dir.clone_from(&options.directory);
         context.deserialization_handler = options.deserialization_handler.clone();
         context.processing_handler = options.processing_handler.clone();
@@ -77,6 +83,11 @@ impl StreamTask {
         let handlers =
             [&options.deserialization_handler, &options.processing_handler, &options.production_handler];
         let keep_raw = context.keeps_source || handlers.iter().any(|handler| handler.wants_raw());
+        let sources: Vec<(Arc<str>, Arc<str>)> =
+            chain.sources.iter().map(|end| (end.node.clone(), end.topic.clone())).collect();
+        let meters = TaskMeters::new(&mut context.metrics, &sources);
+        let kinds = state.kinds(options.topology);
+        let store_meters = StoresMeters::new(&mut context.metrics, state.stores(), &kinds);
         let queues = (0_u32..)
             .zip(chain.sources)
             .map(|(slot, end)| RecordQueue::new(end.source, end.node, slot, keep_raw))
@@ -90,6 +101,8 @@ impl StreamTask {
             init_order: chain.init_order,
             max_task_idle: options.max_task_idle,
             punctuated: false,
+            meters,
+            store_meters,
         })
     }
 
@@ -113,6 +126,8 @@ impl StreamTask {
         let slot = self.group.add_queue(like)?;
         self.partitions.push(TopicPartition::new(topic.clone(), self.context.task.partition));
         self.context.topics.push(topic.clone());
+        let node = self.group.queues().get(like as usize)?.node().clone();
+        self.meters.add_input(&mut self.context.metrics, &node, topic);
         Some(slot)
     }
 
@@ -203,9 +218,12 @@ impl StreamTask {
     /// The task cannot go on: it must be dropped, and what it did since the last commit must be undone.
     pub fn process(&mut self, max: usize) -> NodeResult<usize> {
         let mut count = 0;
+        let timed = self.meters.times_records();
         self.guarded(|task| {
             while count < max {
-                let Some(turn) = task.group.process_next(&mut task.context)? else {
+                let next =
+                    if timed { task.process_timed()? } else { task.group.process_next(&mut task.context)? };
+                let Some(turn) = next else {
                     break;
                 };
                 count += 1;
@@ -216,8 +234,21 @@ impl StreamTask {
             }
             Ok(())
         })?;
+        self.meters.take_inputs(&mut self.group, self.context.wall_time);
         self.drain_changelogs()?;
         Ok(count)
+    }
+
+    /// The next record, under the clock.
+    #[cold]
+    fn process_timed(&mut self) -> NodeResult<Option<Turn>> {
+        let began = self.context.metrics.now_ns();
+        let turn = self.group.process_next(&mut self.context)?;
+        if let Some(turn) = turn.filter(|turn| turn.time >= 0) {
+            self.meters.process_latency.add(self.context.metrics.now_ns().saturating_sub(began) as f64);
+            self.meters.lateness.add((self.context.stream_time - turn.time) as f64);
+        }
+        Ok(turn)
     }
 
     /// Largest timestamp processed; -1 before the first record.
@@ -249,6 +280,37 @@ impl StreamTask {
     /// What is to be sent. The caller empties it: into a producer, or a test's output.
     pub fn outbox(&mut self) -> &mut Outbox {
         &mut self.context.outbox
+    }
+
+    /// Counts what is in the outbox, which is about to be sent.
+    pub(crate) fn count_outbox(&mut self) {
+        let context = &mut self.context;
+        self.meters.take_outputs(&mut context.metrics, &mut context.outbox, context.wall_time);
+    }
+
+    /// `ns` of the turn went to this task.
+    pub(crate) fn spend(&mut self, ns: u64) {
+        self.meters.spend(ns);
+    }
+
+    /// The turn took `turn_ns`.
+    pub(crate) fn end_turn(&mut self, turn_ns: u64) {
+        self.meters.end_turn(turn_ns);
+    }
+
+    /// `records` of its changelogs were restored.
+    pub(crate) fn count_restored(&mut self, records: u64) {
+        self.meters.restore(records);
+    }
+
+    /// Hands what was measured to the sensors, at `now`. `restore_left`: records left to restore.
+    pub(crate) fn flush_metrics(&mut self, now: Timestamp, restore_left: u64) {
+        let (buffered, cached, dropped) = (self.total_buffered(), self.state.cached_bytes(), self.dropped());
+        self.meters.show(buffered, cached, dropped, restore_left);
+        if restore_left == 0 {
+            self.store_meters.look(self.state.stores(), now);
+        }
+        self.context.metrics.flush(now);
     }
 
     /// Records dropped so far: `dropped-records-total`.
@@ -379,8 +441,12 @@ impl StreamTask {
         while let Some(due) = self.context.punctuations.next_due(kind, now) {
             any = true;
             self.leave_record(now);
+            let began = if self.meters.punctuate.records() { self.context.metrics.now_ns() } else { 0 };
             if let Some(node) = self.lifecycle.get(due.node).cloned() {
                 self.guarded(|task| node.borrow_mut().punctuate(&mut task.context, due.punctuation, now))?;
+            }
+            if self.meters.punctuate.records() {
+                self.meters.punctuate.add(self.context.metrics.now_ns().saturating_sub(began) as f64);
             }
             self.context.punctuations.done(kind, due, now);
         }

@@ -298,6 +298,7 @@ impl Toy {
     ) -> StreamTask {
         let nodes: Vec<NodeId> = (0..self.0.nodes.len() as u32).map(NodeId).collect();
         StreamTask::new(TaskOptions {
+            metrics: crate::metrics::MetricsSource::default(),
             task: TaskId { subtopology: 0, partition: 3 },
             application_id: "app".into(),
             topology: &self.0,

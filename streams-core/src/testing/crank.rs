@@ -400,6 +400,7 @@ fn options<'a>(
         global_feed: None,
         topic_ids: Default::default(),
         partition_counts: Rc::new(|_| Ok(Some(1))),
+        metrics: crate::metrics::MetricsSource::default(),
         deserialization_handler: config.deserialization_exception_handler.clone(),
         processing_handler: config.processing_exception_handler.clone(),
         record_max_bytes: None,

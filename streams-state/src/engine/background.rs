@@ -239,6 +239,10 @@ impl Engine for Background {
         self.engine.approximate_entries()
     }
 
+    fn property(&self, name: &str) -> Option<u64> {
+        self.engine.property(name)
+    }
+
     fn files(&self) -> Option<Arc<dyn EngineFiles>> {
         self.engine.files()
     }

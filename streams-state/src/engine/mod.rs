@@ -103,6 +103,12 @@ pub trait Engine: Send {
         0
     }
 
+    /// What the engine says of itself under this name of its own, for instance `total-sst-files-size`; `None` if it has no such name.
+    fn property(&self, name: &str) -> Option<u64> {
+        let _ = name;
+        None
+    }
+
     /// Whose rows these are, as it was written beside them. `None`: there are none, nobody claimed them, or the engine does not
     /// keep it.
     fn identity(&self) -> Result<Option<Identity>, StateError> {

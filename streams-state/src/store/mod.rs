@@ -193,6 +193,17 @@ pub trait StateStore {
         0
     }
 
+    /// What the engine says of itself: [`Engine::property`](crate::engine::Engine::property).
+    fn engine_property(&self, name: &str) -> Option<u64> {
+        let _ = name;
+        None
+    }
+
+    /// How many keys it holds, about; `None` for stores that do not count them.
+    fn num_keys(&self) -> Option<u64> {
+        None
+    }
+
     /// Deletes all data and the offset: the store restores from the start of its changelog.
     fn wipe(&mut self) -> Result<(), StateError>;
 }

@@ -1,7 +1,10 @@
 //! All metrics by scope: names, descriptions, levels, and which sensor shows them. Kafka Streams' names, in our words.
 
 pub(crate) mod client;
+pub(crate) mod node;
 pub(crate) mod state_updater;
+pub(crate) mod store;
+pub(crate) mod task;
 pub(crate) mod thread;
 
 use super::{RecordingLevel, Stat};

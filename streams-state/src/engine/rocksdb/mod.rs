@@ -218,6 +218,11 @@ impl Engine for RocksDbEngine {
         StateError::Corrupt { store: Some(store.to_owned()), path: self.path.clone(), message }
     }
 
+    fn property(&self, name: &str) -> Option<u64> {
+        let family = self.family().ok()?;
+        self.db.property_int_value_cf(&family, &format!("rocksdb.{name}")).ok()?
+    }
+
     fn approximate_entries(&self) -> u64 {
         let meta_rows = 3;
         self.number("rocksdb.estimate-num-keys").saturating_sub(meta_rows)

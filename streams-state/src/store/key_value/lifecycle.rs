@@ -102,6 +102,14 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn engine_property(&self, name: &str) -> Option<u64> {
+        self.engine.property(name)
+    }
+
+    fn num_keys(&self) -> Option<u64> {
+        Some(self.approximate_num_entries())
+    }
+
     fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
         if self.lru.is_some() || self.keeps_headers() {
             return Ok(None);

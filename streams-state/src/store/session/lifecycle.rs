@@ -100,6 +100,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn engine_property(&self, name: &str) -> Option<u64> {
+        self.engine.property(name)
+    }
+
     fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
         if self.logged_headers.in_rows() {
             return Ok(None);

@@ -84,6 +84,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn engine_property(&self, name: &str) -> Option<u64> {
+        self.engine.property(name)
+    }
+
     fn wipe(&mut self) -> Result<(), StateError> {
         self.engine.wipe()?;
         self.tier = Tier::new(self.options.tier_max_bytes, true);

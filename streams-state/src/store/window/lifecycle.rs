@@ -118,6 +118,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn engine_property(&self, name: &str) -> Option<u64> {
+        self.engine.property(name)
+    }
+
     fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
         if self.logged_headers.in_rows() || self.panes.is_some() {
             return Ok(None);
