@@ -13,6 +13,7 @@ use super::stores::{GraphStore, store_spec};
 use super::suppressed::{Suppressed, Wait};
 use super::table::{KTable, MakeGetter};
 use super::upstream::Upstream;
+use crate::metrics::Meter;
 use crate::metrics::catalogue::node::SUPPRESSION_EMIT;
 use crate::metrics::catalogue::store;
 use crate::operators::{ChangeBufferRef, Suppress, SuppressGetter};
@@ -121,12 +122,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         graph.table_mut(table).reads.push(store_name.clone());
         let (limits, buffer) = (suppressed.limits, store_name.clone());
         let make: MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
-            let metrics = &mut builder.context.metrics;
-            let [emitted] = metrics.node_meters(&plan.name, [&SUPPRESSION_EMIT]);
-            let mut scope = metrics.scope(store::GROUP, &[("in-memory-suppression-state-id", &buffer)]);
-            let held = [&store::SUPPRESSION_BUFFER_COUNT, &store::SUPPRESSION_BUFFER_SIZE]
-                .map(|spec| metrics.meter(&mut scope, spec));
-            metrics.keep(scope);
+            let (emitted, held) = meters(builder, &plan.name, &buffer);
             Ok(ErasedPush::handled::<K, Change<V>>(Suppress::<K, V> {
                 name: plan.name.clone(),
                 buffer: builder.store(&plan.name, &buffer)?,
@@ -165,6 +161,17 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
             getter,
         }
     }
+}
+
+/// Meters of what a suppression lets go, and of the records and bytes that it holds.
+fn meters(builder: &mut TaskBuilder<'_>, node: &str, buffer: &str) -> (Meter, [Meter; 2]) {
+    let metrics = &mut builder.context.metrics;
+    let [emitted] = metrics.node_meters(node, [&SUPPRESSION_EMIT]);
+    let mut scope = metrics.scope(store::GROUP, &[("in-memory-suppression-state-id", buffer)]);
+    let held = [&store::SUPPRESSION_BUFFER_COUNT, &store::SUPPRESSION_BUFFER_SIZE]
+        .map(|spec| metrics.meter(&mut scope, spec));
+    metrics.keep(scope);
+    (emitted, held)
 }
 
 /// Makes buffers of changes.

@@ -92,50 +92,34 @@ impl ThreadSensors {
         now: Timestamp,
     ) -> Self {
         let mut own = Scope::new(metrics, thread::GROUP, &[("thread-id", id)]);
-        let blocked_ns = Arc::new(AtomicU64::new(0));
-        let state = Arc::new(AtomicU8::new(ThreadState::PartitionsRevoked.number()));
-        let (blocked, shown, numbered) = (blocked_ns.clone(), state.clone(), state.clone());
-        own.number(thread::BLOCKED_TIME_NS_TOTAL, move || blocked.load(Relaxed) as f64);
-        own.number(thread::THREAD_START_TIME, move || now as f64);
-        own.gauge(thread::STATE, move |_| {
-            MetricValue::Text(ThreadState::of_number(shown.load(Relaxed)).to_string())
-        });
-        let mut gathered = |spec| Gathered::new(&mut own, spec);
-        let [commit, poll, poll_records, punctuate] =
-            [&thread::COMMIT, &thread::POLL, &thread::POLL_RECORDS, &thread::PUNCTUATE].map(&mut gathered);
-        let [process_latency, process_rate, process_records] =
-            [&thread::PROCESS_LATENCY, &thread::PROCESS_RATE, &thread::PROCESS_RECORDS].map(&mut gathered);
+        let mut updater = updater_scope(metrics, id, counters);
+        let (blocked_ns, state) = own_gauges(&mut own, now);
+        let mut sensor = |spec| Gathered::new(&mut own, spec);
+        let commit = sensor(&thread::COMMIT);
+        let poll = sensor(&thread::POLL);
+        let poll_records = sensor(&thread::POLL_RECORDS);
+        let process_latency = sensor(&thread::PROCESS_LATENCY);
+        let process_rate = sensor(&thread::PROCESS_RATE);
+        let process_records = sensor(&thread::PROCESS_RECORDS);
+        let punctuate = sensor(&thread::PUNCTUATE);
+        let task_created = sensor(&thread::TASK_CREATED);
+        let task_closed = sensor(&thread::TASK_CLOSED);
         let ratios =
             [&thread::POLL_RATIO, &thread::PROCESS_RATIO, &thread::PUNCTUATE_RATIO, &thread::COMMIT_RATIO]
-                .map(&mut gathered);
-        let [task_created, task_closed] = [&thread::TASK_CREATED, &thread::TASK_CLOSED].map(gathered);
+                .map(sensor);
         own.retag(&[("thread-id", id), ("process-id", process_id)]);
+        let numbered = state.clone();
         own.number(thread::THREAD_STATE, move || f64::from(numbered.load(Relaxed)));
-        let mut updater = Scope::new(
-            metrics,
-            state_updater::GROUP,
-            &[("thread-id", &id.replace("-StreamThread-", "-StateUpdater-"))],
-        );
-        let counters = counters.clone();
-        updater
-            .number(state_updater::ACTIVE_RESTORING_TASKS, move || counters.restoring.load(Relaxed) as f64);
-        for none in [
-            state_updater::ACTIVE_PAUSED_TASKS,
-            state_updater::STANDBY_PAUSED_TASKS,
-            state_updater::STANDBY_UPDATING_TASKS,
-        ] {
-            updater.number(none, || 0.0);
-        }
-        let mut gathered = |spec| Gathered::new(&mut updater, spec);
-        let [restore_call, restore_records] =
-            [&state_updater::RESTORE_CALL, &state_updater::RESTORE_RECORDS].map(&mut gathered);
+        let mut sensor = |spec| Gathered::new(&mut updater, spec);
+        let restore_call = sensor(&state_updater::RESTORE_CALL);
+        let restore_records = sensor(&state_updater::RESTORE_RECORDS);
         let updater_ratios = [
             &state_updater::ACTIVE_RESTORE_RATIO,
             &state_updater::STANDBY_UPDATE_RATIO,
             &state_updater::CHECKPOINT_RATIO,
             &state_updater::IDLE_RATIO,
         ]
-        .map(gathered);
+        .map(sensor);
         Self {
             clocks: ThreadClocks::NONE,
             _scopes: [own, updater],
@@ -288,6 +272,36 @@ impl ThreadSensors {
         let ratios = self.ratios.iter_mut().chain(&mut self.updater_ratios);
         all.into_iter().chain(ratios).for_each(|gathered| gathered.flush(now));
     }
+}
+
+/// Gauges of the thread itself, and the cells that they show: ns that it was blocked, its state.
+fn own_gauges(own: &mut Scope, now: Timestamp) -> (Arc<AtomicU64>, Arc<AtomicU8>) {
+    let blocked_ns = Arc::new(AtomicU64::new(0));
+    let state = Arc::new(AtomicU8::new(ThreadState::PartitionsRevoked.number()));
+    let (blocked, shown) = (blocked_ns.clone(), state.clone());
+    own.number(thread::BLOCKED_TIME_NS_TOTAL, move || blocked.load(Relaxed) as f64);
+    own.number(thread::THREAD_START_TIME, move || now as f64);
+    own.gauge(thread::STATE, move |_| {
+        MetricValue::Text(ThreadState::of_number(shown.load(Relaxed)).to_string())
+    });
+    (blocked_ns, state)
+}
+
+/// The scope of the restores of a thread, with its gauges.
+fn updater_scope(metrics: &Arc<Metrics>, id: &str, counters: &Arc<ThreadMetrics>) -> Scope {
+    let id = id.replace("-StreamThread-", "-StateUpdater-");
+    let mut updater = Scope::new(metrics, state_updater::GROUP, &[("thread-id", &id)]);
+    let counters = counters.clone();
+    updater.number(state_updater::ACTIVE_RESTORING_TASKS, move || counters.restoring.load(Relaxed) as f64);
+    // Nothing is paused, and there are no standby tasks.
+    for none in [
+        state_updater::ACTIVE_PAUSED_TASKS,
+        state_updater::STANDBY_PAUSED_TASKS,
+        state_updater::STANDBY_UPDATING_TASKS,
+    ] {
+        updater.number(none, || 0.0);
+    }
+    updater
 }
 
 fn millis(ns: u64) -> f64 {

@@ -13,6 +13,7 @@ mod exactly_once;
 mod foreign_keys;
 mod global;
 mod keyless;
+mod metrics;
 #[cfg(feature = "rocksdb")]
 mod other_changelog;
 mod outage;
