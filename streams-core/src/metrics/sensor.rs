@@ -127,7 +127,6 @@ impl Sensor {
     }
 
     /// Shows it as these metrics, (name, description, how), until the registration is dropped.
-    #[must_use]
     pub fn register(
         &self,
         metrics: &Arc<Metrics>,
