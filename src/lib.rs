@@ -51,7 +51,7 @@
 pub use streams_core::sim;
 pub use streams_core::{
     client, clients, config, dead_letter, dsl, engine, error, handler, metrics, partitioner, processor,
-    query, record, runtime, serdes, store, testing, topic, topics, topology, types,
+    query, record, runtime, serdes, store, testing, topic, topics, topology, trace_context, types,
 };
 #[cfg(feature = "http")]
 pub use streams_http as http;

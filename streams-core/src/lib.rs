@@ -12,6 +12,8 @@ pub use streams_state::types;
 
 // A record, typed and raw.
 pub mod record;
+// Traces that records carry along in their headers.
+pub mod trace_context;
 // Typed names of topics and stores.
 pub mod topic;
 // What can go wrong, and where.

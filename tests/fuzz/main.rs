@@ -22,6 +22,7 @@
 //! | text beside committed offsets | `OffsetMetadata` | [`settings`] |
 //! | properties files, settings, their values | `read_properties_file`, `StreamsConfig`, `OffsetReset`, `TopologyOptimization`, `Charset`, `TimestampPolicy` | [`settings`] |
 //! | snapshots of topologies | `TopologySnapshot::{from_json, diff}` | [`settings`] |
+//! | `traceparent`, `tracestate` in headers of records | `TraceParent`, `TraceState`, `TraceContext` | [`traces`] |
 //! | whole records with any timestamp, in input and internal topics | tasks, sources, operators, dead letters | [`applications`] |
 //!
 //! Not here, because nothing of ours takes bytes apart: what librdkafka hands over (`client/rdkafka/ffi`: pointers with lengths, C strings),
@@ -40,6 +41,7 @@ mod progress;
 mod serdes;
 mod settings;
 mod stores;
+mod traces;
 // An engine that keeps its rows, for stores that are opened again.
 #[path = "../../streams-state/tests/model/engines.rs"]
 mod engines;
@@ -157,6 +159,7 @@ fn decoders() -> Vec<Decoder> {
     decoders.extend(stores::decoders(&corpus));
     decoders.extend(files::decoders());
     decoders.extend(settings::decoders(&corpus));
+    decoders.extend(traces::decoders());
     decoders.extend(applications::decoders());
     decoders
 }

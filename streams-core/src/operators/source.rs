@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::serdes::{Part, SerdeError, SerdeRef, for_topic};
-use streams_state::types::Timestamp;
+use streams_state::types::{Headers, Timestamp};
 
 use crate::config::TimestampPolicy;
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
@@ -144,6 +144,12 @@ impl<K: 'static, V: 'static> SourceNode for Source<K, V> {
         }
     }
 
+    fn set_headers(&mut self, headers: &Headers) {
+        if let Some(head) = &mut self.head {
+            head.headers = headers.clone();
+        }
+    }
+
     fn discard(&mut self) {
         self.head = None;
     }
@@ -190,6 +196,10 @@ impl SourceNode for CompositeSource {
 
     fn process(&mut self, context: &mut TaskContext) -> NodeResult {
         self.0.iter_mut().try_for_each(|part| part.process(context))
+    }
+
+    fn set_headers(&mut self, headers: &Headers) {
+        self.0.iter_mut().for_each(|part| part.set_headers(headers));
     }
 
     fn discard(&mut self) {

@@ -12,6 +12,7 @@ mod outbox;
 mod outputs;
 mod processing_context;
 mod punctuation;
+mod record_tracer;
 mod time_heap;
 mod user;
 mod wiring;
@@ -35,6 +36,8 @@ pub use processing_context::{
     ConnectedStores, ProcessingContext, SessionStoreRef, StoreRef, VersionedStoreRef, WindowStoreRef,
 };
 pub use punctuation::{Due, Punctuation, PunctuationType, Punctuations};
+pub(crate) use record_tracer::TracedSource;
+pub use record_tracer::{RecordTracer, SpanIds};
 pub(crate) use time_heap::TimeHeap;
 pub use user::{Downstream, Processor, ProcessorContext, ProcessorSupplier};
 pub use wiring::{Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use streams_state::store::{GraceBuffer, StateStore};
-use streams_state::types::Timestamp;
+use streams_state::types::{Headers, Timestamp};
 
 use super::failures::Handled;
 use super::wrapper::{Around, Wrapped};
@@ -119,6 +119,9 @@ pub trait SourceNode {
 
     /// Pushes the head through the topology. `context.record` is its context again.
     fn process(&mut self, context: &mut TaskContext) -> NodeResult;
+
+    /// The head has these headers from now on.
+    fn set_headers(&mut self, headers: &Headers);
 
     /// Forgets the head.
     fn discard(&mut self);

@@ -12,8 +12,8 @@ use streams_state::types::TopicPartition;
 
 use crate::error::NodeResult;
 use crate::processor::{
-    Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext, connected_stores,
-    wrap_processor,
+    Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext, TracedSource,
+    connected_stores, wrap_processor,
 };
 use crate::topology::{NodeId, NodeKind, SourceTopic, Topology, internal_topic_name};
 
@@ -184,6 +184,12 @@ impl Assembly<'_> {
         sources: &mut Vec<SourceEnd>,
     ) {
         let node = &self.topology.node(id).name;
+        let source = match &self.topology.record_tracer {
+            Some(tracer) if !self.builder.context.feeds_globals => {
+                Box::new(TracedSource::new(source, node.clone(), tracer.clone()))
+            }
+            Some(_) | None => source,
+        };
         let application_id = self.builder.context.application_id.clone();
         let mut end = |topic: &SourceTopic, mut source: Box<dyn SourceNode>| {
             let topic = topic_name(&application_id, topic);

@@ -68,6 +68,10 @@ impl SourceNode for Source {
         self.outputs.borrow_mut().forward(context, head)
     }
 
+    fn set_headers(&mut self, headers: &Headers) {
+        self.head.iter_mut().for_each(|head| head.headers = headers.clone());
+    }
+
     fn discard(&mut self) {
         self.head = None;
     }

@@ -12,7 +12,9 @@ use streams_state::types::Timestamp;
 use super::builder::Noted;
 use super::{BuiltWith, SourcePattern};
 use crate::error::NodeResult;
-use crate::processor::{Child, ErasedPush, ProcessorWrapper, SourceNode, StoreInstance, TaskBuilder};
+use crate::processor::{
+    Child, ErasedPush, ProcessorWrapper, RecordTracer, SourceNode, StoreInstance, TaskBuilder,
+};
 
 /// Index of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -310,6 +312,8 @@ pub struct Topology {
     pub copartition_groups: Vec<Vec<Arc<str>>>,
     /// What stands around the processors: `processor.wrapper.class`.
     pub processor_wrapper: Option<Arc<dyn ProcessorWrapper>>,
+    /// What gives the spans of source records their ids.
+    pub record_tracer: Option<Arc<dyn RecordTracer>>,
     /// Stores whose place nobody chose: the DSL's, for `dsl.store.suppliers.class`.
     pub default_places: Vec<StoreId>,
     /// What the DSL built it with; `None` for a topology made node by node.
@@ -328,6 +332,13 @@ impl Topology {
     /// the wrapper are added with [`add_state_store`](Self::add_state_store). Kafka Streams' `processor.wrapper.class`.
     pub fn wrap_processors(&mut self, wrapper: impl ProcessorWrapper) {
         self.processor_wrapper = Some(Arc::new(wrapper));
+    }
+
+    /// Gives each source record whose headers carry a trace ([`trace_context`](crate::trace_context)) a span, whose ids come from
+    /// `tracer`, and has all that comes of the record carry that span: see [`RecordTracer`]. Without this call records carry on what
+    /// they bring, and cost nothing more. Records of global stores get no span.
+    pub fn trace_records(&mut self, tracer: impl RecordTracer) {
+        self.record_tracer = Some(Arc::new(tracer));
     }
 
     /// The node `id`.
