@@ -12,6 +12,7 @@ use streams_state::types::{TaskId, TopicPartition};
 use super::StreamsError;
 use super::recover::Phase;
 use super::restore::RestoreError;
+use super::spans::Place;
 use super::stream_thread::{StreamThread, Trouble};
 use super::tasks::{OwnedTask, TaskPhase};
 use crate::client::{ClientError, CommittedOffset, Fault, OffsetSpec, RebalanceEvent};
@@ -218,7 +219,8 @@ impl StreamThread {
         }
         let listener = self.shared.restore_listener.clone();
         self.restorer.clear(listener.as_deref());
-        if let Err(error) = self.restorer.start(&mut tasks, &mut *self.consumer, listener.as_deref()) {
+        let place = Place { application: &self.shared.config.application_id, thread: &self.name };
+        if let Err(error) = self.restorer.start(&mut tasks, &mut *self.consumer, listener.as_deref(), place) {
             self.restorer.clear(listener.as_deref());
             self.kept.extend(tasks);
             return Err(error.into());

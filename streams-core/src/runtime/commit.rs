@@ -10,14 +10,16 @@
 //! 7. Stores that gathered enough give it to their engine, with that offset.
 //!
 //! A crash before 5 leaves the previous commit; after 5 the next owner replays the tail of the changelog that
-//! the engine does not have. An outcome of 4 or 5 that is not known is settled by a new producer
+//! the engine does not have. Steps are spans (`spans.rs`) with these numbers. An outcome of 4 or 5 that is not known is settled by a new producer
 //! (`recover.rs`); so is one that went well but whose requests went out twice, because a late copy could end the next transaction.
 
 use std::time::Duration;
 
 use streams_state::types::TopicPartition;
+use tracing::Span;
 
 use super::recover::Phase;
+use super::spans::{Place, commit_step};
 use super::stream_thread::{StreamThread, Trouble};
 use crate::client::CommittedOffset;
 use crate::task::FlushPolicy;
@@ -35,8 +37,10 @@ pub(crate) const FLUSH_IDLE: FlushPolicy =
 impl StreamThread {
     /// Commits what all tasks did since the last commit. Returns whether there was anything.
     pub(crate) fn commit(&mut self) -> Result<bool, Trouble> {
+        let span = self.commit_span().entered();
         self.flush_caches()?;
         let offsets = self.committable()?;
+        span.record("offsets", offsets.len());
         if offsets.is_empty() && !self.producer.in_transaction() {
             return Ok(false);
         }
@@ -46,8 +50,11 @@ impl StreamThread {
             let group = self.consumer.group_metadata();
             self.producer.commit(&offsets, &group, COMMIT_TIMEOUT).map_err(phase)?;
         } else {
-            self.producer.flush(COMMIT_TIMEOUT).map_err(phase)?;
+            let acknowledged =
+                commit_step!("flush_producer", "4").in_scope(|| self.producer.flush(COMMIT_TIMEOUT));
+            acknowledged.map_err(phase)?;
             if !offsets.is_empty() {
+                let _entered = commit_step!("commit_offsets", "5").entered();
                 self.consumer.commit(&offsets, COMMIT_TIMEOUT).map_err(phase)?;
             }
         }
@@ -57,8 +64,18 @@ impl StreamThread {
         Ok(true)
     }
 
+    /// None if nothing happened since the last commit: one that at most moves offsets past markers.
+    fn commit_span(&self) -> Span {
+        let needed = self.tasks.iter().any(|owned| owned.is_running() && owned.task.commit_needed());
+        match needed || self.producer.in_transaction() {
+            true => Place { application: &self.shared.config.application_id, thread: &self.name }.commit(),
+            false => Span::none(),
+        }
+    }
+
     /// Steps 2 and 3.
     fn flush_caches(&mut self) -> Result<(), Trouble> {
+        let _entered = commit_step!("prepare_commit", "2, 3").entered();
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             owned.task.outbox().swap_buffers(&mut self.commit_buffers);
             owned.task.prepare_commit()?;
@@ -91,6 +108,7 @@ impl StreamThread {
 
     /// Step 6.
     fn committed(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) {
+        let _entered = commit_step!("post_commit", "6").entered();
         let producer = &self.producer;
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             owned.task.post_commit(offsets, &mut |changelog| {
@@ -107,6 +125,7 @@ impl StreamThread {
 
     /// Step 7: stores beyond `policy` give their committed rows to the engine.
     pub(crate) fn flush_stores(&mut self, policy: FlushPolicy) -> Result<(), Trouble> {
+        let _entered = commit_step!("flush_stores", "7").entered();
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             owned.task.flush_if_due(policy)?;
         }

@@ -1,4 +1,24 @@
 //! Threads, assignment, commit, recovery: what turns the crank of the tasks on a real clock and real clients.
+//!
+//! # Spans
+//!
+//! Subscribers of `tracing` see what a stream thread is at, below the target `kstreams`. Figures of Kafka Streams have no such thing;
+//! names of steps are those of `commit.rs`.
+//!
+//! | span | level | fields | lasts for |
+//! |---|---|---|---|
+//! | `process` | DEBUG | `application`, `thread`, `task`, `buffered`, `processed` | a run of one task: up to 1000 records, due schedules, and handing the results to the producer |
+//! | `commit` | DEBUG | `application`, `thread`, `offsets` | a commit of all tasks of a thread, if they did something |
+//! | ├ `prepare_commit` | DEBUG | `step` 2, 3 | caches flush, stores hand over their changelog records |
+//! | ├ `send_offsets`, `commit_transaction` | DEBUG | `step` 4, 5 | exactly once: offsets join the transaction, it is committed |
+//! | ├ `flush_producer`, `commit_offsets` | DEBUG | `step` 4, 5 | at least once: wait for acknowledgements, then the offsets |
+//! | ├ `post_commit` | DEBUG | `step` 6 | stores learn what is committed |
+//! | └ `flush_stores` | DEBUG | `step` 7 | stores that gathered enough give it to their engine |
+//! | `restore` | INFO | `application`, `thread`, `task`, `store`, `changelog`, `from`, `to`, `records` | a store that misses a part of its changelog, from the first batch to the last |
+//!
+//! `process`, `commit` and `restore` have no parent. Log lines that are written inside say where they come from: `RUST_LOG=info,kstreams=debug`.
+//! There is no span for each record; [`Topology::trace_records`](crate::topology::Topology::trace_records) makes them for records that
+//! bring a trace along. A span that no subscriber wants costs one comparison a batch.
 
 // The only place that reads the clock.
 pub mod clock;
@@ -18,6 +38,8 @@ mod internal_topics;
 mod local_state;
 mod shared;
 mod tasks;
+// What subscribers of `tracing` see of the path.
+mod spans;
 // Beside the path: what the cluster has, looked at again now and then.
 mod topic_watch;
 // Work that no record waits for.

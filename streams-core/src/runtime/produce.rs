@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use streams_state::types::TopicPartition;
 
+use super::spans::commit_step;
 use crate::client::{
     ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
 };
@@ -202,9 +203,11 @@ impl StreamsProducer {
         self.begin_if_needed()?;
         let mut ended = match offsets.is_empty() {
             true => Ok(()),
-            false => self.producer.send_offsets(offsets, group, timeout),
+            false => commit_step!("send_offsets", "4")
+                .in_scope(|| self.producer.send_offsets(offsets, group, timeout)),
         };
         if ended.is_ok() {
+            let _entered = commit_step!("commit_transaction", "5").entered();
             ended = self.producer.commit_transaction(&mut self.deliveries, timeout);
         }
         match ended {

@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use streams_state::error::StateError;
 use streams_state::types::{TaskId, TopicPartition};
+use tracing::Span;
 
 use super::commit::FLUSH_BUSY;
 use super::figures::StoreRestore;
 use super::listener::StateRestoreListener;
 use super::restore_job::RestoreJob;
 use super::restore_workers::{RestoreWorkers, SubmittedJob};
+use super::spans::Place;
 use super::tasks::{OwnedTask, Tasks};
 use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::record::RawRecord;
@@ -54,6 +56,8 @@ struct Restoring {
     records: u64,
     batch: u64,
     way: Way,
+    /// Lasts as long as the restore.
+    span: Span,
 }
 
 /// All restores of a thread.
@@ -149,6 +153,7 @@ impl Restorer {
         tasks: &mut [OwnedTask],
         consumer: &mut dyn Consumer,
         listener: Option<&dyn StateRestoreListener>,
+        place: Place<'_>,
     ) -> Result<(), RestoreError> {
         let mut wanted = Vec::new();
         let mut sources = Vec::new();
@@ -197,11 +202,15 @@ impl Restorer {
                 listener.into_iter().for_each(|listener| listener.on_restore_end(&changelog, &name, 0));
                 continue;
             }
+            let span = place.restore(task, &name, &changelog, (position, end));
+            let _entered = span.enter();
             let way = self.way(owned, store, (&changelog, position, end))?;
             let in_bulk = !matches!(way, Way::ByRecord);
             tracing::info!(%task, store = %name, %changelog, from = position, to = end, in_bulk, "restoring");
             let (records, batch) = (0, 0);
-            self.entries.push(Restoring { task, store, name, changelog, position, end, records, batch, way });
+            let span = span.clone();
+            let entry = Restoring { task, store, name, changelog, position, end, records, batch, way, span };
+            self.entries.push(entry);
             self.assigned = false;
         }
         self.rebuild_lost = false;
@@ -361,6 +370,7 @@ impl Restorer {
         let mut restored = 0;
         let mut finished = false;
         for entry in &mut self.entries {
+            let _entered = entry.span.enter();
             if entry.batch > 0 {
                 restored += entry.batch;
                 if let Some(owned) = tasks.get_mut(entry.task) {
@@ -384,6 +394,7 @@ impl Restorer {
                 }
                 tracing::info!(task = %entry.task, store = %entry.name, changelog = %entry.changelog,
                     records = entry.records, "restored");
+                entry.span.record("records", entry.records);
                 if let Some(listener) = listener {
                     listener.on_restore_end(&entry.changelog, &entry.name, entry.records);
                 }

@@ -10,6 +10,7 @@ use streams_state::engine::Run;
 use streams_state::error::StateError;
 use streams_state::store::BulkRestore;
 use streams_state::types::{Timestamp, TopicPartition};
+use tracing::Span;
 
 use super::restore::{OFFSETS_TIMEOUT, RestoreError};
 use crate::client::{Consumer, OffsetSpec, RecordSink, Slot};
@@ -38,13 +39,15 @@ pub(crate) struct RestoreJob {
     reading: Reading,
     matters_from: Option<Timestamp>,
     records: u64,
+    /// The restore, where it was asked for.
+    span: Span,
 }
 
 impl RestoreJob {
-    /// Restores `changelog` from offset `position` up to `end`, which is not included.
+    /// Restores `changelog` from offset `position` up to `end`, which is not included, within the span that is entered now.
     pub(crate) fn new(changelog: TopicPartition, position: i64, end: i64, restore: BulkRestore) -> Self {
-        let (reading, matters_from) = (Reading::Nothing, None);
-        Self { changelog, position, end, restore, reading, matters_from, records: 0 }
+        let (reading, matters_from, span) = (Reading::Nothing, None, Span::current());
+        Self { changelog, position, end, restore, reading, matters_from, records: 0, span }
     }
 
     /// Next offset to restore, and records restored so far.
@@ -68,6 +71,8 @@ impl RestoreJob {
         consumer: &mut dyn Consumer,
         timeout: Duration,
     ) -> Result<bool, RestoreError> {
+        let span = self.span.clone();
+        let _entered = span.enter();
         match self.reading {
             Reading::Nothing => {
                 let looks = self.restore.rows_expire() && self.matters_from.is_none();

@@ -18,6 +18,7 @@ use super::restore::Restorer;
 use super::restore_progress::RestoreProgress;
 use super::rewinds::Rewinds;
 use super::shared::{Planned, Shared};
+use super::spans::Place;
 use super::task_timeout::TaskTimeout;
 use super::tasks::{OwnedTask, Tasks};
 use super::thread_sensors::ThreadSensors;
@@ -338,7 +339,9 @@ impl StreamThread {
         let consumer = &mut self.consumer;
         let produce = |error| Trouble::Client(Phase::Produce, error);
         self.sensors.lap();
+        let place = Place { application: &self.shared.config.application_id, thread: &self.name };
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
+            let span = place.process(&owned.task, now).entered();
             let ran = run_task(owned, &mut **consumer, now)?;
             let mut ns = self.sensors.lap();
             let punctuated = owned.task.has_schedules() && punctuate(owned, now)?;
@@ -346,6 +349,7 @@ impl StreamThread {
             owned.task.state_mut().balance()?;
             owned.task.count_outbox();
             self.producer.send_all(owned.task.outbox(), &mut owned.outputs).map_err(produce)?;
+            span.record("processed", ran);
             ns += self.sensors.lap();
             self.sensors.processed(ns);
             owned.task.spend(ns + punctuating);

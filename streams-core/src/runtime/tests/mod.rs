@@ -22,7 +22,10 @@ mod patterns;
 mod ported;
 mod queries;
 mod rebalance;
+#[path = "../../../tests/dsl/recorder.rs"]
+mod recorder;
 mod source_as_changelog;
 mod sources;
+mod spans;
 mod unavailable_serdes;
 mod world;
