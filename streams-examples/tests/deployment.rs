@@ -149,6 +149,10 @@ fn prometheus_and_grafana_find_what_they_show() {
     assert_eq!(source["url"], "http://word-count:9090", "Prometheus is in the network of the word count");
     let folder =
         &yaml("deploy/grafana/provisioning/dashboards/kstreams.yml")["providers"][0]["options"]["path"];
+    assert!(
+        text("deploy/grafana/dashboard.json").contains("\"uid\": \"prometheus\""),
+        "asks the source that is there"
+    );
     let mounted = format!("./deploy/grafana:{}:ro", folder.as_str().unwrap());
     assert!(texts(&compose["services"]["grafana"]["volumes"]).contains(&mounted), "{mounted}");
 }

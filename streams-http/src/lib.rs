@@ -9,7 +9,7 @@
 //! | `/history` | changes of states and tasks, the last 200: JSON |
 //! | `/failures` | records that handlers were asked about, the last 50, and dead letters: JSON |
 //! | `/topology` | Kafka Streams' `describe()` text; `/topology/mermaid`, `/topology/dot` drawings, `/topology/json` the plan, `/topology/graph` the nodes |
-//! | `/metrics` | figures for Prometheus (OpenMetrics text) |
+//! | `/metrics` | all metrics for Prometheus, under the names that dashboards for Kafka Streams look for ([`Family`](streams_core::metrics::Family) has the rule), and our own, which begin with `kstreams_` |
 //!
 //! Stores that [`HttpConfig::stores`] names can be asked, by `GET` and as JSON; no other store is shown:
 //!

@@ -121,7 +121,7 @@ async fn ready(State(site): Shared) -> Response {
 }
 
 async fn metrics(State(site): Shared) -> Response {
-    let form = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    let form = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     match prometheus::text(&site.monitor) {
         Ok(text) => (form, text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

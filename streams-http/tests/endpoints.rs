@@ -107,21 +107,49 @@ fn status_topology_and_figures_are_those_of_the_application() {
     assert!(get(&http, "/topology/mermaid").1.contains("words"));
     assert!(get(&http, "/topology/dot").1.starts_with("digraph"));
 
-    let (code, figures) = get(&http, "/metrics");
-    assert_eq!((code, figures.lines().last()), (200, Some("# EOF")));
-    for line in [
-        "kafka_streams_stream_metrics_client_state{application_id=\"counter\"} 2",
-        "kafka_streams_stream_metrics_alive_stream_threads{application_id=\"counter\"} 1",
-        "kafka_streams_stream_thread_metrics_process_total{application_id=\"counter\"} 3",
-        "kstreams_tasks{application_id=\"counter\"} 2",
-        "kafka_streams_stream_task_metrics_dropped_records_total{application_id=\"counter\",reason=\"late\"} 0",
+    // Sensors are told of records a moment after the sums.
+    let read = |(code, figures): &(u16, String)| {
+        assert_eq!(*code, 200);
+        let start = "kafka_streams_stream_thread_metrics_process_total{";
+        figures.lines().any(|line| line.starts_with(start) && line.ends_with(" 3"))
+    };
+    let (_, figures) = (0..3000).map(|_| get(&http, "/metrics")).find(read).unwrap();
+    for (name, label, value) in [
+        ("kafka_streams_stream_metrics_client_state", "client_id=", 2.0),
+        ("kafka_streams_stream_metrics", "state=\"RUNNING\"", 1.0),
+        ("kafka_streams_stream_metrics", "alive_stream_threads=\"1\"", 1.0),
+        ("kafka_streams_stream_metrics_alive_stream_threads", "client_id=", 1.0),
+        ("kafka_streams_stream_thread_metrics_process_total", "-StreamThread-1\"", 3.0),
+        ("kstreams_tasks", "", 2.0),
+        ("kstreams_dropped_records_total", "reason=\"late\"", 0.0),
     ] {
-        assert!(figures.lines().any(|found| found == line), "{line} is not in\n{figures}");
+        let start = format!("{name}{{application_id=\"counter\"");
+        let mut found = figures.lines().filter(|line| line.starts_with(&start) && line.contains(label));
+        let (_, figure) =
+            found.next().unwrap_or_else(|| panic!("{name} {label}\n{figures}")).rsplit_once(' ').unwrap();
+        assert_eq!(figure.parse(), Ok(value), "{name} {label}");
     }
-    // As OpenMetrics has it: each name has one type, and counters end in `_total`.
-    for line in figures.lines().filter(|line| !line.starts_with('#')) {
-        let (name, value) = line.rsplit_once(' ').unwrap();
-        assert!(value.parse::<f64>().is_ok() && name.contains("{application_id=\"counter\""), "{line}");
+    // Samples of a name stand together, behind its type; and each line once.
+    let types: Vec<&str> = figures.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let names: std::collections::BTreeSet<&str> =
+        types.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(names.len(), types.len(), "{types:?}");
+    let mut samples = std::collections::BTreeSet::new();
+    let mut current = "";
+    for line in figures.lines() {
+        match line.strip_prefix("# TYPE ") {
+            Some(of) => current = of.split(' ').next().unwrap(),
+            None if line.starts_with("# HELP ") => {}
+            None => {
+                let (sample, value) = line.rsplit_once(' ').unwrap();
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+                assert!(
+                    sample.starts_with(&format!("{current}{{application_id=\"counter\"")),
+                    "{line} of {current}"
+                );
+                assert!(samples.insert(sample), "{line} twice");
+            }
+        }
     }
     streams.close(30 * SECOND).unwrap();
 }

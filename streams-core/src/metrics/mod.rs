@@ -8,6 +8,7 @@
 
 pub(crate) mod catalogue;
 mod config;
+mod family;
 mod name;
 mod registry;
 mod samples;
@@ -18,6 +19,7 @@ mod streams_metrics;
 mod task_metrics;
 
 pub use config::{MetricConfig, RecordingLevel};
+pub use family::{Family, FamilyKind, Sample};
 pub use name::{Metric, MetricName, MetricTags, MetricValue};
 pub use registry::{Metrics, Registration};
 pub(crate) use scope::Scope;
