@@ -1,8 +1,8 @@
 //! One number for the memory of a process (`memory.max.bytes`), and how it is shared out. Counts only; those who hold memory act.
 //!
 //! ```text
-//! memory.max.bytes ┬─ 5/16 tiers of all stores, shared by demand       MemoryBudget, MemoryShare
-//!                  ├─ 1/8  block cache and memtables of the engines    16 MiB at least, if that is not above 1/4
+//! memory.max.bytes ┬─ 1/2  less 16 MiB, at least 5/16: tiers of all stores, shared by demand      MemoryBudget, MemoryShare
+//!                  ├─ 1/16 block cache and memtables of the engines; 16 MiB at least, if that is not above 1/4
 //!                  ├─ 1/16 records fetched and not yet processed
 //!                  ├─ 1/16 records produced and not yet acknowledged
 //!                  └─ the rest: runs on their way to an engine, batches in work, what the allocator keeps
@@ -13,6 +13,10 @@
 //! Tiers report what they use after each batch. While all together need more than their part, each gives back clean rows in
 //! proportion to its size; what is not yet in an engine counts apart, and when it is much, those who have most of it are flushed
 //! first. So a store in use gets the room of a quiet one, and no record waits for a lock.
+//!
+//! A row in a tier spares a read of the engine, a block in the engines' cache only a part of one: so engines get what keeps their
+//! indexes and filters in memory, and tiers what is left. A small budget leaves them less, because what a process needs beside all
+//! this does not get smaller with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -39,8 +43,8 @@ impl MemoryPlan {
     /// Shares out `total` bytes.
     pub fn of(total: u64) -> Self {
         Self {
-            tiers: total / 16 * 5,
-            engines: (total / 8).max(ENGINE_MIN_BYTES.min(total / 4)),
+            tiers: (total / 2).saturating_sub(ENGINE_MIN_BYTES).max(total / 16 * 5),
+            engines: (total / 16).max(ENGINE_MIN_BYTES.min(total / 4)),
             fetched: total / 16,
             produced: total / 16,
             restoring: total / 4,
@@ -144,8 +148,13 @@ mod tests {
             let plan = MemoryPlan::of(total);
             assert!(plan.tiers + plan.engines + plan.fetched + plan.produced <= total / 4 * 3, "{plan:?}");
         }
-        assert_eq!(MemoryPlan::of(64 << 20).engines, 16 << 20);
-        assert_eq!(MemoryPlan::of(256 << 20).engines, 32 << 20);
+        let mebibytes = |total: u64| {
+            let plan = MemoryPlan::of(total << 20);
+            (plan.tiers >> 20, plan.engines >> 20)
+        };
+        assert_eq!(mebibytes(64), (20, 16), "little for tiers, and what engines need");
+        assert_eq!(mebibytes(256), (112, 16), "what engines do not need, tiers have");
+        assert_eq!(mebibytes(1024), (496, 64));
     }
 
     #[test]
