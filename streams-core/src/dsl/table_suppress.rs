@@ -13,10 +13,9 @@ use super::stores::{GraphStore, store_spec};
 use super::suppressed::{Suppressed, Wait};
 use super::table::{KTable, MakeGetter};
 use super::upstream::Upstream;
-use crate::metrics::Meter;
 use crate::metrics::catalogue::node::SUPPRESSION_EMIT;
 use crate::metrics::catalogue::store;
-use crate::operators::{ChangeBufferRef, Suppress, SuppressGetter};
+use crate::operators::{ChangeBufferRef, Suppress, SuppressGetter, SuppressMeters};
 use crate::processor::{ErasedPush, StoreInstance, TaskBuilder};
 use crate::topology::{OpenStore, StoreFactory, StoreKind};
 
@@ -122,7 +121,6 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
         graph.table_mut(table).reads.push(store_name.clone());
         let (limits, buffer) = (suppressed.limits, store_name.clone());
         let make: MakeProcessor = Arc::new(move |builder, children, plan: &Plan| {
-            let (emitted, held) = meters(builder, &plan.name, &buffer);
             Ok(ErasedPush::handled::<K, Change<V>>(Suppress::<K, V> {
                 name: plan.name.clone(),
                 buffer: builder.store(&plan.name, &buffer)?,
@@ -133,8 +131,7 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
                 send_old: plan.send_old,
                 outputs: plan.outputs(children)?,
                 stream_time: -1,
-                emitted,
-                held,
+                meters: meters(builder, &plan.name, &buffer),
             }))
         });
         let fork = Fork::allowed::<K, Change<V>>();
@@ -164,14 +161,14 @@ impl<K: Clone + 'static, V: Clone + 'static> KTable<K, V> {
 }
 
 /// Meters of what a suppression lets go, and of the records and bytes that it holds.
-fn meters(builder: &mut TaskBuilder<'_>, node: &str, buffer: &str) -> (Meter, [Meter; 2]) {
+fn meters(builder: &mut TaskBuilder<'_>, node: &str, buffer: &str) -> SuppressMeters {
     let metrics = &mut builder.context.metrics;
     let [emitted] = metrics.node_meters(node, [&SUPPRESSION_EMIT]);
     let mut scope = metrics.scope(store::GROUP, &[("in-memory-suppression-state-id", buffer)]);
     let held = [&store::SUPPRESSION_BUFFER_COUNT, &store::SUPPRESSION_BUFFER_SIZE]
         .map(|spec| metrics.meter(&mut scope, spec));
     metrics.keep(scope);
-    (emitted, held)
+    SuppressMeters { emitted, held }
 }
 
 /// Makes buffers of changes.

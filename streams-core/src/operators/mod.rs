@@ -102,7 +102,9 @@ pub(crate) use stream_stream_join::{
     JoinOf, JoinTime, LeftSide, RightSide, SideWindows, StreamStreamJoin, Waiting,
 };
 pub(crate) use stream_table_join::{OwnKey, SelectTableKey, SelectedKey, StreamTableJoin};
-pub(crate) use suppress::{BufferLimits, ChangeBufferRef, Suppress, SuppressGetter, WhenFull};
+pub(crate) use suppress::{
+    BufferLimits, ChangeBufferRef, Suppress, SuppressGetter, SuppressMeters, WhenFull,
+};
 pub(crate) use table_aggregate::{AddSubtract, AddSubtractOption, Adjust, MergeRemove, TableAggregate};
 pub(crate) use table_filter::{FilterGetter, TableFilter};
 pub(crate) use table_join::{Needs, Side, TableJoinGetter, TableJoinMerge, TableTableJoin};

@@ -49,6 +49,12 @@ pub(crate) struct Suppress<K, V> {
     pub(crate) outputs: Outputs<K, Change<V>>,
     /// Largest timestamp that this node has seen.
     pub(crate) stream_time: Timestamp,
+    pub(crate) meters: SuppressMeters,
+}
+
+/// What a suppression measures.
+pub(crate) struct SuppressMeters {
+    /// Records that it let go.
     pub(crate) emitted: Meter,
     /// Records and bytes in the buffer.
     pub(crate) held: [Meter; 2],
@@ -69,7 +75,7 @@ impl<K: 'static, V: Clone + 'static> Push<K, Change<V>> for Suppress<K, V> {
             }
         }
         self.keep_limits(context)?;
-        let [count, size] = &self.held;
+        let [count, size] = &self.meters.held;
         if count.records() {
             let buffer = self.buffer.borrow();
             count.add(buffer.num_records() as f64);
@@ -129,7 +135,7 @@ impl<K: 'static, V: Clone + 'static> Suppress<K, V> {
                 self.outputs.forward(context, Record { key: first.key, value: change, timestamp, headers });
             context.record = outer;
             result?;
-            self.emitted.add(1.0);
+            self.meters.emitted.add(1.0);
         }
         let removed = self.buffer.borrow_mut().remove_first();
         removed.map_err(|error| context.state_error(&self.name, error))?;
