@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use kstreams::client::{ClientSupplier, embedded::EmbeddedKafka, rdkafka::RdKafka};
+use kstreams::client::ClientSupplier;
+use kstreams::client::embedded::EmbeddedKafka;
+use kstreams::client::rdkafka::RdKafka;
 use kstreams::clients::IsolationLevel;
 use kstreams::http::{HttpConfig, HttpServer};
 use kstreams::prelude::*;
