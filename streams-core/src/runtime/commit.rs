@@ -41,7 +41,7 @@ impl StreamThread {
         self.flush_caches()?;
         let offsets = self.committable()?;
         span.record("offsets", offsets.len());
-        if offsets.is_empty() && !self.producer.in_transaction() {
+        if offsets.is_empty() && !self.wrote() {
             return Ok(false);
         }
         let phase = |error| Trouble::Client(Phase::Commit, error);
@@ -70,6 +70,15 @@ impl StreamThread {
         match needed || self.producer.in_transaction() {
             true => Place { application: &self.shared.config.application_id, thread: &self.name }.commit(),
             false => Span::none(),
+        }
+    }
+
+    /// Whether something was written, though no offset moved: by schedules alone.
+    fn wrote(&self) -> bool {
+        let mut running = self.tasks.iter().filter(|owned| owned.is_running());
+        match self.shared.config.exactly_once() {
+            true => self.producer.in_transaction(),
+            false => running.any(|owned| owned.task.commit_needed()),
         }
     }
 
