@@ -266,6 +266,9 @@ impl<K: 'static, V: 'static> TopicConsumer<K, V> {
             {
                 return Ok(Batch::new());
             }
+            if self.partitions.lost && !self.find_lost(deadline)? {
+                return Ok(Batch::new());
+            }
             if let Some(pattern) = &mut self.pattern {
                 pattern.look(&mut *self.partitions.client, &mut self.serdes)?;
             }
@@ -279,7 +282,7 @@ impl<K: 'static, V: 'static> TopicConsumer<K, V> {
             match client.poll(wait, &mut intake) {
                 Ok(polled) => self.rebalance = polled.rebalance,
                 Err(error) if error.fault == Fault::OffsetOutOfRange => {
-                    self.partitions.reset_lost_offsets(deadline)?;
+                    self.partitions.lost = true;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -297,6 +300,21 @@ impl<K: 'static, V: 'static> TopicConsumer<K, V> {
                     None => return Ok(batch),
                 }
             }
+        }
+    }
+
+    /// Finds out where a partition goes on whose offset is not in the log: the client reports that once, and stands still. `false`: the
+    /// cluster does not answer; the next poll asks again.
+    fn find_lost(&mut self, deadline: Instant) -> Result<bool, ConsumerError> {
+        match self.partitions.reset_lost_offsets(deadline) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_retriable() => {
+                tracing::warn!(
+                    "an offset is not in the log; where to read on is asked for by the next poll: {error}"
+                );
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -95,12 +95,21 @@ pub struct Partitions {
     pub(super) places: Vec<Place>,
     pub(super) auto_commit: AutoCommit,
     pub(super) last_auto_commit: Instant,
+    /// Some partition's offset is not in the log, and where it goes on has not been found out yet.
+    pub(super) lost: bool,
 }
 
 impl Partitions {
     pub(super) fn new(client: Box<dyn Consumer>, config: ConsumerConfig) -> Self {
         let auto_commit = if config.enable_auto_commit { AutoCommit::HandedOut } else { AutoCommit::Off };
-        Self { client, config, places: Vec::new(), auto_commit, last_auto_commit: Instant::now() }
+        Self {
+            client,
+            config,
+            places: Vec::new(),
+            auto_commit,
+            last_auto_commit: Instant::now(),
+            lost: false,
+        }
     }
 
     /// The partitions that this consumer has now.
@@ -401,6 +410,7 @@ impl Partitions {
                 None => self.places[place].halt = Some(Halt::OutOfRange { offset, first, end }),
             }
         }
+        self.lost = false;
         Ok(())
     }
 

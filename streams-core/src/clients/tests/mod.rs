@@ -2,4 +2,5 @@
 //! `tests/conformance/typed_*.rs`.
 
 mod doubts;
+mod lost_offsets;
 mod model;
