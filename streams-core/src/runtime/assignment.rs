@@ -313,6 +313,8 @@ impl StreamThread {
         for ((input, start), end) in inputs.iter().zip(starts).zip(ends) {
             let position = self.consumer.position(input).map_err(poll)?;
             if (start..=end).contains(&position) {
+                // The client stopped to read the one that failed, and nobody says which it was.
+                self.consumer.seek(input, position).map_err(poll)?;
                 continue;
             }
             let offset = self.reset_offset(input)?;

@@ -2,7 +2,7 @@
 //! a thread that gives up too early or never, results lost or doubled, tasks lost while they start.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use streams_state::types::TopicPartition;
@@ -29,17 +29,25 @@ pub(super) struct Connection {
     forgets: Arc<AtomicU32>,
     /// So many commits are refused.
     refuses: Arc<AtomicU32>,
+    /// What fetches do: [`FLOWS`], or [`REPORTS`] once that an offset is not in the log; then it [`STANDS`] until a seek.
+    fetches: Arc<AtomicU8>,
 }
+
+const FLOWS: u8 = 0;
+const REPORTS: u8 = 1;
+const STANDS: u8 = 2;
 
 impl Connection {
     pub(super) fn new(world: &World, down: Arc<AtomicBool>) -> Self {
         let kafka = world.kafka.clone();
-        Self { kafka, down, silent: false, forgets: Arc::default(), refuses: Arc::default() }
+        let (forgets, refuses, fetches) = (Arc::default(), Arc::default(), Arc::default());
+        Self { kafka, down, silent: false, forgets, refuses, fetches }
     }
 
     fn client<T: ?Sized>(&self, inner: Box<T>) -> Box<Client<T>> {
         let (forgets, refuses) = (self.forgets.clone(), self.refuses.clone());
-        Box::new(Client { inner, down: self.down.clone(), silent: self.silent, forgets, refuses })
+        let (down, fetches) = (self.down.clone(), self.fetches.clone());
+        Box::new(Client { inner, down, silent: self.silent, forgets, refuses, fetches })
     }
 }
 
@@ -71,6 +79,7 @@ struct Client<T: ?Sized> {
     silent: bool,
     forgets: Arc<AtomicU32>,
     refuses: Arc<AtomicU32>,
+    fetches: Arc<AtomicU8>,
     inner: Box<T>,
 }
 
@@ -91,9 +100,16 @@ impl Consumer for Client<dyn Consumer> {
         self.inner.unsubscribe()
     }
     fn poll(&mut self, timeout: Duration, sink: &mut dyn RecordSink) -> Result<Polled, ClientError> {
-        match self.silent || self.asked("poll").is_err() {
-            true => Ok(Polled::default()),
-            false => self.inner.poll(timeout, sink),
+        if self.silent || self.asked("poll").is_err() {
+            return Ok(Polled::default());
+        }
+        match self.fetches.load(Ordering::SeqCst) {
+            REPORTS => {
+                self.fetches.store(STANDS, Ordering::SeqCst);
+                Err(ClientError::new(Fault::OffsetOutOfRange, "poll", "the leader has fewer records"))
+            }
+            STANDS => Ok(Polled::default()),
+            _ => self.inner.poll(timeout, sink),
         }
     }
     fn complete_assign(&mut self, partitions: &[(TopicPartition, i64, Slot)]) -> Result<(), ClientError> {
@@ -106,6 +122,7 @@ impl Consumer for Client<dyn Consumer> {
         self.inner.assign(partitions)
     }
     fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<(), ClientError> {
+        self.fetches.store(FLOWS, Ordering::SeqCst);
         self.inner.seek(partition, offset)
     }
     fn position(&mut self, partition: &TopicPartition) -> Result<i64, ClientError> {
@@ -361,4 +378,21 @@ fn an_offset_that_is_unknown_for_a_moment_empties_no_table() {
     world.run_until_drained(&mut [&mut two]);
     let found = world.kafka.read_all("out", true).unwrap().remove(0).value.unwrap();
     assert_eq!(String::from_utf8(found).unwrap(), "line=row");
+}
+
+/// A broker that has just become leader may miss the last records for a moment, and refuses the offset. By the time the thread looks, the
+/// offset is in the log again; the client had stopped to read that partition, and nobody told it to go on.
+#[test]
+fn an_offset_that_was_missed_for_a_moment_is_read_on_from() {
+    let world = World::new(1);
+    let fetches = Arc::new(AtomicU8::new(FLOWS));
+    let connection = Connection { fetches: fetches.clone(), ..Connection::new(&world, Arc::default()) };
+    let mut one =
+        world.instance_from(word_count(), world.config("i1"), engines(), Arc::new(connection)).unwrap();
+    world.line("w1");
+    world.run_until_drained(&mut [&mut one]);
+    fetches.store(REPORTS, Ordering::SeqCst);
+    world.line("w1 w2");
+    world.run_until_drained(&mut [&mut one]);
+    assert_eq!(world.counts(), expected(&["w1".to_owned(), "w1 w2".to_owned()]));
 }
