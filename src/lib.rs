@@ -42,6 +42,7 @@
 //! - `rdkafka` (default): the client of a real Kafka.
 //! - `rocksdb` (default): stores on disk. Without it they are in memory and restore from their changelogs.
 //! - `http`: `kstreams::http`, probes, status, topology and figures for Prometheus.
+//! - `metrics`: [`metrics`]`::MetricsPublisher`, all metrics through the crate of that name.
 //! - `sim`: `kstreams::sim`, your topology under thousands of schedules of faults, each repeatable from its seed.
 //! - `ssl`, `ssl-vendored`: TLS and SASL for that client, with the OpenSSL of the system or one built along. `zstd`: its
 //!   compression of that name.

@@ -10,6 +10,8 @@ pub(crate) mod catalogue;
 mod config;
 mod family;
 mod name;
+#[cfg(feature = "metrics")]
+mod publisher;
 mod registry;
 mod samples;
 mod scope;
@@ -21,6 +23,8 @@ mod task_metrics;
 pub use config::{MetricConfig, RecordingLevel};
 pub use family::{Family, FamilyKind, Sample};
 pub use name::{Metric, MetricName, MetricTags, MetricValue};
+#[cfg(feature = "metrics")]
+pub use publisher::MetricsPublisher;
 pub use registry::{Metrics, Registration};
 pub(crate) use scope::Scope;
 pub use sensor::{Batch, Sensor};
