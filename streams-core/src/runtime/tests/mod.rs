@@ -14,6 +14,8 @@ mod foreign_keys;
 mod global;
 mod keyless;
 mod metrics;
+#[cfg(feature = "metrics")]
+mod metrics_publisher;
 #[cfg(feature = "rocksdb")]
 mod other_changelog;
 mod outage;
