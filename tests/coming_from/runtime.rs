@@ -6,6 +6,7 @@ use std::time::Duration;
 use kstreams::client::embedded::EmbeddedKafka;
 use kstreams::error::TaskErrorCause;
 use kstreams::handler::{DeadLetter, ErrorContext, ExceptionHandler, Response};
+use kstreams::metrics::MetricsPublisher;
 use kstreams::prelude::*;
 use kstreams::runtime::clock::SystemClock;
 use kstreams::runtime::{CloseOptions, GroupMembershipOperation};
@@ -104,6 +105,7 @@ fn an_application_starts_and_stops() {
     let error = streams.start().unwrap_err().to_string();
     assert!(error.contains("payments"), "{error}");
     let _ = (streams.metrics(), streams.named_metrics(), streams.error());
+    MetricsPublisher::new("shop").publish(&streams.named_metrics());
     assert!(streams.metadata_for_local_threads().is_empty());
     let _ = operated(&mut streams);
     let _ = streams.close(Duration::from_secs(30));
