@@ -5,6 +5,8 @@ use std::path::Path;
 
 use kstreams::sim::{CallFault, Event, Schedule, Simulation};
 
+use crate::sources;
+
 /// A schedule of which something is wrong.
 pub(crate) struct Wrong {
     pub(crate) name: String,
@@ -30,6 +32,13 @@ pub(crate) fn regressions(simulations: &[Simulation]) -> (u64, Vec<Wrong>) {
         }
     }
     (count, wrong)
+}
+
+/// Where `make planted` plants its defects.
+pub(crate) fn places_of_defects() -> (usize, Option<Wrong>) {
+    let violations = sources::misplaced(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    let wrong = Wrong { name: "places of defects".to_owned(), violations };
+    (sources::BUGS.len(), Some(wrong).filter(|wrong| !wrong.violations.is_empty()))
 }
 
 /// The same schedule gives the same run, call by call.

@@ -17,6 +17,9 @@ mod join;
 mod model;
 mod results;
 mod retries;
+#[path = "planted/sources.rs"]
+#[allow(dead_code, reason = "only whether defects could be planted is looked at here")]
+mod sources;
 mod state;
 #[path = "../conformance/support.rs"]
 #[allow(dead_code, reason = "what the cases of the conformance suite are made of")]
@@ -91,11 +94,14 @@ fn run_fixed(simulations: &[Simulation]) -> bool {
     wrong.extend(more);
     let (crashes, more) = fixed::every_crash(simulations);
     wrong.extend(more);
+    let (defects, misplaced) = fixed::places_of_defects();
+    wrong.extend(misplaced);
     for fixed::Wrong { name, violations } in &wrong {
         println!("{name}: {violations:?}");
     }
     println!(
-        "simulation: {regressions} regressions, {twice} runs for the same trace, a crash at each of {crashes} calls: {} failed",
+        "simulation: {regressions} regressions, {twice} runs for the same trace, a crash at each of {crashes} calls, places of \
+         {defects} defects: {} failed",
         wrong.len()
     );
     wrong.is_empty()

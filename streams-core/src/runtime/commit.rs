@@ -3,7 +3,7 @@
 //! 1. Nothing is processed while this runs: the thread has one crank.
 //! 2. Caches flush; what they forward is processed to its end and may produce.
 //! 3. Stores hand over their changelog entries; everything goes to the producer.
-//! 4. Exactly once: the consumed offsets join the transaction, fenced by the current generation, and
+//! 4. Exactly once: the consumed offsets join the transaction, fenced by the current generation, even if none has moved, and
 //! 5. the transaction is committed, which waits for every acknowledgement: one failure aborts it.
 //!    At least once: wait for every acknowledgement, then commit the offsets.
 //! 6. Stores learn that what they logged is committed, and the changelog offset that it reaches.
@@ -111,6 +111,20 @@ impl StreamThread {
                 }
             }
             offsets.extend(owned.task.committable_offsets());
+        }
+        if offsets.is_empty() && self.producer.in_transaction() {
+            return self.unmoved();
+        }
+        Ok(offsets)
+    }
+
+    /// What schedules alone wrote moves no offset. Offsets go along all the same: they are what tells the cluster the generation of the
+    /// group, so a thread that has lost its tasks without knowing it cannot commit. (Kafka Streams sends none then.)
+    fn unmoved(&mut self) -> Result<Vec<(TopicPartition, CommittedOffset)>, Trouble> {
+        let mut offsets = Vec::new();
+        for owned in self.tasks.iter().filter(|owned| owned.is_running()) {
+            let unmoved = owned.task.unmoved_offsets(&mut |partition| self.consumer.position(partition));
+            offsets.extend(unmoved.map_err(|error| Trouble::Client(Phase::Poll, error))?);
         }
         Ok(offsets)
     }

@@ -370,15 +370,33 @@ impl StreamTask {
             true => queue.next_offset(),
             false => queue.uncommitted_offset(),
         };
+        let queues = self.partitions.iter().zip(self.group.queues());
         let committable = |(partition, queue): (&TopicPartition, &RecordQueue)| {
-            let offset = offset(queue)?;
-            let metadata = OffsetMetadata {
-                partition_time: queue.partition_time(),
-                processor: self.context.processor_metadata.clone(),
-            };
-            Some((partition.clone(), CommittedOffset { offset, metadata: metadata.encode() }))
+            Some((partition.clone(), self.committed_offset(queue, offset(queue)?)))
         };
-        self.partitions.iter().zip(self.group.queues()).filter_map(committable).collect()
+        queues.filter_map(committable).collect()
+    }
+
+    /// Offsets of all partitions, though they did not move: where they are, or where the consumer will begin, which `position` says.
+    pub fn unmoved_offsets<E>(
+        &self,
+        position: &mut dyn FnMut(&TopicPartition) -> Result<i64, E>,
+    ) -> Result<Vec<(TopicPartition, CommittedOffset)>, E> {
+        let queues = self.partitions.iter().zip(self.group.queues());
+        let unmoved = queues.map(|(partition, queue)| {
+            let offset = queue.reached().map_or_else(|| position(partition), Ok)?;
+            Ok((partition.clone(), self.committed_offset(queue, offset)))
+        });
+        unmoved.collect()
+    }
+
+    /// `offset` with what goes with it.
+    fn committed_offset(&self, queue: &RecordQueue, offset: i64) -> CommittedOffset {
+        let metadata = OffsetMetadata {
+            partition_time: queue.partition_time(),
+            processor: self.context.processor_metadata.clone(),
+        };
+        CommittedOffset { offset, metadata: metadata.encode() }
     }
 
     /// The commit succeeded: `offsets` are those of [`committable_offsets`](Self::committable_offsets), those of other tasks

@@ -122,6 +122,13 @@ pub(crate) const BUGS: &[Bug] = &[
         replace: "            if planted(\"offsets-beside-the-transaction\") {\n                self.producer.commit(&[], &group, COMMIT_TIMEOUT).map_err(phase)?;\n                self.consumer.commit(&offsets, COMMIT_TIMEOUT).map_err(phase)?;\n            } else {\n                self.producer.commit(&offsets, &group, COMMIT_TIMEOUT).map_err(phase)?;\n            }",
     },
     Bug {
+        name: "schedules-commit-unfenced",
+        like: "what schedules write is committed without an offset, so by a thread that has lost its tasks, too",
+        file: "streams-core/src/runtime/commit.rs",
+        find: "        if offsets.is_empty() && self.producer.in_transaction() {",
+        replace: "        if offsets.is_empty() && self.producer.in_transaction() && !planted(\"schedules-commit-unfenced\") {",
+    },
+    Bug {
         name: "unknown-commit-is-done",
         like: "FoundationDB's commit_unknown_result, taken for a success",
         file: "streams-core/src/runtime/commit.rs",

@@ -6,45 +6,24 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test without libtest's harness")]
 
-mod bugs;
+mod sources;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use bugs::{BUGS, Bug};
+use sources::{BUGS, Bug};
 
 /// Schedules that a defect may take to be found.
 const SCHEDULES_MAX: u64 = 10_000;
-/// Parts of the workspace that the simulation is made of.
-const PARTS: [&str; 11] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "README.md",
-    "COMING_FROM_KAFKA_STREAMS.md",
-    "src",
-    "benches",
-    "streams-state",
-    "streams-core",
-    "streams-cli",
-    "streams-examples",
-    "tests",
-];
-/// Of these, folders that no program is made of.
-const LEFT_OUT: [&str; 2] = ["target", "data"];
-/// Which of them is on: the word after the name of the program.
-const SWITCH: &str = "//! Which planted defect is switched on.\n
-/// Whether it is this one.\n#[must_use]\npub fn planted(name: &str) -> bool {
-    static ON: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    ON.get_or_init(|| std::env::var(\"KSTREAMS_PLANTED\").ok()).as_deref() == Some(name)\n}\n";
 
 fn main() -> ExitCode {
     let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let target = target_directory();
     let copy = target.join("sources");
-    PARTS.iter().for_each(|part| copy_all(&root.join(part), &copy.join(part)));
-    plant(&copy);
+    let misplaced = sources::misplaced(&root);
+    assert!(misplaced.is_empty(), "{}", misplaced.join("\n"));
+    sources::copy_planted(&root, &copy);
     let program = build(&copy, &target);
     if let Err(words) = run(&program, None, 200) {
         println!("planted bugs: the simulation fails without any:\n{words}");
@@ -77,48 +56,6 @@ fn target_directory() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     // target/<profile>/deps/planted-<hash>
     program.ancestors().nth(3).unwrap().join("planted")
-}
-
-/// Writes only what is new, so that the copy need not be compiled anew.
-fn copy_all(from: &Path, to: &Path) {
-    if from.is_dir() {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            if !LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
-                copy_all(&entry.path(), &to.join(entry.file_name()));
-            }
-        }
-    } else {
-        write(to, &fs::read(from).unwrap());
-    }
-}
-
-fn write(to: &Path, bytes: &[u8]) {
-    if fs::read(to).ok().as_deref() != Some(bytes) {
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::write(to, bytes).unwrap();
-    }
-}
-
-/// All defects into the copy, behind their switches.
-fn plant(copy: &Path) {
-    let mut files: std::collections::BTreeMap<&str, String> = std::collections::BTreeMap::new();
-    for Bug { name, file, find, replace, .. } in BUGS {
-        let text = files.entry(file).or_insert_with(|| fs::read_to_string(copy.join(file)).unwrap());
-        let places = text.matches(find).count();
-        assert_eq!(
-            places, 1,
-            "planted bug `{name}`: its place in {file} is there {places} times; say anew where it is:\n{find}"
-        );
-        let home = if file.starts_with("streams-state") { "crate" } else { "streams_state" };
-        *text = text.replace(find, &replace.replace("planted(\"", &format!("{home}::planted::planted(\"")));
-    }
-    let list = "streams-state/src/lib.rs";
-    let text = files.entry(list).or_insert_with(|| fs::read_to_string(copy.join(list)).unwrap());
-    text.push_str("\npub mod planted;\n");
-    files.insert("streams-state/src/planted.rs", SWITCH.to_owned());
-    files.into_iter().for_each(|(file, text)| write(&copy.join(file), text.as_bytes()));
 }
 
 /// Builds the simulation of the copy; gives the path of the program.
