@@ -2,14 +2,16 @@
 //!
 //! `client_keys.txt` has a line for each: the name, and which clients know it (`c`onsumer, `p`roducer, `a`dmin).
 
+use std::sync::LazyLock;
+
 /// The names and their clients.
-fn client_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
-    include_str!("client_keys.txt").lines().filter_map(|line| line.split_once(' '))
-}
+static CLIENT_KEYS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    include_str!("client_keys.txt").lines().filter_map(|line| line.split_once(' ')).collect()
+});
 
 /// Names of all client settings.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    client_keys().map(|(name, _)| name)
+    CLIENT_KEYS.iter().map(|(name, _)| *name)
 }
 
 /// Whether a client knows this setting.
@@ -19,7 +21,7 @@ pub(crate) fn is_known(key: &str) -> bool {
 
 /// Whether the client `role` (`c`, `p` or `a`) knows this setting.
 pub(crate) fn is_of(role: char, key: &str) -> bool {
-    client_keys().any(|(name, roles)| name == key && roles.contains(role))
+    CLIENT_KEYS.iter().any(|(name, roles)| *name == key && roles.contains(role))
 }
 
 /// Whether the value of this setting must not be shown.
