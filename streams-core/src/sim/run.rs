@@ -80,7 +80,9 @@ impl<'a> Run<'a> {
             }
         }
         for number in 0..run.input.len() {
-            let at = run.random.below(FEED_UNTIL_MS / run.input.len() as u64 + 1) as i64;
+            let gap = FEED_UNTIL_MS / run.input.len() as u64;
+            // Before the next one: what is due at the same time comes in any order.
+            let at = run.random.below(gap + 1).min(gap.saturating_sub(1)) as i64;
             let begin = (FEED_UNTIL_MS * number as u64 / run.input.len() as u64) as i64;
             run.due_in(begin + at, Wake::Feed(number));
         }
