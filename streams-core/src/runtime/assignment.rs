@@ -124,10 +124,12 @@ impl StreamThread {
         // If the last attempt to start them failed, the tasks are here.
         self.kept.extend(self.tasks.take());
         let kept = std::mem::take(&mut self.kept);
-        // A task whose inputs changed is closed like one that is gone, and opened again over its stores.
-        let (keep, close): (Vec<_>, Vec<_>) = kept
-            .into_iter()
-            .partition(|owned| wanted.get(&owned.task.id()).is_some_and(|inputs| owned.reads(inputs)));
+        let generation = self.consumer.group_metadata().generation;
+        // A task whose inputs changed, or that another one may have had, is closed like one that is gone, and opened again over its stores.
+        let (keep, close): (Vec<_>, Vec<_>) = kept.into_iter().partition(|owned| {
+            let wanted = wanted.get(&owned.task.id());
+            wanted.is_some_and(|inputs| owned.reads(inputs) && owned.is_current(generation))
+        });
         self.kept = keep;
         self.close_tasks(close)?;
         let ours: BTreeSet<TaskId> = self.kept.iter().map(|owned| owned.task.id()).collect();
@@ -143,7 +145,8 @@ impl StreamThread {
                 }
             }
         }
-        let tasks = std::mem::take(&mut self.kept);
+        let mut tasks = std::mem::take(&mut self.kept);
+        tasks.iter_mut().for_each(|owned| owned.generation = generation);
         self.start_tasks(tasks, true)?;
         self.assigned = None;
         Ok(())

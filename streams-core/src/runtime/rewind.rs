@@ -234,7 +234,14 @@ impl StreamThread {
             opened => opened?,
         };
         self.sensors.task_created();
-        Ok(OwnedTask { task, phase: TaskPhase::Restoring, outputs: Vec::new(), initialized: false })
+        let generation = self.consumer.group_metadata().generation;
+        Ok(OwnedTask {
+            task,
+            phase: TaskPhase::Restoring,
+            outputs: Vec::new(),
+            initialized: false,
+            generation,
+        })
     }
 
     /// Stores whose offset their changelog lost start over from its beginning, if it is still the same topic.

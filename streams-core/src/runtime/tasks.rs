@@ -23,6 +23,8 @@ pub(crate) struct OwnedTask {
     pub(crate) outputs: Vec<usize>,
     /// Its nodes are initialized: that happens once, also if the task stays over a rebalance.
     pub(crate) initialized: bool,
+    /// Of the group, when it was given to this thread the last time.
+    pub(crate) generation: i32,
 }
 
 impl OwnedTask {
@@ -30,6 +32,12 @@ impl OwnedTask {
     pub(crate) fn reads(&self, inputs: &[TopicPartition]) -> bool {
         let own = self.task.partitions();
         own.len() == inputs.len() && own.iter().all(|input| inputs.contains(input))
+    }
+
+    /// Whether nobody else can have had it since: no generation lies in between. Else another one may have changed its stores, of which
+    /// its nodes would not hear; a thread that did not answer for a while misses generations.
+    pub(crate) fn is_current(&self, generation: i32) -> bool {
+        (self.generation..=self.generation.saturating_add(1)).contains(&generation)
     }
 
     pub(crate) fn is_running(&self) -> bool {
