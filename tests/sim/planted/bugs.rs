@@ -31,6 +31,13 @@ pub(crate) const BUGS: &[Bug] = &[
         replace: "            if !planted(\"queues-kept\") {\n                owned.task.clear_queues();\n            }",
     },
     Bug {
+        name: "missed-generation-kept",
+        like: "a task stays open, though another instance may have had it",
+        file: "streams-core/src/runtime/assignment.rs",
+        find: "owned.reads(inputs) && owned.is_current(generation)",
+        replace: "owned.reads(inputs) && (owned.is_current(generation) || planted(\"missed-generation-kept\"))",
+    },
+    Bug {
         name: "starts-at-the-end",
         like: "#4637: a position from before the rebalance",
         file: "streams-core/src/runtime/assignment.rs",

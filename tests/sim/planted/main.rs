@@ -13,8 +13,10 @@ use std::process::{Command, ExitCode};
 
 use sources::{BUGS, Bug};
 
-/// Schedules that a defect may take to be found.
+/// Schedules that a defect may take to be found, of all workloads in turn, and then of each alone.
 const SCHEDULES_MAX: u64 = 10_000;
+/// What may be run alone.
+const WORKLOADS: [&str; 5] = ["bank", "echo-sum", "ids", "join", "retries"];
 
 fn main() -> ExitCode {
     let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -25,7 +27,7 @@ fn main() -> ExitCode {
     assert!(misplaced.is_empty(), "{}", misplaced.join("\n"));
     sources::copy_planted(&root, &copy);
     let program = build(&copy, &target);
-    if let Err(words) = run(&program, None, 200) {
+    if let Err(words) = run(&program, None, None, 200) {
         println!("planted bugs: the simulation fails without any:\n{words}");
         return ExitCode::FAILURE;
     }
@@ -33,17 +35,13 @@ fn main() -> ExitCode {
         BUGS.iter().filter(|bug| only.is_empty() || only.iter().any(|it| it == bug.name)).collect();
     let mut found = 0;
     for bug in &wanted {
-        match run(&program, Some(bug.name), SCHEDULES_MAX) {
-            Ok(schedules) => {
+        match search(&program, bug.name) {
+            Found::Not(schedules) => {
                 println!("planted {:32} NOT FOUND in {schedules} schedules ({})", bug.name, bug.like)
             }
-            Err(words) => {
+            Found::After { schedules, what } => {
                 found += 1;
-                let after =
-                    words.lines().rev().find_map(|line| line.split_once(" schedules, ")).map(|it| it.0);
-                let what = words.lines().find(|line| line.starts_with("  ")).unwrap_or_default();
-                let what: String = what.trim().chars().take(90).collect();
-                println!("planted {:32} found after {:>5} schedules: {what}", bug.name, after.unwrap_or("?"));
+                println!("planted {:32} found after {schedules:>5} schedules: {what}", bug.name);
             }
         }
     }
@@ -83,17 +81,42 @@ fn build(copy: &Path, target: &Path) -> PathBuf {
     PathBuf::from(program.unwrap())
 }
 
+/// Whether a defect was found.
+enum Found {
+    Not(u64),
+    After { schedules: u64, what: String },
+}
+
+/// Looks for a defect.
+fn search(program: &Path, bug: &str) -> Found {
+    let mut before = 0;
+    for workload in std::iter::once(None).chain(WORKLOADS.map(Some)) {
+        let Err(words) = run(program, Some(bug), workload, SCHEDULES_MAX) else {
+            before += SCHEDULES_MAX;
+            continue;
+        };
+        let last = words.lines().rev().find_map(|line| line.split_once(" schedules, "));
+        let schedules: u64 = last.and_then(|(schedules, _)| schedules.parse().ok()).unwrap_or_default();
+        let what = words.lines().find(|line| line.starts_with("  ")).unwrap_or_default();
+        let what = what.trim().chars().take(90).collect();
+        return Found::After { schedules: before + schedules, what };
+    }
+    Found::Not(before)
+}
+
 /// Runs the simulation with a defect. `Ok`: nothing was found; else what it says.
-fn run(program: &Path, bug: Option<&str>, schedules: u64) -> Result<u64, String> {
+fn run(program: &Path, bug: Option<&str>, workload: Option<&str>, schedules: u64) -> Result<(), String> {
     let mut command = Command::new(program);
     command.args(["--runs", &schedules.to_string(), "--seed", "1", "--only-search"]);
+    if let Some(workload) = workload {
+        command.args(["--only", workload]);
+    }
     if let Some(bug) = bug {
         command.env("KSTREAMS_PLANTED", bug);
     }
     let output = command.output().unwrap();
-    if output.status.success() {
-        Ok(schedules)
-    } else {
-        Err(String::from_utf8_lossy(&output.stdout).into_owned())
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stdout).into_owned()),
     }
 }
