@@ -162,6 +162,13 @@ impl StreamThread {
         self.rejoin()
     }
 
+    /// A clock that was set back by `ms` makes nothing wait longer.
+    pub(super) fn clock_set_back(&mut self, ms: i64) {
+        self.last_commit -= ms;
+        self.assigned_at -= ms;
+        self.consumer_died = self.consumer_died.map(|died| died - ms);
+    }
+
     /// Tasks that were revoked stay open for the next assignment. Another thread that has got one of them meanwhile waits for it; and the
     /// group may wait for that thread before it assigns anything to this one.
     pub(crate) fn let_go_of_wanted(&mut self) -> Result<(), Trouble> {

@@ -23,7 +23,8 @@ impl Rebuilds {
     /// short time before `now`.
     pub(super) fn request(&mut self, task: TaskId, now: Timestamp) -> bool {
         let again = now.saturating_sub(REBUILD_AGAIN.as_millis() as i64);
-        let worth_while = self.last.insert(task, now).is_none_or(|last| last <= again);
+        // Later than now: the clock was set back, and nobody knows how long ago it was.
+        let worth_while = self.last.insert(task, now).is_none_or(|last| last <= again || last > now);
         if worth_while {
             self.due.insert(task);
         }
@@ -50,5 +51,7 @@ mod tests {
         assert!(rebuilds.take(one) && !rebuilds.take(one) && rebuilds.take(other));
         assert!(!rebuilds.request(one, 2_000) && !rebuilds.take(one));
         assert!(rebuilds.request(one, 2_000 + again) && rebuilds.take(one));
+        assert!(rebuilds.request(one, 5), "the clock was set back");
+        assert!(!rebuilds.request(one, 6));
     }
 }

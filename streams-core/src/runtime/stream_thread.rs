@@ -107,7 +107,7 @@ pub(crate) struct StreamThread {
     pub(crate) wall_time: Timestamp,
     /// What tasks send at a commit goes through these buffers, one task after the other.
     pub(super) commit_buffers: Outbox,
-    last_commit: Timestamp,
+    pub(super) last_commit: Timestamp,
     /// The last step committed: the interval to the next commit begins now, as in Kafka Streams.
     commit_ended: bool,
     pub(super) uncommitted: bool,
@@ -222,8 +222,7 @@ impl StreamThread {
     /// One turn of the crank at `now`. An error that the thread cannot heal ends it.
     pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
         self.sensors.begin_turn();
-        // A clock that was set back makes nothing wait longer.
-        self.last_commit -= (self.wall_time - now).max(0);
+        self.clock_set_back((self.wall_time - now).max(0));
         self.wall_time = now;
         if std::mem::take(&mut self.commit_ended) {
             self.last_commit = now;

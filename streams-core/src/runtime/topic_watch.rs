@@ -36,9 +36,11 @@ impl TopicWatch {
     /// threads if a source topic is gone.
     pub(crate) fn round(&mut self, shared: &Shared, now: Timestamp) {
         let planned = shared.planned();
-        let due = shared.take_look_request() || now >= self.due;
+        let age = max_age(shared);
+        // A clock that was set back makes nothing wait longer.
+        let due = shared.take_look_request() || now >= self.due || self.due.saturating_sub(now) > age;
         if due {
-            self.due = now.saturating_add(max_age(shared));
+            self.due = now.saturating_add(age);
         }
         match planned.topology.has_patterns() {
             true if due => follow_patterns(shared, &planned),
@@ -54,7 +56,8 @@ impl TopicWatch {
                 shared.source_is_gone(None);
             }
             Ok(gone) => {
-                let since = *self.missing_since.get_or_insert(now);
+                let since = self.missing_since.map_or(now, |since| since.min(now));
+                self.missing_since = Some(since);
                 tracing::warn!(?gone, for_ms = now - since, "a source topic is missing");
                 shared.source_is_gone(gone.filter(|_| now - since >= GONE_MS));
             }
