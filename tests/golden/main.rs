@@ -45,7 +45,7 @@ const JUDGES: [Judge; 7] = [
     ("offset_metadata", offset_metadata::judge, 193),
     ("describe", describe::judge, 293),
     ("config", config::judge, 402),
-    ("metrics", metrics::judge, 94),
+    ("metrics", metrics::judge, 135),
 ];
 
 struct Options {

@@ -30,13 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const STATE: &str = "stream-state-metrics";
 
-/// What this version does not measure: operations of stores call by call, statistics of RocksDB, hits of record caches. And without RocksDB
-/// what it says of itself.
+/// What this version does not measure: statistics of RocksDB. And without RocksDB what stores on disk have.
 fn is_missing((group, name, tags): &Key, level: Option<RecordingLevel>) -> bool {
     let on_disk = tags.iter().any(|tag| tag.starts_with("rocksdb-"));
-    let sampled = level.is_some() && !name.starts_with("suppression-");
-    group == "stream-record-cache-metrics"
-        || (group == STATE && (sampled || (on_disk && !cfg!(feature = "rocksdb"))))
+    let kinds = ["block-cache-", "memtable-", "bytes-", "compaction-time-", "write-stall-", "number-"];
+    let statistic = level.is_some() && kinds.iter().any(|kind| name.starts_with(kind));
+    group == STATE && (statistic || (on_disk && !cfg!(feature = "rocksdb")))
 }
 
 /// The topology that the file was recorded from, step by step.
@@ -193,9 +192,22 @@ fn one(vector: &Value, key: &Key, level: RecordingLevel, ours: &BTreeMap<Key, Ve
     Ok(())
 }
 
-/// What is more than 0 of stores that nobody has flushed.
-const FULL: [&str; 4] =
-    ["num-keys", "block-cache-capacity", "suppression-buffer-count-max", "suppression-buffer-size-max"];
+/// What is more than 0 of stores that nobody has flushed, deleted from, scanned or restored.
+const FULL: [&str; 13] = [
+    "num-keys",
+    "block-cache-capacity",
+    "suppression-buffer-count-max",
+    "suppression-buffer-size-max",
+    "get-latency-avg",
+    "get-latency-max",
+    "get-rate",
+    "put-latency-avg",
+    "put-latency-max",
+    "put-rate",
+    "fetch-latency-max",
+    "fetch-rate",
+    "remove-rate",
+];
 
 /// What is 0 in this run, or always: nothing failed, dropped, was punctuated, restored, closed, waits or is late; there are no standby tasks,
 /// nothing is paused, and engines keep their checkpoints with each row. `recording-level` is 0 at INFO.

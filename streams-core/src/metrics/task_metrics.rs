@@ -109,6 +109,11 @@ impl TaskMetrics {
         (self.source.ns)()
     }
 
+    /// That clock, for who measures elsewhere.
+    pub(crate) fn clock(&self) -> fn() -> u64 {
+        self.source.ns
+    }
+
     /// A scope of this task: `tags` come to its thread and its id.
     pub(crate) fn scope(&self, group: &'static str, tags: &[(&'static str, &str)]) -> Scope {
         let own = [("thread-id", &*self.source.thread_id), ("task-id", &*self.task)];

@@ -56,6 +56,8 @@ struct Restoring {
     records: u64,
     batch: u64,
     way: Way,
+    /// By the clock of metrics.
+    began: Option<u64>,
     /// Lasts as long as the restore.
     span: Span,
 }
@@ -208,8 +210,9 @@ impl Restorer {
             let in_bulk = !matches!(way, Way::ByRecord);
             tracing::info!(%task, store = %name, %changelog, from = position, to = end, in_bulk, "restoring");
             let (records, batch) = (0, 0);
-            let span = span.clone();
-            let entry = Restoring { task, store, name, changelog, position, end, records, batch, way, span };
+            let (began, span) = (owned.task.state().restore_begins(store), span.clone());
+            let entry =
+                Restoring { task, store, name, changelog, position, end, records, batch, way, began, span };
             self.entries.push(entry);
             self.assigned = false;
         }
@@ -391,6 +394,7 @@ impl Restorer {
                 finished = true;
                 if let Some(owned) = tasks.get_mut(entry.task) {
                     owned.task.state_mut().restored(entry.store, entry.position);
+                    owned.task.state().restore_ended(entry.store, entry.began);
                 }
                 tracing::info!(task = %entry.task, store = %entry.name, changelog = %entry.changelog,
                     records = entry.records, "restored");

@@ -10,7 +10,7 @@ use streams_state::engine::identity::claim;
 use streams_state::engine::{Engine, EngineFiles, EngineProvider, Identity, InMemoryProvider};
 use streams_state::error::StateError;
 use streams_state::memory::MemoryShare;
-use streams_state::store::{BulkRestore, Unflushed};
+use streams_state::store::{BulkRestore, StateStore, StoreOperation, Unflushed};
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::{LifecycleNode, TaskOptions};
@@ -48,7 +48,8 @@ pub struct TaskStore {
     /// The changelog in the outbox.
     out: Option<OutTopic>,
     forwarder: Option<LifecycleNode>,
-    caching: bool,
+    /// It holds updates back in a record cache.
+    pub(super) caching: bool,
     /// Next changelog offset to read after what is committed.
     reached: Option<i64>,
     /// Restored in bulk past the store, which does not know what its engine holds.
@@ -169,6 +170,20 @@ impl StateManager {
         }
     }
 
+    /// When the restore of store number `store` begins, if that is measured.
+    pub(crate) fn restore_begins(&self, store: usize) -> Option<u64> {
+        self.stores.get(store)?.instance.state.borrow_mut().operation_meters()?.begin()
+    }
+
+    /// The restore of store number `store`, which began then, has reached its end.
+    pub(crate) fn restore_ended(&self, store: usize, began: Option<u64>) {
+        if let Some(store) = self.stores.get(store)
+            && let Some(meters) = store.instance.state.borrow_mut().operation_meters()
+        {
+            meters.end(StoreOperation::Restore, began);
+        }
+    }
+
     /// What restores store number `store` in bulk, while the store is not used. `None` if it cannot.
     pub fn begin_bulk_restore(&mut self, store: usize) -> Result<Option<BulkRestore>, StateError> {
         let Some(store) = self.stores.get_mut(store) else { return Ok(None) };
@@ -260,7 +275,7 @@ impl StateManager {
             if let Some(next) = store.changelog.as_ref().and_then(&mut *acked) {
                 store.reached = Some(next);
             }
-            store.instance.state.borrow_mut().committed(store.reached);
+            store.measured(StoreOperation::Commit, |state| state.committed(store.reached));
         }
     }
 
@@ -290,7 +305,8 @@ impl StateManager {
         if !(short || beyond(1)) || wait || !written || unflushed == Unflushed::default() {
             return Ok(false);
         }
-        self.own().try_for_each(|store| store.instance.state.borrow_mut().start_flush())?;
+        self.own()
+            .try_for_each(|store| store.measured(StoreOperation::Flush, |state| state.start_flush()))?;
         self.balance()?;
         Ok(true)
     }
@@ -328,7 +344,7 @@ impl StateManager {
 
     /// Gives committed updates to the engines, with the changelog offsets that they reach.
     pub fn flush(&mut self) -> Result<(), StateError> {
-        self.own().try_for_each(|store| store.instance.state.borrow_mut().flush())
+        self.own().try_for_each(|store| store.measured(StoreOperation::Flush, |state| state.flush()))
     }
 
     /// Copies the files of the stores that are on disk into `directory`, which is made if there are any.
@@ -376,6 +392,17 @@ impl StateManager {
 }
 
 impl TaskStore {
+    /// Does `work` with the store, as one of its operations.
+    fn measured<R>(&self, operation: StoreOperation, work: impl FnOnce(&mut dyn StateStore) -> R) -> R {
+        let mut state = self.instance.state.borrow_mut();
+        let began = state.operation_meters().and_then(|meters| meters.begin());
+        let result = work(&mut *state);
+        if let Some(meters) = state.operation_meters() {
+            meters.end(operation, began);
+        }
+        result
+    }
+
     fn flush_cache(&self, context: &mut TaskContext) -> NodeResult {
         match &self.forwarder {
             Some(node) => node.borrow_mut().flush_cache(context),

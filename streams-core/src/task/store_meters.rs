@@ -1,16 +1,17 @@
-//! What the stores of a task hold, and what RocksDB says of itself: `stream-state-metrics`.
+//! What the stores of a task hold and do, and what RocksDB says of itself: `stream-state-metrics`, `stream-record-cache-metrics`.
 //!
-//! In: the stores, between two batches. Out: cells that gauges show. RocksDB takes a lock for some of its answers, so it is asked now and then.
+//! In: the stores, between two batches. Out: cells that gauges show, and, from DEBUG on, meters with what the stores measured of their
+//! operations: they are given a clock only then. RocksDB takes a lock for some of its answers, so it is asked now and then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use streams_state::store::StateStore;
+use streams_state::store::{Measured, OperationClock, StateStore, StoreOperation};
 use streams_state::types::Timestamp;
 
 use super::TaskStore;
-use crate::metrics::TaskMetrics;
 use crate::metrics::catalogue::{GaugeSpec, store};
+use crate::metrics::{Batch, Meter, RecordingLevel, Scope, TaskMetrics};
 use crate::topology::StoreKind;
 
 /// Pause between two looks at engines, ms.
@@ -24,22 +25,38 @@ struct StoreMeters {
     index: usize,
     num_keys: Option<Shown>,
     properties: Vec<(&'static str, Shown)>,
+    operations: OperationsMeters,
 }
 
-/// The gauges of all stores of a task.
+/// What a store measures of its operations.
+struct OperationsMeters {
+    times: Vec<(StoreOperation, Meter)>,
+    iterators: Meter,
+    record_age: Meter,
+    /// Of a store with a record cache.
+    hit_ratio: Option<Meter>,
+}
+
+/// The metrics of all stores of a task.
 pub(super) struct StoresMeters {
     stores: Vec<StoreMeters>,
     /// When engines were looked at last.
     looked: Option<Timestamp>,
+    /// The stores measure their operations.
+    measures: bool,
+    /// They take the times of records, too.
+    times_records: bool,
 }
 
 impl StoresMeters {
-    /// Registers the gauges of `stores`, whose kinds come beside them.
+    /// Registers the metrics of `stores`, whose kinds come beside them, and gives them a clock if their operations are to be measured.
     pub(super) fn new(metrics: &mut TaskMetrics, stores: &[TaskStore], kinds: &[StoreKind]) -> Self {
         let own = stores.iter().zip(kinds).enumerate().filter(|(_, (store, _))| !store.global);
         let stores =
             own.filter_map(|(index, (store, kind))| meters(metrics, (index, store), *kind)).collect();
-        Self { stores, looked: None }
+        let records = |level| metrics.metrics().records(level);
+        let (measures, times_records) = (records(RecordingLevel::Debug), records(RecordingLevel::Trace));
+        Self { stores, looked: None, measures, times_records }
     }
 
     /// Looks at the stores at `now`, and at their engines if it is time to. None of them may be restoring.
@@ -59,6 +76,48 @@ impl StoresMeters {
             }
         }
     }
+
+    /// Takes what the stores measured since the last call, at `now`.
+    pub(super) fn take(&self, stores: &[TaskStore], now: Timestamp) {
+        if !self.measures {
+            return;
+        }
+        self.take_ages(stores, now);
+        for meters in &self.stores {
+            let Some(store) = stores.get(meters.index) else { continue };
+            let mut state = store.instance.state.borrow_mut();
+            let (Some(measured), meters) = (state.operation_meters(), &meters.operations) else { continue };
+            for (operation, meter) in &meters.times {
+                meter.merge(batch(measured.take(*operation)));
+            }
+            meters.iterators.merge(batch(measured.take_iterators()));
+            if let Some(meter) = &meters.hit_ratio {
+                meter.merge(batch(measured.take_hit_ratios()));
+            }
+        }
+    }
+
+    /// Takes how old records were whose rows were put, in a run whose wall clock is `now`. Nothing below TRACE.
+    pub(super) fn take_ages(&self, stores: &[TaskStore], now: Timestamp) {
+        if !self.times_records {
+            return;
+        }
+        for meters in &self.stores {
+            let Some(store) = stores.get(meters.index) else { continue };
+            if let Some(measured) = store.instance.state.borrow_mut().operation_meters() {
+                let Measured { count, sum, min, max } = measured.take_record_times();
+                let now = now as f64;
+                let age = Measured { count, sum: now * count as f64 - sum, min: now - max, max: now - min };
+                meters.operations.record_age.merge(batch(age));
+            }
+        }
+    }
+}
+
+/// The last of the numbers is not known, and no metric of a store shows it.
+fn batch(measured: Measured) -> Batch {
+    let Measured { count, sum, min, max } = measured;
+    Batch { count, sum, min, max, last: max }
 }
 
 fn show(shown: &Shown, number: Option<u64>) {
@@ -92,6 +151,7 @@ fn meters(
 ) -> Option<StoreMeters> {
     let on_disk = asks(&*task_store.instance.state.borrow());
     let tag = scope(kind, on_disk)?;
+    start(metrics, task_store);
     let mut scope = metrics.scope(store::GROUP, &[(tag, &task_store.name)]);
     let mut gauge = |spec: GaugeSpec| {
         let shown = Arc::new(AtomicU64::new(f64::NAN.to_bits()));
@@ -105,8 +165,48 @@ fn meters(
     // An iterator ends with the call that it serves.
     scope.number(store::NUM_OPEN_ITERATORS, || 0.0);
     scope.number(store::OLDEST_ITERATOR_OPEN_SINCE_MS, || 0.0);
+    let operations = operations(metrics, &mut scope, task_store, kind);
     metrics.keep(scope);
-    Some(StoreMeters { index, num_keys, properties })
+    Some(StoreMeters { index, num_keys, properties, operations })
+}
+
+/// Gives a store a clock if its operations are to be measured.
+fn start(metrics: &TaskMetrics, store: &TaskStore) {
+    let records = |level| metrics.metrics().records(level);
+    if records(RecordingLevel::Debug)
+        && let Some(meters) = store.instance.state.borrow_mut().operation_meters()
+    {
+        let record_times = records(RecordingLevel::Trace);
+        meters.start(OperationClock { ns: metrics.clock(), record_times });
+    }
+}
+
+fn operations(
+    metrics: &mut TaskMetrics,
+    scope: &mut Scope,
+    task_store: &TaskStore,
+    kind: StoreKind,
+) -> OperationsMeters {
+    let own = match kind {
+        StoreKind::KeyValue | StoreKind::TimestampedKeyValue | StoreKind::Versioned { .. } => {
+            scope.sensor(&store::PUT_ALL);
+            store::KEY_VALUE_OPERATIONS
+        }
+        StoreKind::Window { .. } | StoreKind::TimestampedWindow { .. } => store::WINDOW_OPERATIONS,
+        StoreKind::Session { .. } => store::SESSION_OPERATIONS,
+        StoreKind::Buffer => &[],
+    };
+    let specs = own.iter().chain(store::OPERATIONS);
+    let times = specs.map(|(operation, spec)| (*operation, metrics.meter(scope, spec))).collect();
+    let iterators = metrics.meter(scope, &store::ITERATOR_DURATION);
+    let record_age = metrics.meter(scope, &store::E2E_LATENCY);
+    let hit_ratio = task_store.caching.then(|| {
+        let mut cache = metrics.scope(store::CACHE_GROUP, &[("record-cache-id", &task_store.name)]);
+        let meter = metrics.meter(&mut cache, &store::HIT_RATIO);
+        metrics.keep(cache);
+        meter
+    });
+    OperationsMeters { times, iterators, record_age, hit_ratio }
 }
 
 /// Whether the store has an engine that answers.

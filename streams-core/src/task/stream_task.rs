@@ -235,6 +235,7 @@ impl StreamTask {
             Ok(())
         })?;
         self.meters.take_inputs(&mut self.group, self.context.wall_time);
+        self.store_meters.take_ages(self.state.stores(), self.context.wall_time);
         self.drain_changelogs()?;
         Ok(count)
     }
@@ -310,6 +311,7 @@ impl StreamTask {
         if restore_left == 0 {
             self.store_meters.look(self.state.stores(), now);
         }
+        self.store_meters.take(self.state.stores(), now);
         self.context.metrics.flush(now);
     }
 

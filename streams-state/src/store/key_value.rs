@@ -25,6 +25,7 @@ mod lru;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use self::lru::Lru;
 use self::scan::OrderedKeys;
 use super::changelog_buffer::ChangelogBuffer;
 use super::header_aware::LoggedHeaders;
+use super::operation_meters::{Ended, Metered, OperationMeters, StoreOperation};
 use super::progress::Progress;
 use super::record_cache::RecordCache;
 use super::tier::{NONE, Tier};
@@ -88,8 +90,15 @@ pub struct KeyValueStore<K, V> {
     /// Set in a store that keeps only so many rows.
     lru: Option<Box<Lru>>,
     progress: Progress,
+    meters: OperationMeters,
     key_bytes: Vec<u8>,
     value_bytes: Vec<u8>,
+}
+
+impl<K, V> Metered for KeyValueStore<K, V> {
+    fn meters(&mut self) -> &mut OperationMeters {
+        &mut self.meters
+    }
 }
 
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
@@ -116,6 +125,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             ordered: OrderedKeys::default(),
             lru: None,
             progress,
+            meters: OperationMeters::default(),
             key_bytes: Vec::new(),
             value_bytes: Vec::new(),
         })
@@ -165,13 +175,23 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// The value of `key` and its timestamp.
     pub fn get(&mut self, key: &K) -> Result<Option<(&V, Timestamp)>, StateError> {
-        let Some(id) = self.locate(key)? else { return Ok(None) };
+        let id = self.operation(
+            |store| store.locate(key),
+            |_, id| Ended::Read(StoreOperation::Get, matches!(id, Ok(Some(_)))),
+        )?;
+        Ok(self.row_read(id).map(|(value, timestamp)| (value, *timestamp)))
+    }
+
+    /// The row of a slot that was read.
+    #[inline]
+    fn row_read(&mut self, id: Option<u32>) -> Option<&(V, Timestamp)> {
+        let id = id?;
         if let Some(lru) = &mut self.lru
             && self.tier.slot(id).cached == NONE
         {
             lru.used(id);
         }
-        Ok(self.tier.slot(id).row.as_ref().map(|(value, timestamp)| (value, *timestamp)))
+        self.tier.slot(id).row.as_ref()
     }
 
     /// The value of `key` at the last flush: without the updates that the cache holds back.
@@ -192,6 +212,19 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         timestamp: Timestamp,
         context: &RecordContext,
     ) -> Result<(), StateError> {
+        self.operation(
+            |store| store.set(key, value, timestamp, context),
+            |_, _| Ended::Put(StoreOperation::Put, context.timestamp),
+        )
+    }
+
+    fn set(
+        &mut self,
+        key: &K,
+        value: Option<V>,
+        timestamp: Timestamp,
+        context: &RecordContext,
+    ) -> Result<(), StateError> {
         let id = self.locate_or_insert(key)?;
         let wants_flushed = self.wants_flushed(id);
         let row = value.map(|value| (value, timestamp));
@@ -205,6 +238,13 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Deletes `key` and returns the value it had. The changelog gets a tombstone even if there was none.
     pub fn delete(&mut self, key: &K, context: &RecordContext) -> Result<Option<V>, StateError> {
+        self.operation(
+            |store| store.remove(key, context),
+            |_, before| Ended::Read(StoreOperation::Delete, matches!(before, Ok(Some(_)))),
+        )
+    }
+
+    fn remove(&mut self, key: &K, context: &RecordContext) -> Result<Option<V>, StateError> {
         let id = self.locate_or_insert(key)?;
         let before = self.tier.slot_mut(id).row.take().map(|(value, _)| value);
         let flushed = if self.wants_flushed(id) { before.clone() } else { None };
@@ -223,11 +263,15 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         timestamp: Timestamp,
         context: &RecordContext,
     ) -> Result<Option<V>, StateError> {
-        if let Some((present, _)) = self.get(key)? {
-            return Ok(Some(present.clone()));
-        }
-        self.put(key, value, timestamp, context)?;
-        Ok(None)
+        let work = |store: &mut Self| {
+            let id = store.locate(key)?;
+            let present = store.row_read(id).map(|(present, _)| present.clone());
+            if present.is_none() {
+                store.set(key, value, timestamp, context)?;
+            }
+            Ok(present)
+        };
+        self.operation(work, |_, _| Ended::Put(StoreOperation::PutIfAbsent, context.timestamp))
     }
 
     /// Changes the value of `key` in place: `change` sees the value and its timestamp, `None` is no row.
@@ -256,9 +300,11 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         context: &RecordContext,
         change: impl FnOnce(&mut Option<(V, Timestamp)>) -> Result<R, E>,
     ) -> Result<Result<R, E>, StateError> {
+        let began = self.meters.begin();
         let id = self.locate_or_insert(key)?;
         let wants_flushed = self.wants_flushed(id);
         let slot = self.tier.slot_mut(id);
+        self.meters.end_read(StoreOperation::Get, began, slot.row.is_some());
         let flushed = match &slot.row {
             Some((value, _)) if wants_flushed => Some(value.clone()),
             Some(_) | None => None,
@@ -266,10 +312,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let undo = (self.undoes && !self.options.caching).then(|| slot.row.clone());
         let result = change(&mut slot.row);
         if result.is_ok() {
+            let began = began.and_then(|_| self.meters.begin());
             match self.options.caching {
                 true => self.hold(id, flushed, context)?,
                 false => self.write_or_undo(id, undo, context)?,
             }
+            self.meters.end_put(StoreOperation::Put, began, context.timestamp);
         }
         Ok(result)
     }
@@ -303,85 +351,6 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         Ok(None)
     }
 
-    /// Whether the cache will want the value that the row has now: it is the one at the last flush.
-    #[inline]
-    fn wants_flushed(&self, id: u32) -> bool {
-        self.options.caching && self.tier.slot(id).cached == NONE
-    }
-
-    /// The row of `id` has changed: writes it out. If that fails the row is `before` again, or, if that is not known, nothing of
-    /// this store is committed any more.
-    #[inline]
-    fn write_or_undo(
-        &mut self,
-        id: u32,
-        before: Option<Option<(V, Timestamp)>>,
-        context: &RecordContext,
-    ) -> Result<(), StateError> {
-        let written = self.write_out(id, context);
-        written.map_err(|error| match before {
-            Some(before) => {
-                self.tier.slot_mut(id).row = before;
-                error
-            }
-            None => self.progress.broken(error),
-        })
-    }
-
-    /// The row of `id` has changed: holds the update back.
-    #[inline]
-    fn hold(&mut self, id: u32, flushed: Option<V>, context: &RecordContext) -> Result<(), StateError> {
-        let slot = self.tier.slot_mut(id);
-        if slot.row.as_ref().is_some_and(|(value, _)| self.values.is_null(value)) {
-            slot.row = None;
-        }
-        match slot.cached {
-            NONE => slot.cached = self.cache.add(id, slot.key().len(), flushed, context),
-            entry => self.cache.again(entry, context),
-        }
-        self.tier.touch(id, None);
-        Ok(())
-    }
-
-    /// Logs the row of `id`. The one place where an update is counted and null turns into absence.
-    #[inline]
-    fn write_out(&mut self, id: u32, context: &RecordContext) -> Result<(), StateError> {
-        if self.lru.is_some() {
-            self.bound_rows(id, context);
-        }
-        let slot = self.tier.slot_mut(id);
-        let row = &slot.row;
-        let values = self.logged_headers.serde(&self.values);
-        let len = if self.options.logging {
-            let timestamp = match row {
-                Some((_, timestamp)) if self.options.timestamped => *timestamp,
-                Some(_) | None => context.timestamp,
-            };
-            let write = |out: &mut Vec<u8>| match row {
-                Some((value, _)) => values.serialize(value, out),
-                None => Ok(false),
-            };
-            match self.log.push(slot.key(), (timestamp, context.timestamp), write) {
-                Ok(len) => {
-                    let present = row.as_ref().filter(|_| len.is_some()).map(|(value, _)| value);
-                    self.logged_headers.add(&mut self.log, present, &context.headers);
-                    Some(len.ok_or(()))
-                }
-                Err(source) => return Err(self.progress.serde_error(source)),
-            }
-        } else if row.as_ref().is_none_or(|(value, _)| values.is_null(value)) {
-            Some(Err(()))
-        } else {
-            None
-        };
-        if let Some(Err(())) = len {
-            slot.row = None;
-        }
-        self.progress.updated();
-        self.tier.touch(id, len.map(|len| len.unwrap_or(0)));
-        Ok(())
-    }
-
     /// The slot of `key`; looks into the engine if the tier does not know. `None`: no row and no slot.
     #[inline]
     fn locate(&mut self, key: &K) -> Result<Option<u32>, StateError> {
@@ -407,6 +376,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Takes the row of the key in `key_bytes` from the engine into the tier, or its absence.
     #[cold]
     fn load(&mut self, hash: u64) -> Result<u32, StateError> {
+        self.meters.asks_engine();
         self.tier.make_room();
         let found = self.engine.get(&self.key_bytes, &mut self.value_bytes)?;
         let row = if found { Some(self.decode(&self.value_bytes)?) } else { None };

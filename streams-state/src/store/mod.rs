@@ -9,6 +9,7 @@ mod header_aware;
 mod kept_sources;
 mod key_bytes;
 mod key_value;
+mod operation_meters;
 mod ordered_rows;
 mod outer_join;
 mod progress;
@@ -29,6 +30,7 @@ pub use bulk_restore::BulkRestore;
 pub use change_buffer::{BufferedChange, ChangeBuffer, ChangeBufferOptions};
 pub use grace_buffer::{BufferedRecord, GraceBuffer, GraceBufferOptions};
 pub use key_value::{CachedUpdate, KeyValueOptions, KeyValueStore};
+pub use operation_meters::{Measured, OperationClock, OperationMeters, StoreOperation};
 pub use outer_join::{JoinSide, LeftOrRight, OuterJoinOptions, OuterJoinStore, WaitingRow};
 pub use session::{SessionOptions, SessionStore};
 pub use versioned::{VersionedOptions, VersionedPut, VersionedStore};
@@ -201,6 +203,11 @@ pub trait StateStore {
 
     /// How many keys it holds, about; `None` for stores that do not count them.
     fn num_keys(&self) -> Option<u64> {
+        None
+    }
+
+    /// Where it measures its operations. `None`: a store that measures none.
+    fn operation_meters(&mut self) -> Option<&mut OperationMeters> {
         None
     }
 

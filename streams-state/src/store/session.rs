@@ -31,6 +31,7 @@ use self::sessions::Sessions;
 use self::time_index::TimeIndex;
 use super::changelog_buffer::ChangelogBuffer;
 use super::header_aware::LoggedHeaders;
+use super::operation_meters::{Ended, Metered, OperationMeters, StoreOperation};
 use super::progress::Progress;
 use super::record_cache::{Held, RecordCache};
 use super::tier::{NONE, Tier};
@@ -135,9 +136,16 @@ pub struct SessionStore<K, V> {
     swept: i64,
     /// Puts since expired sessions were looked for in the tier.
     puts: u64,
+    meters: OperationMeters,
     key_bytes: Vec<u8>,
     value_bytes: Vec<u8>,
     log_key: Vec<u8>,
+}
+
+impl<K, V> Metered for SessionStore<K, V> {
+    fn meters(&mut self) -> &mut OperationMeters {
+        &mut self.meters
+    }
 }
 
 impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
@@ -172,6 +180,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             segments: BTreeSet::new(),
             swept: i64::MIN,
             puts: 0,
+            meters: OperationMeters::default(),
             key_bytes: Vec::new(),
             value_bytes: Vec::new(),
             log_key: Vec::new(),
@@ -213,7 +222,11 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// The aggregate of one session.
     pub fn fetch_session(&mut self, key: &K, window: Window) -> Result<Option<&V>, StateError> {
         let live_from = self.shown_from();
-        let Some(id) = self.locate(key)? else { return Ok(None) };
+        let found = self.operation(
+            |store| store.locate(key),
+            |_, id| Ended::Read(StoreOperation::Fetch, matches!(id, Ok(Some(_)))),
+        )?;
+        let Some(id) = found else { return Ok(None) };
         let session = self.tier.slot(id).row.as_ref().and_then(|(sessions, _)| sessions.get(window));
         Ok(session
             .filter(|session| session.window.end >= live_from)
@@ -230,11 +243,14 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         value: Option<V>,
         context: &RecordContext,
     ) -> Result<bool, StateError> {
-        let id = self.locate_or_insert(key)?;
-        self.change(id, window, value, context)?;
-        let kept = self.options.caching || window.end >= self.kept_from();
-        self.sweep();
-        Ok(kept)
+        let work = |store: &mut Self| {
+            let id = store.locate_or_insert(key)?;
+            store.change(id, window, value, context)?;
+            let kept = store.options.caching || window.end >= store.kept_from();
+            store.sweep();
+            Ok(kept)
+        };
+        self.operation(work, |_, _| Ended::Put(StoreOperation::Put, context.timestamp))
     }
 
     /// Deletes a session and returns its aggregate. The changelog gets a tombstone even if there was none.
@@ -244,10 +260,13 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         window: Window,
         context: &RecordContext,
     ) -> Result<Option<V>, StateError> {
-        let id = self.locate_or_insert(key)?;
-        let before = self.change(id, window, None, context)?;
-        self.sweep();
-        Ok(before)
+        let work = |store: &mut Self| {
+            let id = store.locate_or_insert(key)?;
+            let before = store.change(id, window, None, context)?;
+            store.sweep();
+            Ok(before)
+        };
+        self.operation(work, |_, _| Ended::Other(StoreOperation::Remove))
     }
 
     /// Takes the next update that the cache holds back, in order of last update, and logs it. `None`: no more.

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use self::history::{History, Sized};
 use super::changelog_buffer::ChangelogBuffer;
+use super::operation_meters::{Ended, Metered, OperationMeters, StoreOperation};
 use super::progress::Progress;
 use super::tier::Tier;
 use super::{StateStore, Unflushed};
@@ -96,8 +97,15 @@ pub struct VersionedStore<K, V> {
     progress: Progress,
     /// Bytes of versions put since the last flush. A run has more: it writes all of a key's versions in a segment.
     unflushed_bytes: u64,
+    meters: OperationMeters,
     key_bytes: Vec<u8>,
     value_bytes: Vec<u8>,
+}
+
+impl<K, V> Metered for VersionedStore<K, V> {
+    fn meters(&mut self) -> &mut OperationMeters {
+        &mut self.meters
+    }
 }
 
 impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
@@ -126,6 +134,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
             log: ChangelogBuffer::default(),
             progress,
             unflushed_bytes: 0,
+            meters: OperationMeters::default(),
             key_bytes: Vec::new(),
             value_bytes: Vec::new(),
         };
@@ -151,6 +160,13 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
         value: Option<V>,
         timestamp: Timestamp,
     ) -> Result<VersionedPut, StateError> {
+        self.operation(
+            |store| store.set(key, value, timestamp),
+            |_, _| Ended::Put(StoreOperation::Put, timestamp),
+        )
+    }
+
+    fn set(&mut self, key: &K, value: Option<V>, timestamp: Timestamp) -> Result<VersionedPut, StateError> {
         let hash = self.encode_key(key)?;
         let value = self.write_out(value, timestamp)?;
         self.apply_put(hash, value, timestamp)
@@ -158,18 +174,20 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
 
     /// Deletes `key` from `timestamp` on, and returns the value that was valid then, with its timestamp.
     pub fn delete(&mut self, key: &K, timestamp: Timestamp) -> Result<Option<(V, Timestamp)>, StateError> {
-        let refused = timestamp < self.oldest_time();
-        let before = match refused {
-            true => None,
-            false => self.get_as_of(key, timestamp)?.map(|(value, from)| (value.clone(), from)),
+        let work = |store: &mut Self| {
+            let refused = timestamp < store.oldest_time();
+            let id = if refused { None } else { store.locate(key)? };
+            let before = store.version_of(id, timestamp).map(|(value, from)| (value.clone(), from));
+            store.set(key, None, timestamp)?;
+            Ok(before)
         };
-        self.put(key, None, timestamp)?;
-        Ok(before)
+        self.operation(work, |_, _| Ended::Other(StoreOperation::Delete))
     }
 
     /// The latest version of `key`, with the timestamp from which it is valid.
     pub fn get(&mut self, key: &K) -> Result<Option<(&V, Timestamp)>, StateError> {
-        let Some(id) = self.locate(key)? else { return Ok(None) };
+        let id = self.read(key)?;
+        let Some(id) = id else { return Ok(None) };
         let history = self.tier.slot(id).row.as_ref().map(|(history, _)| history);
         Ok(history.and_then(|history| history.latest.as_ref()).map(|(value, from)| (&value.value, *from)))
     }
@@ -177,12 +195,22 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
     /// The version of `key` that is valid at `time`, with the timestamp from which it is. Behind the history
     /// retention only the latest version can be found.
     pub fn get_as_of(&mut self, key: &K, time: Timestamp) -> Result<Option<(&V, Timestamp)>, StateError> {
+        let id = self.read(key)?;
+        Ok(self.version_of(id, time))
+    }
+
+    #[inline]
+    fn read(&mut self, key: &K) -> Result<Option<u32>, StateError> {
+        self.operation(|store| store.locate(key), |_, _| Ended::Other(StoreOperation::Get))
+    }
+
+    /// The version in a slot that is valid at `time`.
+    fn version_of(&self, id: Option<u32>, time: Timestamp) -> Option<(&V, Timestamp)> {
         let expired = time < self.oldest_time();
-        let Some(id) = self.locate(key)? else { return Ok(None) };
-        let Some((history, _)) = &self.tier.slot(id).row else { return Ok(None) };
-        Ok(history.as_of(time).filter(|(_, from)| {
-            !expired || history.latest.as_ref().is_some_and(|(_, latest)| latest == from)
-        }))
+        let (history, _) = self.tier.slot(id?).row.as_ref()?;
+        history
+            .as_of(time)
+            .filter(|(_, from)| !expired || history.latest.as_ref().is_some_and(|(_, latest)| latest == from))
     }
 
     /// Visits the versions of `key` that were valid at some time from `from` to `to`, both included, in order of

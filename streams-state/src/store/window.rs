@@ -33,6 +33,7 @@ mod rows;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use self::panes::Panes;
 use self::segment::Segment;
 use super::changelog_buffer::ChangelogBuffer;
 use super::header_aware::LoggedHeaders;
+use super::operation_meters::{Ended, Metered, OperationMeters, StoreOperation};
 use super::progress::Progress;
 use super::record_cache::{MeanLen, RecordCache};
 use super::{CachedUpdate, StateStore, Unflushed};
@@ -177,9 +179,16 @@ pub struct WindowStore<K, V> {
     log: ChangelogBuffer,
     logged_headers: LoggedHeaders<V>,
     progress: Progress,
+    meters: OperationMeters,
     key_bytes: Vec<u8>,
     log_key: Vec<u8>,
     entry_bytes: Vec<u8>,
+}
+
+impl<K, V> Metered for WindowStore<K, V> {
+    fn meters(&mut self) -> &mut OperationMeters {
+        &mut self.meters
+    }
 }
 
 impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
@@ -228,6 +237,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             log: ChangelogBuffer::default(),
             logged_headers,
             progress,
+            meters: OperationMeters::default(),
             key_bytes: Vec::new(),
             log_key: Vec::new(),
             entry_bytes: Vec::new(),
@@ -270,17 +280,27 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// The value of `key` in the window that starts at `start`, and its timestamp. Of duplicates the last one.
     #[inline]
     pub fn fetch(&mut self, key: &K, start: Timestamp) -> Result<Option<(&V, Timestamp)>, StateError> {
-        if self.is_expired(start) {
-            return Ok(None);
-        }
         if self.panes.is_some() {
             return self.fetch_window(key, start);
         }
-        let hash = self.encode_key(key)?;
-        let Some(segment) = self.segment_at(start) else { return Ok(None) };
-        let Some(slot) = self.resolve(segment, hash)? else { return Ok(None) };
+        let found = self.operation(
+            |store| store.find_rows(key, start),
+            |_, found| Ended::Read(StoreOperation::Fetch, matches!(found, Ok(Some(_)))),
+        )?;
+        let Some((segment, slot)) = found else { return Ok(None) };
         let row = self.segments[segment].slot(slot).rows.between(start, start).last();
         Ok(row.and_then(|row| row.value.as_ref()).map(|(value, timestamp)| (value, *timestamp)))
+    }
+
+    /// Segment and slot that may have the row of `key` at `start`.
+    #[inline]
+    fn find_rows(&mut self, key: &K, start: Timestamp) -> Result<Option<(usize, u32)>, StateError> {
+        if self.is_expired(start) {
+            return Ok(None);
+        }
+        let hash = self.encode_key(key)?;
+        let Some(segment) = self.segment_at(start) else { return Ok(None) };
+        Ok(self.resolve(segment, hash)?.map(|slot| (segment, slot)))
     }
 
     /// Changes the value of `key` in the window that starts at `start` in place: `change` sees the value and its
@@ -321,7 +341,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
             let mut row = None;
             let result = change(&mut row);
             if result.is_ok() {
-                self.put_duplicate(key, start, row, context)?;
+                self.put_another(key, start, row, context)?;
             }
             return Ok(Some(result));
         }
@@ -337,9 +357,11 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         context: &RecordContext,
         change: impl FnOnce(&mut Option<(V, Timestamp)>) -> Result<R, E>,
     ) -> Result<Result<R, E>, StateError> {
+        let began = self.meters.begin();
         let place = self.locate_or_insert(key, start, sequence)?;
         let wants_flushed = self.wants_flushed(place);
         let row = self.segments[place.segment].row_mut(place.slot, place.row);
+        self.meters.end_read(StoreOperation::Fetch, began, row.value.is_some());
         let flushed = match &row.value {
             Some((value, _)) if wants_flushed => Some(value.clone()),
             Some(_) | None => None,
@@ -347,11 +369,13 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         let undo = (self.undoes && !self.options.caching).then(|| row.value.clone());
         let result = change(&mut row.value);
         if result.is_ok() {
+            let began = began.and_then(|_| self.meters.begin());
             match self.options.caching {
                 true => self.hold(place, flushed, context)?,
                 false => self.write_or_undo(place, undo, context)?,
             }
             self.updated(start);
+            self.meters.end_put(StoreOperation::Put, began, context.timestamp);
         }
         Ok(result)
     }
@@ -370,61 +394,10 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         timestamp: Timestamp,
         context: &RecordContext,
     ) -> Result<bool, StateError> {
-        let value = value.map(|value| (value, timestamp));
-        if !self.row_is_window {
-            self.check_writable()?;
-            return self.put_duplicate(key, start, value, context);
-        }
-        if self.is_expired(start) || self.keeps_nothing(start) {
-            self.encode_key(key)?;
-            self.log_only(start, 0, value.as_ref(), context)?;
-            self.updated(start);
-            return Ok(!self.refuses(start));
-        }
-        let place = self.locate_or_insert(key, start, 0)?;
-        let wants_flushed = self.wants_flushed(place);
-        let row = self.segments[place.segment].row_mut(place.slot, place.row);
-        let before = std::mem::replace(&mut row.value, value);
-        if self.options.caching {
-            let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
-            self.hold(place, flushed, context)?;
-        } else {
-            self.write_or_undo(place, Some(before), context)?;
-        }
-        self.updated(start);
-        Ok(true)
-    }
-
-    /// Puts a row beside those that have the same key and start. The engine is not asked.
-    ///
-    /// The sequence goes on after a restart: Kafka Streams counts from 1 again, and so may overwrite a row.
-    fn put_duplicate(
-        &mut self,
-        key: &K,
-        start: Timestamp,
-        value: Option<(V, Timestamp)>,
-        context: &RecordContext,
-    ) -> Result<bool, StateError> {
-        let hash = self.encode_key(key)?;
-        // As in Java the number wraps around before it would be negative, and counts ignored puts, too.
-        self.sequence = (self.sequence + 1) & 0x7fff_ffff;
-        let is_null = value.as_ref().is_none_or(|(value, _)| self.values.is_null(value));
-        if is_null || self.is_expired(start) || self.keeps_nothing(start) {
-            self.log_only(start, self.sequence, value.as_ref(), context)?;
-            if is_null && self.options.persistent {
-                return Ok(true);
-            }
-            let accepted = !self.refuses(start);
-            self.advance(start);
-            return Ok(accepted);
-        }
-        let segment = self.segment_or_insert(start);
-        let slot = self.slot_or_partial(segment, hash);
-        let row = self.segments[segment].find_or_insert(slot, start, self.sequence);
-        self.segments[segment].row_mut(slot, row).value = value;
-        self.write_or_undo(Place { segment, slot, row }, Some(None), context)?;
-        self.advance(start);
-        Ok(true)
+        self.operation(
+            |store| store.set(key, start, value.map(|value| (value, timestamp)), context),
+            |_, _| Ended::Put(StoreOperation::Put, context.timestamp),
+        )
     }
 }
 

@@ -1,4 +1,6 @@
-//! What stores hold, and what RocksDB says of itself: `stream-state-metrics`.
+//! What stores hold and do, what RocksDB says of itself: `stream-state-metrics`; and of record caches: `stream-record-cache-metrics`.
+
+use streams_state::store::StoreOperation;
 
 use super::{GaugeSpec, SensorSpec};
 use crate::metrics::{RecordingLevel, Stat};
@@ -54,5 +56,79 @@ pub(crate) const SUPPRESSION_BUFFER_SIZE: SensorSpec = SensorSpec {
     shown: &[
         ("suppression-buffer-size-avg", "Average of bytes in the suppression buffer", Stat::Avg),
         ("suppression-buffer-size-max", "Maximum of bytes in the suppression buffer", Stat::Max),
+    ],
+};
+
+/// Operations, and the sensor of each.
+pub(crate) type OperationSpecs = &'static [(StoreOperation, SensorSpec)];
+
+/// Ns of one operation.
+macro_rules! operation {
+    ($name:literal, $what:literal) => {
+        SensorSpec {
+            level: RecordingLevel::Debug,
+            shown: &[
+                (concat!($name, "-latency-avg"), concat!("Average time of ", $what), Stat::Avg),
+                (concat!($name, "-latency-max"), concat!("Longest time of ", $what), Stat::Max),
+                (concat!($name, "-rate"), concat!("Per-second rate of ", $what), Stat::Rate),
+            ],
+        }
+    };
+}
+
+/// Of each store.
+pub(crate) const OPERATIONS: OperationSpecs = &[
+    (StoreOperation::Put, operation!("put", "store writes")),
+    (StoreOperation::Flush, operation!("flush", "store flushes")),
+    (StoreOperation::Commit, operation!("commit", "commits")),
+    (StoreOperation::Restore, operation!("restore", "restore calls or records")),
+];
+
+/// Of key-value stores, versioned ones too, beside [`OPERATIONS`].
+pub(crate) const KEY_VALUE_OPERATIONS: OperationSpecs = &[
+    (StoreOperation::Get, operation!("get", "single key lookups")),
+    (StoreOperation::PutIfAbsent, operation!("put-if-absent", "conditional writes")),
+    (StoreOperation::Delete, operation!("delete", "store deletes")),
+    (StoreOperation::All, operation!("all", "full store scans")),
+    (StoreOperation::Range, operation!("range", "range reads")),
+    (StoreOperation::PrefixScan, operation!("prefix-scan", "prefix scans")),
+];
+
+/// Of key-value stores, whose face has no such call: always 0.
+pub(crate) const PUT_ALL: SensorSpec = operation!("put-all", "batch writes");
+
+/// Of window stores, beside [`OPERATIONS`].
+pub(crate) const WINDOW_OPERATIONS: OperationSpecs =
+    &[(StoreOperation::Fetch, operation!("fetch", "windowed or session lookups"))];
+
+/// Of session stores, beside [`OPERATIONS`].
+pub(crate) const SESSION_OPERATIONS: OperationSpecs = &[
+    (StoreOperation::Fetch, operation!("fetch", "windowed or session lookups")),
+    (StoreOperation::Remove, operation!("remove", "session removals")),
+];
+
+/// Ns of a visit of many rows.
+pub(crate) const ITERATOR_DURATION: SensorSpec = SensorSpec {
+    level: RecordingLevel::Debug,
+    shown: &[
+        ("iterator-duration-avg", "Average of time iterators stay open", Stat::Avg),
+        ("iterator-duration-max", "Maximum of time iterators stay open", Stat::Max),
+    ],
+};
+
+/// Ms from the time of a record to the wall clock, when a row is put.
+pub(crate) const E2E_LATENCY: SensorSpec =
+    SensorSpec { level: RecordingLevel::Trace, shown: super::node::E2E_LATENCY.shown };
+
+/// Group of record caches.
+pub(crate) const CACHE_GROUP: &str = "stream-record-cache-metrics";
+
+/// What part of the reads was a hit, at each that was.
+pub(crate) const HIT_RATIO: SensorSpec = SensorSpec {
+    level: RecordingLevel::Debug,
+    shown: &[
+        ("hit-ratio-avg", "Average of record cache hits per read", Stat::Avg),
+        ("hit-ratio-min", "Minimum of record cache hits per read", Stat::Min),
+        ("hit-ratio-max", "Maximum of record cache hits per read", Stat::Max),
     ],
 };

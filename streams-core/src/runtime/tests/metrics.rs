@@ -10,6 +10,7 @@ use crate::processor::{Processor, ProcessorContext};
 use crate::record::Record;
 use crate::runtime::clock::ThreadClocks;
 use crate::topic::Topic;
+use crate::topology::Topology;
 
 thread_local! {
     static LOOKS: Cell<u64> = const { Cell::new(0) };
@@ -22,21 +23,26 @@ fn ticking() -> u64 {
 }
 
 fn measured(world: &World, level: RecordingLevel) -> Instance {
+    measured_of(super::world::word_count(), world, level)
+}
+
+/// An instance of `topology` that keeps nothing on disk.
+pub(super) fn measured_of(topology: Topology, world: &World, level: RecordingLevel) -> Instance {
     let mut config = world.config("one");
     config.metrics.recording_level = level;
-    let mut instance = world.instance_of(super::world::word_count(), config).unwrap();
+    let mut instance = world.instance_with(topology, config, super::world::in_memory()).unwrap();
     for thread in &mut instance.threads {
         thread.sensors.measure_with(ThreadClocks { ns: ticking, cpu_ns: || None });
     }
     instance
 }
 
-fn all(world: &World, instance: &Instance) -> Vec<Metric> {
+pub(super) fn all(world: &World, instance: &Instance) -> Vec<Metric> {
     instance.threads[0].shared.registry.snapshot(world.now())
 }
 
 /// The metric of this name with these values of tags.
-fn metric(all: &[Metric], name: &str, tags: &[&str]) -> Metric {
+pub(super) fn metric(all: &[Metric], name: &str, tags: &[&str]) -> Metric {
     let has = |metric: &Metric, tag: &str| metric.name.tags.values().any(|value| value == tag);
     let mut found =
         all.iter().filter(|metric| metric.name.name == name && tags.iter().all(|tag| has(metric, tag)));
@@ -45,12 +51,12 @@ fn metric(all: &[Metric], name: &str, tags: &[&str]) -> Metric {
     one.unwrap_or_else(|| panic!("no {name} {tags:?} in {all:#?}")).clone()
 }
 
-fn number(all: &[Metric], name: &str, tags: &[&str]) -> f64 {
+pub(super) fn number(all: &[Metric], name: &str, tags: &[&str]) -> f64 {
     metric(all, name, tags).value.number().unwrap()
 }
 
 /// Three lines of three words, and until figures were shown after the last one.
-fn count_words(world: &World, instance: &mut Instance) {
+pub(super) fn count_words(world: &World, instance: &mut Instance) {
     ["a b c", "a b c", "a b d"].into_iter().for_each(|line| world.line(line));
     world.run_until_drained(&mut [instance]);
     for _ in 0..60 {
@@ -88,8 +94,11 @@ fn threads_and_tasks_measure_what_they_do() {
     assert_eq!((age("max") - age("min"), age("max") - age("avg")), (2.0, 1.0));
     assert!(age("min") >= 999_998.0, "{}", age("min"));
 
-    // Each record took one tick, in ns; so did each poll, in ms.
-    assert_eq!([number("process-latency-avg", &["0_0"]), number("process-latency-max", &["1_0"])], [1e6; 2]);
+    // Each record took one tick, in ns; so did each poll, in ms. The store looks twice when it reads, and twice when it writes.
+    assert_eq!(
+        [number("process-latency-avg", &["0_0"]), number("process-latency-max", &["1_0"])],
+        [1e6, 5e6]
+    );
     assert_eq!([number("poll-latency-avg", &[thread]), number("poll-latency-max", &[thread])], [1.0; 2]);
     assert_eq!(number("poll-records-max", &[thread]), 9.0);
     assert_eq!((number("task-created-total", &[thread]), number("task-closed-total", &[thread])), (2.0, 0.0));
@@ -111,6 +120,15 @@ fn nothing_is_timed_for_each_record_at_info() {
     assert!(latency.value.number().unwrap().is_nan());
     assert_eq!(number(&all, "process-total", &["KSTREAM-SOURCE-0000000000"]), 0.0);
     assert_eq!(number(&all, "records-consumed-total", &["lines"]), 3.0);
+    // Stores have no clock, and do not look.
+    for unseen in ["get-latency-avg", "put-latency-max", "hit-ratio-avg", "record-e2e-latency-max"] {
+        let of_store = metric(&all, unseen, &["count-store"]);
+        assert!(!of_store.recorded && of_store.value.number().unwrap().is_nan(), "{of_store:?}");
+    }
+    assert_eq!(
+        ["get-rate", "put-rate", "commit-rate"].map(|name| number(&all, name, &["count-store"])),
+        [0.0; 3]
+    );
 
     // A look is for a turn, a task or a commit, never for a record: a hundred times the records are about as many looks.
     let looks = |world: &World, instance: &mut Instance, lines: usize| {

@@ -29,5 +29,6 @@ mod recorder;
 mod source_as_changelog;
 mod sources;
 mod spans;
+mod store_metrics;
 mod unavailable_serdes;
 mod world;

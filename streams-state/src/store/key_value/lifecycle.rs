@@ -106,6 +106,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
         self.engine.property(name)
     }
 
+    fn operation_meters(&mut self) -> Option<&mut OperationMeters> {
+        Some(&mut self.meters)
+    }
+
     fn num_keys(&self) -> Option<u64> {
         Some(self.approximate_num_entries())
     }

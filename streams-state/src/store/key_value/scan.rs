@@ -32,15 +32,26 @@ type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Visits all rows in byte order of their keys.
     pub fn for_each(&mut self, visit: &mut dyn FnMut(K, &V, Timestamp)) -> Result<(), StateError> {
-        self.scan((Bound::Unbounded, Bound::Unbounded), &mut |key, value, timestamp| {
+        let visit = &mut |key: K, value: &V, timestamp| {
             visit(key, value, timestamp);
             ControlFlow::Continue(())
-        })
+        };
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        self.operation(|store| store.scan(all, visit), |_, _| Ended::Visit(StoreOperation::All))
     }
 
     /// Visits the rows from key `from` to key `to`, both included, in byte order, until `visit` breaks. `None` is
     /// no limit.
     pub fn range(
+        &mut self,
+        from: Option<&K>,
+        to: Option<&K>,
+        visit: &mut dyn FnMut(K, &V, Timestamp) -> ControlFlow<()>,
+    ) -> Result<(), StateError> {
+        self.operation(|store| store.scan_keys(from, to, visit), |_, _| Ended::Visit(StoreOperation::Range))
+    }
+
+    fn scan_keys(
         &mut self,
         from: Option<&K>,
         to: Option<&K>,
@@ -68,7 +79,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     ) -> Result<(), StateError> {
         let end = prefix_end(prefix);
         let high = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        self.scan((Bound::Included(prefix), high), visit)
+        self.operation(
+            |store| store.scan((Bound::Included(prefix), high), visit),
+            |_, _| Ended::Visit(StoreOperation::PrefixScan),
+        )
     }
 
     /// Like [`range`](Self::range), from the last row to the first. The rows in question are copied before the first visit.
@@ -78,8 +92,20 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         to: Option<&K>,
         visit: &mut dyn FnMut(K, &V, Timestamp) -> ControlFlow<()>,
     ) -> Result<(), StateError> {
+        self.operation(
+            |store| store.scan_keys_backward(from, to, visit),
+            |_, _| Ended::Visit(StoreOperation::Range),
+        )
+    }
+
+    fn scan_keys_backward(
+        &mut self,
+        from: Option<&K>,
+        to: Option<&K>,
+        visit: &mut dyn FnMut(K, &V, Timestamp) -> ControlFlow<()>,
+    ) -> Result<(), StateError> {
         let mut rows = Vec::new();
-        self.range(from, to, &mut |key, value, timestamp| {
+        self.scan_keys(from, to, &mut |key, value, timestamp| {
             rows.push((key, value.clone(), timestamp));
             ControlFlow::Continue(())
         })?;
@@ -97,7 +123,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         &mut self,
         visit: &mut dyn FnMut(K, &V, Timestamp) -> ControlFlow<()>,
     ) -> Result<(), StateError> {
-        self.range_backward(None, None, visit)
+        self.operation(
+            |store| store.scan_keys_backward(None, None, visit),
+            |_, _| Ended::Visit(StoreOperation::All),
+        )
     }
 
     /// Number of rows: exact while all of them are in the tier, else the engine's estimate and what changed since.

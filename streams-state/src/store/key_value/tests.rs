@@ -1,6 +1,6 @@
 //! Single cases, by hand: what each face of a store promises. Sequences of operations are in `tests/model`.
 
-use super::super::ChangelogEntry;
+use super::super::{ChangelogEntry, OperationClock};
 use super::*;
 use crate::engine::InMemoryEngine;
 use crate::serdes::{Auto, Serde, SerdeError};
@@ -144,4 +144,21 @@ fn counts_what_a_crash_would_replay() {
     store.flush().unwrap();
     assert_eq!(store.unflushed(), Unflushed::default());
     assert_eq!(store.offset(), Some(10));
+}
+
+#[test]
+fn a_row_that_only_the_engine_has_is_no_hit() {
+    let mut engine = InMemoryEngine::new();
+    engine.apply(&mut [(&b"a"[..], Some(&[0; 16][..]))].into_iter(), Some(1)).unwrap();
+    let mut store: KeyValueStore<String, i64> =
+        KeyValueStore::new(options(true, true), Box::new(engine), Arc::new(Auto), Arc::new(Auto)).unwrap();
+    let clock = OperationClock { ns: || 0, record_times: false };
+    store.operation_meters().unwrap().start(clock);
+    for key in ["a", "a", "a", "never"] {
+        store.get(&key.to_owned()).unwrap();
+    }
+    let meters = store.operation_meters().unwrap();
+    let (reads, ratios) = (meters.take(StoreOperation::Get), meters.take_hit_ratios());
+    // Missed, hit, hit, missed.
+    assert_eq!((reads.count, ratios.count, ratios.min, ratios.max), (4, 2, 1.0 / 2.0, 2.0 / 3.0));
 }

@@ -25,9 +25,15 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         latest_start: Timestamp,
         visit: &mut dyn FnMut(Window, &V),
     ) -> Result<(), StateError> {
-        let found = self.matching(key, earliest_end, latest_start)?;
-        found.for_each(|(window, value)| visit(window, value));
-        Ok(())
+        let work = |store: &mut Self| {
+            let mut any = false;
+            for (window, value) in store.matching(key, earliest_end, latest_start)? {
+                any = true;
+                visit(window, value);
+            }
+            Ok(any)
+        };
+        self.operation(work, key_visited).map(drop)
     }
 
     /// As [`find_sessions`](Self::find_sessions), in the opposite order.
@@ -38,9 +44,13 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         latest_start: Timestamp,
         visit: &mut dyn FnMut(Window, &V),
     ) -> Result<(), StateError> {
-        let found: Vec<_> = self.matching(key, earliest_end, latest_start)?.collect();
-        found.into_iter().rev().for_each(|(window, value)| visit(window, value));
-        Ok(())
+        let work = |store: &mut Self| {
+            let found: Vec<_> = store.matching(key, earliest_end, latest_start)?.collect();
+            let any = !found.is_empty();
+            found.into_iter().rev().for_each(|(window, value)| visit(window, value));
+            Ok(any)
+        };
+        self.operation(work, key_visited).map(drop)
     }
 
     /// Visits all sessions of `key`, in the order of [`find_sessions`](Self::find_sessions).
@@ -63,10 +73,11 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         latest_start: Timestamp,
         visit: &mut dyn FnMut(K, Window, &V),
     ) -> Result<(), StateError> {
-        for (end, start, key) in self.places_of_keys(keys, earliest_end, latest_start)? {
-            self.visit_session(key.as_slice(), Window { start, end }, visit)?;
-        }
-        Ok(())
+        let work = |store: &mut Self| {
+            let places = store.places_of_keys(keys, earliest_end, latest_start)?;
+            store.visit_sessions(places.into_iter(), visit)
+        };
+        self.operation(work, |_, _| Ended::Visit(StoreOperation::Fetch))
     }
 
     /// As [`find_sessions_of_keys`](Self::find_sessions_of_keys), in the opposite order.
@@ -77,10 +88,11 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         latest_start: Timestamp,
         visit: &mut dyn FnMut(K, Window, &V),
     ) -> Result<(), StateError> {
-        for (end, start, key) in self.places_of_keys(keys, earliest_end, latest_start)?.into_iter().rev() {
-            self.visit_session(key.as_slice(), Window { start, end }, visit)?;
-        }
-        Ok(())
+        let work = |store: &mut Self| {
+            let places = store.places_of_keys(keys, earliest_end, latest_start)?;
+            store.visit_sessions(places.into_iter().rev(), visit)
+        };
+        self.operation(work, |_, _| Ended::Visit(StoreOperation::Fetch))
     }
 
     fn places_of_keys(
@@ -122,6 +134,18 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         latest_end: Timestamp,
         visit: &mut dyn FnMut(K, Window, &V),
     ) -> Result<(), StateError> {
+        self.operation(
+            |store| store.visit_ended(earliest_end, latest_end, visit),
+            |_, _| Ended::Visit(StoreOperation::Fetch),
+        )
+    }
+
+    fn visit_ended(
+        &mut self,
+        earliest_end: Timestamp,
+        latest_end: Timestamp,
+        visit: &mut dyn FnMut(K, Window, &V),
+    ) -> Result<(), StateError> {
         let from = earliest_end.max(if self.options.caching { Timestamp::MIN } else { self.kept_from() });
         if from > latest_end {
             return Ok(());
@@ -133,10 +157,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         if self.options.in_memory_order {
             places.sort_by_cached_key(in_memory_order);
         }
-        for (end, start, key) in places {
-            self.visit_session(key.as_slice(), Window { start, end }, visit)?;
-        }
-        Ok(())
+        self.visit_sessions(places.into_iter(), visit)
     }
 
     /// Visits all sessions, by key bytes, end and start.
@@ -176,6 +197,17 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             })
             .filter(move |session| session.window.start <= latest_start)
             .filter_map(|session| session.value.as_ref().map(|value| (session.window, value))))
+    }
+
+    fn visit_sessions(
+        &mut self,
+        places: impl Iterator<Item = Place>,
+        visit: &mut dyn FnMut(K, Window, &V),
+    ) -> Result<(), StateError> {
+        for (end, start, key) in places {
+            self.visit_session(key.as_slice(), Window { start, end }, visit)?;
+        }
+        Ok(())
     }
 
     fn visit_session(
@@ -241,4 +273,9 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
         }
         Ok(())
     }
+}
+
+/// How a visit of one key ended, which says whether it found something.
+fn key_visited<S>(_store: &S, found: &Result<bool, StateError>) -> Ended {
+    Ended::KeyVisit(StoreOperation::Fetch, matches!(found, Ok(true)))
 }

@@ -64,6 +64,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     /// Takes the live sessions of the key in `key_bytes` from the engine into the tier, or their absence.
     #[cold]
     pub(super) fn load(&mut self, hash: u64) -> Result<u32, StateError> {
+        self.meters.asks_engine();
         self.tier.make_room();
         let kept_from = self.kept_from();
         let mut sessions = Sessions::default();

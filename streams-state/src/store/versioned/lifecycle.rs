@@ -84,6 +84,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn operation_meters(&mut self) -> Option<&mut OperationMeters> {
+        Some(&mut self.meters)
+    }
+
     fn engine_property(&self, name: &str) -> Option<u64> {
         self.engine.property(name)
     }

@@ -151,6 +151,7 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// Takes the rows of the key in `key_bytes` from the engine into the tier, or the knowledge that there are none.
     #[cold]
     fn load(&mut self, segment: usize, hash: u64) -> Result<u32, StateError> {
+        self.meters.asks_engine();
         self.make_room();
         let slot = self.slot_or_partial(segment, hash);
         let id = self.segments[segment].id;

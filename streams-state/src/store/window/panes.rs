@@ -202,6 +202,19 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         to: Timestamp,
         visit: &mut dyn FnMut(Timestamp, V, Timestamp),
     ) -> Result<(), StateError> {
+        self.operation(
+            |store| store.combine_windows(key, from, to, visit),
+            |_, _| Ended::Visit(StoreOperation::Fetch),
+        )
+    }
+
+    fn combine_windows(
+        &mut self,
+        key: &K,
+        from: Timestamp,
+        to: Timestamp,
+        visit: &mut dyn FnMut(Timestamp, V, Timestamp),
+    ) -> Result<(), StateError> {
         let windows = from.max(self.windows_from())..=to;
         if !windows.is_empty() {
             let hash = self.encode_key(key)?;
@@ -217,7 +230,14 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         start: Timestamp,
     ) -> Result<Option<(&V, Timestamp)>, StateError> {
         let mut shown = None;
-        self.fetch_windows(key, start, start, &mut |_, value, timestamp| shown = Some((value, timestamp)))?;
+        let show = &mut |_, value, timestamp| shown = Some((value, timestamp));
+        self.operation(
+            |store| match store.is_expired(start) {
+                true => Ok(()),
+                false => store.combine_windows(key, start, start, show),
+            },
+            |_, _| Ended::Other(StoreOperation::Fetch),
+        )?;
         let Some(panes) = &mut self.panes else { return Ok(None) };
         panes.shown = shown;
         Ok(panes.shown.as_ref().map(|(value, timestamp)| (value, *timestamp)))
@@ -229,20 +249,21 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         (from, to): (Timestamp, Timestamp),
         backward: bool,
         visit: &mut RowVisitor<'_, V>,
-    ) -> Result<(), StateError> {
+    ) -> Result<bool, StateError> {
         let mut found = Vec::new();
-        self.fetch_windows(key, from, to, &mut |start, value, timestamp| {
+        self.combine_windows(key, from, to, &mut |start, value, timestamp| {
             found.push((start, value, timestamp));
         })?;
         if backward {
             found.reverse();
         }
+        let any = !found.is_empty();
         for (start, value, timestamp) in found {
             if visit(start, &value, timestamp).is_break() {
                 break;
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     /// Visits windows of many keys: one segment's at a time, since they are combined before they are sorted.

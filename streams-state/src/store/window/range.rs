@@ -69,24 +69,38 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         to: Timestamp,
         visit: &mut RowVisitor<'_, V>,
     ) -> Result<(), StateError> {
+        let work = |store: &mut Self| store.visit_range(key, from, to, visit);
+        self.operation(work, key_visited).map(drop)
+    }
+
+    fn visit_range(
+        &mut self,
+        key: &K,
+        from: Timestamp,
+        to: Timestamp,
+        visit: &mut RowVisitor<'_, V>,
+    ) -> Result<bool, StateError> {
         let from = from.max(self.shown_from());
         if to < from {
-            return Ok(());
+            return Ok(false);
         }
         if self.panes.is_some() {
             return self.visit_windows(key, (from, to), false, visit);
         }
         let hash = self.encode_key(key)?;
+        let mut found = false;
         let (first, last) = (self.segment_id(from), self.segment_id(to));
         for segment in 0..self.segments.len() {
             if (first..=last).contains(&self.segments[segment].id)
                 && let Some(slot) = self.resolve(segment, hash)?
-                && self.visit_rows(segment, slot, (from, to), false, visit).is_break()
             {
-                break;
+                found = true;
+                if self.visit_rows(segment, slot, (from, to), false, visit).is_break() {
+                    break;
+                }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Like [`fetch_range`](Self::fetch_range), the latest row first.
@@ -97,24 +111,38 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         to: Timestamp,
         visit: &mut RowVisitor<'_, V>,
     ) -> Result<(), StateError> {
+        let work = |store: &mut Self| store.visit_range_backward(key, from, to, visit);
+        self.operation(work, key_visited).map(drop)
+    }
+
+    fn visit_range_backward(
+        &mut self,
+        key: &K,
+        from: Timestamp,
+        to: Timestamp,
+        visit: &mut RowVisitor<'_, V>,
+    ) -> Result<bool, StateError> {
         let from = from.max(self.shown_from());
         if to < from {
-            return Ok(());
+            return Ok(false);
         }
         if self.panes.is_some() {
             return self.visit_windows(key, (from, to), true, visit);
         }
         let hash = self.encode_key(key)?;
+        let mut found = false;
         let (first, last) = (self.segment_id(from), self.segment_id(to));
         for segment in (0..self.segments.len()).rev() {
             if (first..=last).contains(&self.segments[segment].id)
                 && let Some(slot) = self.resolve(segment, hash)?
-                && self.visit_rows(segment, slot, (from, to), true, visit).is_break()
             {
-                break;
+                found = true;
+                if self.visit_rows(segment, slot, (from, to), true, visit).is_break() {
+                    break;
+                }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Visits the rows of all keys whose windows start in `from..=to`, in the order of Kafka Streams' stores:
@@ -217,7 +245,15 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         ControlFlow::Continue(())
     }
 
-    fn scan(&mut self, mut span: Span, visit: &mut KeyedRowVisitor<'_, K, V>) -> Result<(), StateError> {
+    fn scan(&mut self, span: Span, visit: &mut KeyedRowVisitor<'_, K, V>) -> Result<(), StateError> {
+        self.operation(|store| store.scan_segments(span, visit), |_, _| Ended::Visit(StoreOperation::Fetch))
+    }
+
+    fn scan_segments(
+        &mut self,
+        mut span: Span,
+        visit: &mut KeyedRowVisitor<'_, K, V>,
+    ) -> Result<(), StateError> {
         span.from = span.from.max(self.shown_from());
         span.by_key = self.options.persistent && !self.options.ordered_by_time;
         if span.to < span.from {
@@ -360,4 +396,9 @@ impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
         );
         result.map(|_: ControlFlow<()>| flow)
     }
+}
+
+/// How a visit of one key ended, which says whether it found something.
+fn key_visited<S>(_store: &S, found: &Result<bool, StateError>) -> Ended {
+    Ended::KeyVisit(StoreOperation::Fetch, matches!(found, Ok(true)))
 }

@@ -1,0 +1,89 @@
+//! What becomes of a row that has changed: held back by the cache, or logged.
+
+use super::*;
+
+impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
+    /// Whether the cache will want the value that the row has now: it is the one at the last flush.
+    #[inline]
+    pub(super) fn wants_flushed(&self, id: u32) -> bool {
+        self.options.caching && self.tier.slot(id).cached == NONE
+    }
+
+    /// The row of `id` has changed: writes it out. If that fails the row is `before` again, or, if that is not known, nothing of
+    /// this store is committed any more.
+    #[inline]
+    pub(super) fn write_or_undo(
+        &mut self,
+        id: u32,
+        before: Option<Option<(V, Timestamp)>>,
+        context: &RecordContext,
+    ) -> Result<(), StateError> {
+        let written = self.write_out(id, context);
+        written.map_err(|error| match before {
+            Some(before) => {
+                self.tier.slot_mut(id).row = before;
+                error
+            }
+            None => self.progress.broken(error),
+        })
+    }
+
+    /// The row of `id` has changed: holds the update back.
+    #[inline]
+    pub(super) fn hold(
+        &mut self,
+        id: u32,
+        flushed: Option<V>,
+        context: &RecordContext,
+    ) -> Result<(), StateError> {
+        let slot = self.tier.slot_mut(id);
+        if slot.row.as_ref().is_some_and(|(value, _)| self.values.is_null(value)) {
+            slot.row = None;
+        }
+        match slot.cached {
+            NONE => slot.cached = self.cache.add(id, slot.key().len(), flushed, context),
+            entry => self.cache.again(entry, context),
+        }
+        self.tier.touch(id, None);
+        Ok(())
+    }
+
+    /// Logs the row of `id`. The one place where an update is counted and null turns into absence.
+    #[inline]
+    pub(super) fn write_out(&mut self, id: u32, context: &RecordContext) -> Result<(), StateError> {
+        if self.lru.is_some() {
+            self.bound_rows(id, context);
+        }
+        let slot = self.tier.slot_mut(id);
+        let row = &slot.row;
+        let values = self.logged_headers.serde(&self.values);
+        let len = if self.options.logging {
+            let timestamp = match row {
+                Some((_, timestamp)) if self.options.timestamped => *timestamp,
+                Some(_) | None => context.timestamp,
+            };
+            let write = |out: &mut Vec<u8>| match row {
+                Some((value, _)) => values.serialize(value, out),
+                None => Ok(false),
+            };
+            match self.log.push(slot.key(), (timestamp, context.timestamp), write) {
+                Ok(len) => {
+                    let present = row.as_ref().filter(|_| len.is_some()).map(|(value, _)| value);
+                    self.logged_headers.add(&mut self.log, present, &context.headers);
+                    Some(len.ok_or(()))
+                }
+                Err(source) => return Err(self.progress.serde_error(source)),
+            }
+        } else if row.as_ref().is_none_or(|(value, _)| values.is_null(value)) {
+            Some(Err(()))
+        } else {
+            None
+        };
+        if let Some(Err(())) = len {
+            slot.row = None;
+        }
+        self.progress.updated();
+        self.tier.touch(id, len.map(|len| len.unwrap_or(0)));
+        Ok(())
+    }
+}
