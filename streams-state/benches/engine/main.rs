@@ -1,16 +1,18 @@
 //! What decides about the engine's settings, printed by one command:
 //!
 //! ```sh
-//! cargo bench -p streams-state --bench engine -- [flush] [memory] [--keys N]
+//! cargo bench -p streams-state --bench engine -- [flush] [memory] [statistics] [--keys N]
 //! ```
 //!
 //! `flush`: sorted runs that RocksDB takes over as files, against sorted write batches; and the reads afterwards.
 //! `memory`: many keys under a small block cache, as a process holds them that has little memory: settings beside each other.
-//! Each line is measured in a process of its own, so that its memory is its own. CPU is that of the process, with
+//! `statistics`: reads and updates of a store with RocksDB's statistics, against the same without.
+//! Each line of the first two is measured in a process of its own, so that its memory is its own. CPU is that of the process, with
 //! compactions in the background.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 mod layout;
+mod statistics;
 
 use std::process::Command;
 use std::time::Instant;
@@ -53,6 +55,9 @@ fn main() {
     }
     if wanted("memory") {
         section("memory", &memory_cases(), case, keys.unwrap_or(MEMORY_KEYS), MEMORY_HEAD, memory);
+    }
+    if wanted("statistics") {
+        statistics::statistics(keys.unwrap_or(1_000_000));
     }
 }
 

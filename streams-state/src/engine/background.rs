@@ -16,7 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-use super::{Engine, EngineFiles, EngineProvider, FoundStore, Identity, Run, RunEntry, RunWriter, Visitor};
+use super::{
+    Durations, Engine, EngineFiles, EngineProvider, FoundStore, Identity, Run, RunEntry, RunWriter,
+    Statistics, Visitor,
+};
 use crate::error::StateError;
 
 /// What became of a run.
@@ -53,6 +56,7 @@ impl Job {
 pub struct BackgroundProvider {
     inner: Arc<dyn EngineProvider>,
     queue: Queue,
+    clock: Option<fn() -> u64>,
 }
 
 impl BackgroundProvider {
@@ -71,7 +75,14 @@ impl BackgroundProvider {
             }
         };
         std::thread::Builder::new().name("kstreams-flush".to_owned()).spawn(work)?;
-        Ok(Self { inner, queue: Queue { jobs, waiting } })
+        Ok(Self { inner, queue: Queue { jobs, waiting }, clock: None })
+    }
+
+    /// Engines that are opened from now on count how long they hold their stores up: [`Statistics::stalls`]. `clock`: ns since any moment,
+    /// never going back.
+    #[must_use]
+    pub fn with_statistics(self, clock: fn() -> u64) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 }
 
@@ -80,8 +91,8 @@ impl EngineProvider for BackgroundProvider {
         let engines =
             self.inner.open(directory, stores)?.into_iter().map(|engine| match engine.is_durable() {
                 true => {
-                    let state = RefCell::default();
-                    Box::new(Background { engine, queue: self.queue.clone(), state }) as Box<dyn Engine>
+                    let (queue, clock, state) = (self.queue.clone(), self.clock, RefCell::default());
+                    Box::new(Background { engine, queue, clock, state }) as Box<dyn Engine>
                 }
                 false => engine,
             });
@@ -107,11 +118,14 @@ struct State {
     pending: Option<Pending>,
     /// A run was not written: nothing is, from then on, because the offset of a later one would cover what is missing.
     failed: Option<StateError>,
+    /// Waits of what writes for the run before.
+    stalls: Durations,
 }
 
 struct Background {
     engine: Box<dyn Engine>,
     queue: Queue,
+    clock: Option<fn() -> u64>,
     state: RefCell<State>,
 }
 
@@ -126,6 +140,21 @@ impl Background {
             Some(error) => Err(error.clone()),
             None => Ok(()),
         }
+    }
+
+    /// As [`settle`](Self::settle), for what writes: the wait is a stall.
+    fn settle_to_write(&self) -> Result<(), StateError> {
+        let Some(clock) = self.clock.filter(|_| self.state.borrow().pending.is_some()) else {
+            return self.settle();
+        };
+        let began = clock();
+        let settled = self.settle();
+        let us = clock().saturating_sub(began) / 1000;
+        // Less is no wait: the run had arrived, and nobody had looked.
+        if us > 0 {
+            self.state.borrow_mut().stalls.add(us);
+        }
+        settled
     }
 }
 
@@ -163,12 +192,12 @@ impl Engine for Background {
         run: &mut dyn Iterator<Item = RunEntry<'_>>,
         offset: Option<i64>,
     ) -> Result<(), StateError> {
-        self.settle()?;
+        self.settle_to_write()?;
         self.engine.apply(run, offset)
     }
 
     fn write(&mut self, mut run: Run, offset: Option<i64>) -> Result<(), StateError> {
-        self.settle()?;
+        self.settle_to_write()?;
         let Some(writer) = self.engine.writer() else {
             run.sort();
             return self.engine.apply(&mut run.iter(), offset);
@@ -194,7 +223,7 @@ impl Engine for Background {
             };
             (state.pending, state.failed) = (None, outcome.err());
         }
-        self.settle().map(|()| true)
+        self.settle_to_write().map(|()| true)
     }
 
     fn is_busy(&self) -> bool {
@@ -210,7 +239,7 @@ impl Engine for Background {
     }
 
     fn drop_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), StateError> {
-        self.settle()?;
+        self.settle_to_write()?;
         self.engine.drop_range(from, to)
     }
 
@@ -241,6 +270,11 @@ impl Engine for Background {
 
     fn property(&self, name: &str) -> Option<u64> {
         self.engine.property(name)
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let engine = self.engine.statistics()?;
+        Some(Statistics { stalls: engine.stalls.and(self.state.borrow().stalls), ..engine })
     }
 
     fn files(&self) -> Option<Arc<dyn EngineFiles>> {

@@ -7,6 +7,7 @@ mod mixed;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
 mod run;
+mod statistics;
 
 use std::ops::Bound;
 use std::ops::ControlFlow;
@@ -22,6 +23,7 @@ pub use mixed::MixedProvider;
 #[cfg(feature = "rocksdb")]
 pub use rocksdb::RocksDbProvider;
 pub use run::Run;
+pub use statistics::{Durations, Lookups, Statistics};
 
 /// One entry of a sorted run: key, and value or deletion.
 pub type RunEntry<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -106,6 +108,11 @@ pub trait Engine: Send {
     /// What the engine says of itself under this name of its own, for instance `total-sst-files-size`; `None` if it has no such name.
     fn property(&self, name: &str) -> Option<u64> {
         let _ = name;
+        None
+    }
+
+    /// What the engine did for this store since it was opened; `None` if it does not count.
+    fn statistics(&self) -> Option<Statistics> {
         None
     }
 

@@ -23,6 +23,7 @@ mod timestamped_row;
 mod versioned;
 mod window;
 
+use crate::engine::Statistics;
 use crate::error::StateError;
 use crate::types::{Headers, Timestamp};
 
@@ -198,6 +199,11 @@ pub trait StateStore {
     /// What the engine says of itself: [`Engine::property`](crate::engine::Engine::property).
     fn engine_property(&self, name: &str) -> Option<u64> {
         let _ = name;
+        None
+    }
+
+    /// What the engine did for it: [`Engine::statistics`](crate::engine::Engine::statistics).
+    fn engine_statistics(&self) -> Option<Statistics> {
         None
     }
 

@@ -15,6 +15,7 @@ mod classify;
 mod files;
 mod options;
 mod provider;
+mod statistics;
 #[cfg(test)]
 mod tests;
 
@@ -23,14 +24,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rocksdb::{
-    BoundColumnFamily, DBWithThreadMode, MultiThreaded, Options, ReadOptions, SstFileWriter, WriteOptions,
+    BoundColumnFamily, DBWithThreadMode, ErrorKind, MultiThreaded, Options, ReadOptions, SstFileWriter,
+    WriteOptions,
 };
 
-use super::{Engine, EngineFiles, Identity, RunEntry, RunWriter, Visitor};
+use super::{Engine, EngineFiles, Identity, RunEntry, RunWriter, Statistics, Visitor};
 use crate::error::StateError;
 
 use classify::classify;
 pub use provider::RocksDbProvider;
+use statistics::{StoreStatistics, Written};
 
 /// The layout that this version writes.
 const FORMAT: u32 = 1;
@@ -54,6 +57,8 @@ struct RocksDbEngine {
     /// Where a run is written before it is ingested.
     run_path: PathBuf,
     claim: Option<Identity>,
+    /// Only where they were asked for.
+    statistics: Option<StoreStatistics>,
 }
 
 impl RocksDbEngine {
@@ -66,6 +71,11 @@ impl RocksDbEngine {
     }
 
     fn failed(&self, error: rocksdb::Error) -> StateError {
+        if let (Some(statistics), ErrorKind::IOError | ErrorKind::Corruption) =
+            (&self.statistics, error.kind())
+        {
+            statistics.file_error();
+        }
         classify(Some(&self.store), &self.path, &error)
     }
 
@@ -94,7 +104,7 @@ impl RocksDbEngine {
         &self,
         run: &mut dyn Iterator<Item = RunEntry<'_>>,
         offset: Option<i64>,
-    ) -> Result<(), rocksdb::Error> {
+    ) -> Result<Written, rocksdb::Error> {
         let mut writer = SstFileWriter::create(&self.options);
         writer.open(&self.run_path)?;
         writer.put(FORMAT_KEY, FORMAT.to_be_bytes())?;
@@ -105,16 +115,18 @@ impl RocksDbEngine {
             Some(offset) => writer.put(OFFSET_KEY, offset.to_be_bytes())?,
             None => writer.delete(OFFSET_KEY)?,
         }
-        let mut row_key = vec![ROW];
+        let (mut row_key, mut row_bytes) = (vec![ROW], 0);
         for (key, value) in run {
             row_key.truncate(1);
             row_key.extend_from_slice(key);
+            row_bytes += (key.len() + value.map_or(0, <[u8]>::len)) as u64;
             match value {
                 Some(value) => writer.put(&row_key, value)?,
                 None => writer.delete(&row_key)?,
             }
         }
-        writer.finish()
+        writer.finish()?;
+        Ok(Written { row_bytes, file_bytes: writer.file_size() })
     }
 }
 
@@ -125,6 +137,9 @@ impl Engine for RocksDbEngine {
         let row = self.db.get_pinned_cf(&self.family()?, row_key).map_err(|error| self.failed(error))?;
         if let Some(value) = &row {
             out.extend_from_slice(value);
+            if let Some(statistics) = &self.statistics {
+                statistics.read(value.len());
+            }
         }
         Ok(row.is_some())
     }
@@ -142,12 +157,17 @@ impl Engine for RocksDbEngine {
             Bound::Excluded(key) => row_key(key),
         });
         let mut rows = self.db.raw_iterator_cf_opt(&self.family()?, options);
+        let mut read = 0;
         rows.seek_to_first();
         while let Some((key, value)) = rows.item() {
-            if let ControlFlow::Break(()) = visit(key.get(1..).unwrap_or_default(), value) {
-                return Ok(());
+            read += key.len() + value.len();
+            if visit(key.get(1..).unwrap_or_default(), value).is_break() {
+                break;
             }
             rows.next();
+        }
+        if let Some(statistics) = &self.statistics {
+            statistics.read(read);
         }
         rows.status().map_err(|error| self.failed(error))
     }
@@ -176,7 +196,12 @@ impl Engine for RocksDbEngine {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
         self.db.delete_file_in_range_cf(&family, &from, &to).map_err(|error| self.failed(error))?;
-        self.db.delete_range_cf_opt(&family, &from, &to, &options).map_err(|error| self.failed(error))
+        let held_up = self.statistics.as_ref().map(StoreStatistics::held_up);
+        self.db.delete_range_cf_opt(&family, &from, &to, &options).map_err(|error| self.failed(error))?;
+        if let (Some(statistics), Some(before)) = (&self.statistics, held_up) {
+            statistics.stalled(before);
+        }
+        Ok(())
     }
 
     fn offset(&self) -> Result<Option<i64>, StateError> {
@@ -223,6 +248,11 @@ impl Engine for RocksDbEngine {
         self.db.property_int_value_cf(&family, &format!("rocksdb.{name}")).ok()?
     }
 
+    fn statistics(&self) -> Option<Statistics> {
+        let statistics = self.statistics.as_ref()?;
+        Some(Statistics { open_files: self.files_with_rows(), ..statistics.statistics() })
+    }
+
     fn approximate_entries(&self) -> u64 {
         let meta_rows = 3;
         self.number("rocksdb.estimate-num-keys").saturating_sub(meta_rows)
@@ -239,11 +269,16 @@ impl RunWriter for RocksDbEngine {
         run: &mut dyn Iterator<Item = RunEntry<'_>>,
         offset: Option<i64>,
     ) -> Result<(), StateError> {
-        self.write_run(run, offset).map_err(|error| self.failed(error))?;
+        let began = self.statistics.as_ref().map(StoreStatistics::now);
+        let written = self.write_run(run, offset).map_err(|error| self.failed(error))?;
         let family = self.family()?;
         self.db
             .ingest_external_file_cf_opts(&family, &options::ingestion(), vec![&self.run_path])
-            .map_err(|error| self.failed(error))
+            .map_err(|error| self.failed(error))?;
+        if let (Some(statistics), Some(began)) = (&self.statistics, began) {
+            statistics.flushed(&written, began);
+        }
+        Ok(())
     }
 }
 
@@ -252,6 +287,16 @@ impl RocksDbEngine {
     fn number(&self, property: &str) -> u64 {
         let Ok(family) = self.family() else { return 0 };
         self.db.property_int_value_cf(&family, property).ok().flatten().unwrap_or(0)
+    }
+
+    /// Files of all levels. RocksDB keeps all of them open, because nothing limits how many it may.
+    fn files_with_rows(&self) -> u64 {
+        let Ok(family) = self.family() else { return 0 };
+        let files = |level: usize| {
+            let name = format!("rocksdb.num-files-at-level{level}");
+            self.db.property_value_cf(&family, &name).ok().flatten()?.parse::<u64>().ok()
+        };
+        (0..).map_while(files).sum()
     }
 }
 

@@ -8,6 +8,7 @@ use rocksdb::{ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, Options};
 
 use super::classify::{classify, refused};
 use super::options::Shared;
+use super::statistics::{Clock, StoreStatistics};
 use super::{Db, FORMAT, RocksDbEngine};
 use crate::directory::make_directory;
 use crate::engine::{Engine, EngineProvider, FoundStore};
@@ -27,13 +28,35 @@ const READ_ATTEMPTS: usize = 5;
 /// Opens one RocksDB per task. All of them share block cache, write buffers and background threads.
 pub struct RocksDbProvider {
     shared: Shared,
+    /// What statistics measure with, if there are any.
+    clock: Option<Clock>,
 }
 
 impl RocksDbProvider {
     /// `memory_bytes` bounds the memory of all databases that it opens; 32 MiB are plenty while the tiers of the
     /// stores have room.
     pub fn new(memory_bytes: u64) -> Self {
-        Self { shared: Shared::new(usize::try_from(memory_bytes).unwrap_or(usize::MAX)) }
+        Self { shared: Shared::new(usize::try_from(memory_bytes).unwrap_or(usize::MAX)), clock: None }
+    }
+
+    /// Databases that are opened from now on count what they do: [`Engine::statistics`]. RocksDB then reads a clock for each lookup; what that
+    /// costs is in `ARCHITECTURE.md`. `clock`: ns since any moment, never going back.
+    ///
+    /// ```
+    /// use streams_state::engine::{Engine, EngineProvider, RocksDbProvider};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// // A clock that stands still: everything takes no time.
+    /// let provider = RocksDbProvider::new(8 << 20).with_statistics(|| 0);
+    /// let mut engine = provider.open(folder.path(), &["counts"])?.remove(0);
+    /// engine.apply(&mut [(&b"ada"[..], Some(&b"36"[..]))].into_iter(), Some(1))?;
+    /// let statistics = engine.statistics().expect("it counts");
+    /// assert_eq!((statistics.bytes_written, statistics.open_files), (5, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_statistics(self, clock: fn() -> u64) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 }
 
@@ -43,15 +66,21 @@ impl EngineProvider for RocksDbProvider {
         make_directory(&path).map_err(|error| refused(None, &path, error))?;
         delete_runs(&path).map_err(|error| refused(None, &path, error))?;
         check_beginning(&path)?;
-        let options = self.shared.database();
+        let mut options = self.shared.database();
+        if self.clock.is_some() {
+            options.enable_statistics();
+        }
         let families = families(&path, &options, stores)?;
         let descriptors =
             families.into_iter().map(|name| ColumnFamilyDescriptor::new(name, self.shared.family()));
         let db = Db::open_cf_descriptors(&options, &path, descriptors);
         let db = db.map_err(|error| classify(None, &path, &error))?;
         let db = Arc::new(db);
+        let counted = self.clock.map(|clock| StoreStatistics::of(options, clock, stores.len()));
+        let mut statistics = counted.into_iter().flatten();
         let engine = |(index, store): (usize, &&str)| -> Result<Box<dyn Engine>, StateError> {
-            Ok(Box::new(self.engine(&db, (index, store), &path)?))
+            let engine = self.engine(&db, (index, store), &path)?;
+            Ok(Box::new(RocksDbEngine { statistics: statistics.next(), ..engine }))
         };
         stores.iter().enumerate().map(engine).collect()
     }
@@ -96,6 +125,7 @@ impl RocksDbProvider {
             path: path.to_owned(),
             run_path: path.join(format!("{index}.{RUN_EXTENSION}")),
             claim: None,
+            statistics: None,
         };
         check_format(&engine, path)?;
         Ok(engine)

@@ -4,7 +4,7 @@ use super::super::bulk_restore::{BulkRestore, KeyValueRows};
 use super::super::timestamped_row::write_row;
 use super::super::{CachedStore, ChangelogEntry, ChangelogRecord};
 use super::*;
-use crate::engine::Run;
+use crate::engine::{Run, Statistics};
 use crate::types::Headers;
 
 impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
@@ -108,6 +108,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
 
     fn operation_meters(&mut self) -> Option<&mut OperationMeters> {
         Some(&mut self.meters)
+    }
+
+    fn engine_statistics(&self) -> Option<Statistics> {
+        self.engine.statistics()
     }
 
     fn num_keys(&self) -> Option<u64> {

@@ -6,7 +6,7 @@ use super::super::bulk_restore::BulkRestore;
 use super::super::{ChangelogEntry, ChangelogRecord};
 use super::bulk::SessionRows;
 use super::*;
-use crate::engine::Run;
+use crate::engine::{Run, Statistics};
 use crate::serdes::SerdeError;
 use crate::types::Headers;
 
@@ -106,6 +106,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn engine_property(&self, name: &str) -> Option<u64> {
         self.engine.property(name)
+    }
+
+    fn engine_statistics(&self) -> Option<Statistics> {
+        self.engine.statistics()
     }
 
     fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {

@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 use super::super::ChangelogEntry;
 use super::history::segment_of;
 use super::*;
-use crate::engine::Run;
+use crate::engine::{Run, Statistics};
 
 impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
     fn name(&self) -> &str {
@@ -90,6 +90,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
 
     fn engine_property(&self, name: &str) -> Option<u64> {
         self.engine.property(name)
+    }
+
+    fn engine_statistics(&self) -> Option<Statistics> {
+        self.engine.statistics()
     }
 
     fn wipe(&mut self) -> Result<(), StateError> {

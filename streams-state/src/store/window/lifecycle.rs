@@ -3,7 +3,7 @@
 use super::bulk::WindowRows;
 use super::segment::Slot;
 use super::*;
-use crate::engine::Run;
+use crate::engine::{Run, Statistics};
 use crate::format::window_key::WindowKey;
 use crate::store::bulk_restore::BulkRestore;
 use crate::store::tier::hash;
@@ -124,6 +124,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
 
     fn engine_property(&self, name: &str) -> Option<u64> {
         self.engine.property(name)
+    }
+
+    fn engine_statistics(&self) -> Option<Statistics> {
+        self.engine.statistics()
     }
 
     fn bulk_restore(&self) -> Result<Option<BulkRestore>, StateError> {
