@@ -30,12 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const STATE: &str = "stream-state-metrics";
 
-/// What this version does not measure: statistics of RocksDB. And without RocksDB what stores on disk have.
-fn is_missing((group, name, tags): &Key, level: Option<RecordingLevel>) -> bool {
+/// What this version does not measure: without RocksDB what it says of itself.
+fn is_missing((group, _, tags): &Key) -> bool {
     let on_disk = tags.iter().any(|tag| tag.starts_with("rocksdb-"));
-    let kinds = ["block-cache-", "memtable-", "bytes-", "compaction-time-", "write-stall-", "number-"];
-    let statistic = level.is_some() && kinds.iter().any(|kind| name.starts_with(kind));
-    group == STATE && (statistic || (on_disk && !cfg!(feature = "rocksdb")))
+    group == STATE && on_disk && !cfg!(feature = "rocksdb")
 }
 
 /// The topology that the file was recorded from, step by step.
@@ -142,8 +140,7 @@ fn streams_metrics(
         let tags = tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect();
         let key: Key = (text("group"), text("name"), tags);
         theirs.insert(key.clone());
-        let level = vector["records_from_level"].as_str().map(|text| text.parse().unwrap());
-        if is_missing(&key, level) {
+        if is_missing(&key) {
             continue;
         }
         tally.vector("streams_metrics", index, || {

@@ -10,7 +10,7 @@ pub enum RecordingLevel {
     /// What costs nothing for each record: the default.
     #[default]
     Info,
-    /// Latencies of single records and store operations too: a clock is read for each.
+    /// Latencies of single records and store operations too, and what RocksDB counts: a clock is read for each.
     Debug,
     /// The age of records at each store, too.
     Trace,

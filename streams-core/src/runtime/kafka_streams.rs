@@ -12,6 +12,7 @@ use streams_state::engine::EngineProvider;
 
 use super::clock::SystemClock;
 use super::close_options::CloseOptions;
+use super::engines::default_engines;
 use super::instance::{Instance, Member, Status, lock};
 use super::listener::{StateRestoreListener, StreamThreadExceptionResponse};
 use super::metadata::ThreadMetadata;
@@ -459,24 +460,5 @@ impl KafkaStreams {
 impl Drop for KafkaStreams {
     fn drop(&mut self) {
         self.instance.stop.store(true, Ordering::SeqCst);
-    }
-}
-
-/// RocksDB if it is compiled in, for the stores that are not in memory only.
-fn default_engines(config: &StreamsConfig) -> Result<Arc<dyn EngineProvider>, StreamsError> {
-    #[cfg(feature = "rocksdb")]
-    {
-        use streams_state::engine::{BackgroundProvider, RocksDbProvider};
-        use streams_state::memory::MemoryPlan;
-        let rocksdb = Arc::new(RocksDbProvider::new(MemoryPlan::of(config.memory_max_bytes).engines));
-        let background = BackgroundProvider::new(rocksdb).map_err(|error| {
-            StreamsError::IllegalState(format!("the system gives no thread to write state with: {error}"))
-        })?;
-        Ok(Arc::new(background))
-    }
-    #[cfg(not(feature = "rocksdb"))]
-    {
-        let _ = config;
-        Ok(Arc::new(streams_state::engine::InMemoryProvider))
     }
 }

@@ -73,6 +73,7 @@ mod global_thread;
 mod tests;
 // The handle, and what it shares with the threads.
 mod client_metrics;
+mod engines;
 mod instance;
 mod kafka_streams;
 mod monitor;

@@ -19,6 +19,7 @@ mod chain;
 // Step 5: the stores of a task.
 mod state_manager;
 // What it measures.
+mod engine_meters;
 mod meters;
 mod store_meters;
 // Step 4: the task.

@@ -10,6 +10,7 @@ use streams_state::store::{Measured, OperationClock, StateStore, StoreOperation}
 use streams_state::types::Timestamp;
 
 use super::TaskStore;
+use super::engine_meters::EngineMeters;
 use crate::metrics::catalogue::{GaugeSpec, store};
 use crate::metrics::{Batch, Meter, RecordingLevel, Scope, TaskMetrics};
 use crate::topology::StoreKind;
@@ -26,6 +27,8 @@ struct StoreMeters {
     num_keys: Option<Shown>,
     properties: Vec<(&'static str, Shown)>,
     operations: OperationsMeters,
+    /// Of a store on disk.
+    engine: Option<EngineMeters>,
 }
 
 /// What a store measures of its operations.
@@ -65,7 +68,7 @@ impl StoresMeters {
         if engines {
             self.looked = Some(now);
         }
-        for meters in &self.stores {
+        for meters in &mut self.stores {
             let Some(store) = stores.get(meters.index) else { continue };
             let state = store.instance.state.borrow();
             if let Some(shown) = &meters.num_keys {
@@ -73,6 +76,9 @@ impl StoresMeters {
             }
             for (name, shown) in meters.properties.iter().filter(|_| engines) {
                 show(shown, state.engine_property(name));
+            }
+            if let Some(engine) = meters.engine.as_mut().filter(|engine| engines && engine.records()) {
+                state.engine_statistics().into_iter().for_each(|statistics| engine.look(statistics));
             }
         }
     }
@@ -166,8 +172,9 @@ fn meters(
     scope.number(store::NUM_OPEN_ITERATORS, || 0.0);
     scope.number(store::OLDEST_ITERATOR_OPEN_SINCE_MS, || 0.0);
     let operations = operations(metrics, &mut scope, task_store, kind);
+    let engine = on_disk.then(|| EngineMeters::new(metrics, &mut scope));
     metrics.keep(scope);
-    Some(StoreMeters { index, num_keys, properties, operations })
+    Some(StoreMeters { index, num_keys, properties, operations, engine })
 }
 
 /// Gives a store a clock if its operations are to be measured.

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod node;
 pub(crate) mod state_updater;
+pub(crate) mod statistics;
 pub(crate) mod store;
 pub(crate) mod task;
 pub(crate) mod thread;

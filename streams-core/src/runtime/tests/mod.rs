@@ -9,6 +9,8 @@ mod crashes;
 mod custom_store;
 #[cfg(feature = "rocksdb")]
 mod damage;
+#[cfg(feature = "rocksdb")]
+mod engine_metrics;
 mod exactly_once;
 mod foreign_keys;
 mod global;
