@@ -113,6 +113,11 @@ pub struct RawRecord<'a> {
 }
 
 impl RawRecord<'_> {
+    /// Bytes of key and value.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        (self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len)) as u64
+    }
+
     /// The record as a store wants it. `None`: it has no key, as records of a source topic that serves as changelog may.
     pub(crate) fn changelog_record(&self) -> Option<ChangelogRecord<'_>> {
         Some(ChangelogRecord {

@@ -9,9 +9,14 @@ mod error;
 #[cfg(feature = "rdkafka")]
 pub mod rdkafka;
 mod shared;
+mod statistics;
 mod traits;
 
 pub use error::{ClientError, Fault};
+pub use statistics::{
+    Amount, BufferStatistics, ConsumerStatistics, NetworkStatistics, NodeStatistics, PartitionStatistics,
+    ProducerStatistics, RequestKinds, STATISTICS_INTERVAL, SentStatistics,
+};
 pub use traits::{
     ASSIGNORS, Admin, AdminTopic, COOPERATIVE, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings,
     Deliveries, Delivery, GroupMember, GroupMetadata, NewTopic, OffsetSpec, Polled, ProduceRecord, Producer,

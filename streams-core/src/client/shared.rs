@@ -17,6 +17,14 @@ impl<S: ClientSupplier + ?Sized> ClientSupplier for Arc<S> {
         (**self).admin()
     }
 
+    fn named_admin(
+        &self,
+        client_id: &str,
+        statistics_interval_ms: &str,
+    ) -> Result<Box<dyn Admin>, ClientError> {
+        (**self).named_admin(client_id, statistics_interval_ms)
+    }
+
     fn describe(&self) -> String {
         (**self).describe()
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use streams_state::types::{Headers, Timestamp, TopicPartition};
 use uuid::Uuid;
 
-use super::ClientError;
+use super::{ClientError, ConsumerStatistics, NetworkStatistics, ProducerStatistics};
 use crate::record::RawRecord;
 
 /// A number for a partition in a consumer's assignment, given by the caller in [`Consumer::complete_assign`] or
@@ -205,6 +205,11 @@ pub trait Consumer: Send {
     /// The cached end of an assigned partition as the last fetch saw it; `None` if unknown. No network.
     fn known_end(&mut self, partition: &TopicPartition) -> Option<i64>;
 
+    /// What the consumer did so far, and where it stands. No network. One that says nothing of itself answers so.
+    fn statistics(&mut self) -> ConsumerStatistics {
+        ConsumerStatistics::default()
+    }
+
     /// Proof of the current membership.
     fn group_metadata(&self) -> GroupMetadata;
 
@@ -302,6 +307,11 @@ pub trait Producer: Send {
 
     /// Aborts the transaction; records in flight are dropped.
     fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError>;
+
+    /// What the producer did so far. No network. One that says nothing of itself answers so.
+    fn statistics(&mut self) -> ProducerStatistics {
+        ProducerStatistics::default()
+    }
 
     /// Closes within `timeout`; what is in flight is lost.
     fn close(&mut self, timeout: Duration);
@@ -405,6 +415,11 @@ pub trait Admin: Send {
         before: &[(TopicPartition, i64)],
         timeout: Duration,
     ) -> Result<(), ClientError>;
+
+    /// News of the network; `None` if there are none since the last answer, or no network.
+    fn statistics(&mut self) -> Option<NetworkStatistics> {
+        None
+    }
 }
 
 /// Makes clients: one for the embedded log, one for Kafka.
@@ -417,6 +432,17 @@ pub trait ClientSupplier: Send + Sync {
 
     /// An admin client.
     fn admin(&self) -> Result<Box<dyn Admin>, ClientError>;
+
+    /// An admin client of an application, for logs and quotas called `client_id`, which has news of its network every now and then: as
+    /// often as `statistics.interval.ms` says, ms. Without a network it is [`admin`](Self::admin).
+    fn named_admin(
+        &self,
+        client_id: &str,
+        statistics_interval_ms: &str,
+    ) -> Result<Box<dyn Admin>, ClientError> {
+        let _ = (client_id, statistics_interval_ms);
+        self.admin()
+    }
 
     /// What it is connected to, for logs: `embedded log`, `Kafka at host:port`.
     fn describe(&self) -> String;

@@ -15,8 +15,8 @@ use super::log::Log;
 use super::membership::{Membership, Revocation};
 use super::partition::FetchedBatch;
 use crate::client::{
-    ClientError, CommittedOffset, Consumer, ConsumerSettings, Fault, GroupMetadata, OffsetSpec, Polled,
-    RecordSink, Slot, Waker,
+    Amount, ClientError, CommittedOffset, Consumer, ConsumerSettings, ConsumerStatistics, Fault,
+    GroupMetadata, OffsetSpec, PartitionStatistics, Polled, RecordSink, Slot, Waker,
 };
 
 /// Records of one poll at most, unless `max.poll.records` says otherwise.
@@ -37,13 +37,16 @@ struct Position {
     /// Where the next fetch begins.
     next_fetch: i64,
     end: Option<i64>,
+    /// Handed out, and not yet counted for the topic.
+    handed_out: Amount,
     /// Why it cannot be read on; told once, then silent until a seek.
     broken: bool,
 }
 
 impl Position {
     fn new(at: TopicPartition, offset: i64, slot: Slot) -> Self {
-        Self { at, slot, batches: VecDeque::new(), row: 0, next_fetch: offset, end: None, broken: false }
+        let (batches, handed_out) = (VecDeque::new(), Amount::default());
+        Self { at, slot, batches, row: 0, next_fetch: offset, end: None, handed_out, broken: false }
     }
 
     fn seek(&mut self, offset: i64) {
@@ -83,6 +86,7 @@ impl Position {
                 let Some(record) = batch.record(self.row) else { break };
                 self.row += 1;
                 delivered += 1;
+                self.handed_out.add(Amount { records: 1, bytes: record.size_bytes() });
                 sink.record(self.slot, record);
             }
             if self.row < batch.batch.len() {
@@ -106,6 +110,8 @@ pub(crate) struct EmbeddedConsumer {
     membership: Option<Membership>,
     positions: Vec<Position>,
     by_partition: BTreeMap<TopicPartition, usize>,
+    /// What was handed out of each topic, but for what positions have not counted yet.
+    handed_out: BTreeMap<Arc<str>, Amount>,
     /// Position that the next poll serves first, so that all get their turn.
     turn: usize,
     /// Somebody wants the next poll to return.
@@ -139,12 +145,22 @@ impl EmbeddedConsumer {
             membership: None,
             positions: Vec::new(),
             by_partition: BTreeMap::new(),
+            handed_out: BTreeMap::new(),
             turn: 0,
             interrupted: Arc::default(),
         })
     }
 
+    /// Counts what positions handed out for their topics.
+    fn count_handed_out(&mut self) {
+        for position in &mut self.positions {
+            let topic = self.handed_out.entry(Arc::clone(&position.at.topic)).or_default();
+            topic.add(std::mem::take(&mut position.handed_out));
+        }
+    }
+
     fn replace_positions(&mut self, partitions: &[(TopicPartition, i64, Slot)]) {
+        self.count_handed_out();
         self.positions.clear();
         self.add_positions(partitions);
     }
@@ -308,6 +324,7 @@ impl Consumer for EmbeddedConsumer {
             Revocation::Done => {}
             Revocation::Left => self.membership = None,
         }
+        self.count_handed_out();
         let owned = self.membership.as_ref().map_or(&[][..], Membership::owned);
         self.positions.retain(|position| owned.contains(&position.at));
         self.positions_changed();
@@ -364,6 +381,23 @@ impl Consumer for EmbeddedConsumer {
 
     fn known_end(&mut self, partition: &TopicPartition) -> Option<i64> {
         self.position_of("known end", partition).ok().and_then(|position| position.end)
+    }
+
+    fn statistics(&mut self) -> ConsumerStatistics {
+        self.count_handed_out();
+        let (log, _) = self.kafka.lock();
+        let partition = |position: &Position| {
+            let (at, offset) = (position.at.clone(), position.offset());
+            let begin = log.offset(&at, OffsetSpec::Beginning).ok();
+            PartitionStatistics {
+                lag: position.end.map(|end| (end - offset).max(0)),
+                lead: begin.map(|begin| (offset - begin).max(0)),
+                partition: at,
+                read_replica: None,
+            }
+        };
+        let partitions = self.positions.iter().map(partition).collect();
+        ConsumerStatistics { topics: self.handed_out.clone(), partitions, network: None }
     }
 
     fn group_metadata(&self) -> GroupMetadata {

@@ -14,9 +14,10 @@ use super::late::{Request, What};
 use super::partition::Stamp;
 use super::transactions::ProducerIdentity;
 use crate::client::{
-    ClientError, CommittedOffset, Deliveries, Delivery, Fault, GroupMetadata, ProduceRecord, Producer,
-    ProducerSettings, TopicHandle,
+    Amount, ClientError, CommittedOffset, Deliveries, Delivery, Fault, GroupMetadata, ProduceRecord,
+    Producer, ProducerSettings, ProducerStatistics, SentStatistics, TopicHandle,
 };
+use crate::metrics;
 
 /// Bytes of a batch that is appended without being asked for.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -56,6 +57,7 @@ struct PartitionBuffer {
 struct TopicBuffers {
     name: Arc<str>,
     partitions: Vec<PartitionBuffer>,
+    sent: SentStatistics,
 }
 
 /// A producer of an embedded Kafka.
@@ -75,6 +77,8 @@ pub(crate) struct EmbeddedProducer {
     sent: u32,
     /// Batches that nobody was told of yet: numbers of their records, and the offset of the last one.
     unreported: Vec<(Vec<u32>, Result<i64, ClientError>)>,
+    /// Bytes of each batch since somebody asked.
+    batch_bytes: metrics::Batch,
 }
 
 impl EmbeddedProducer {
@@ -102,6 +106,7 @@ impl EmbeddedProducer {
             failure: None,
             sent: 0,
             unreported: Vec::new(),
+            batch_bytes: metrics::Batch::default(),
         })
     }
 
@@ -157,7 +162,7 @@ impl EmbeddedProducer {
         if buffer.batch.is_empty() {
             return;
         }
-        let records = buffer.batch.len() as i64;
+        let (records, bytes) = (buffer.batch.len() as i64, buffer.batch.size_bytes() as u64);
         let batch = buffer.batch.take();
         let stamp = Stamp {
             producer: identity.producer,
@@ -173,6 +178,13 @@ impl EmbeddedProducer {
             buffer.next_sequence += records;
         }
         let numbers = std::mem::take(&mut buffer.numbers);
+        if let Some(TopicBuffers { sent, .. }) = topics.get_mut(topic as usize) {
+            match answer {
+                Ok(_) => sent.amount.add(Amount { records: records as u64, bytes }),
+                Err(_) => sent.errors += records as u64,
+            }
+        }
+        self.batch_bytes.add(bytes as f64);
         let answer = self.settle(answer);
         self.unreported.push((numbers, answer.clone()));
         match answer {
@@ -225,7 +237,11 @@ impl Producer for EmbeddedProducer {
     fn topic(&mut self, topic: &str) -> Result<TopicHandle, ClientError> {
         let known = self.topics.iter().position(|buffers| &*buffers.name == topic);
         let number = known.unwrap_or_else(|| {
-            self.topics.push(TopicBuffers { name: Arc::from(topic), partitions: Vec::new() });
+            self.topics.push(TopicBuffers {
+                name: Arc::from(topic),
+                partitions: Vec::new(),
+                sent: Default::default(),
+            });
             self.topics.len() - 1
         });
         u32::try_from(number).map(TopicHandle).map_err(|_| invalid("topic handle", "too many topics"))
@@ -345,6 +361,14 @@ impl Producer for EmbeddedProducer {
         self.settle(answer)?;
         self.state = State::Ready;
         Ok(())
+    }
+
+    fn statistics(&mut self) -> ProducerStatistics {
+        ProducerStatistics {
+            topics: self.topics.iter().map(|topic| (topic.name.clone(), topic.sent)).collect(),
+            batch_bytes: std::mem::take(&mut self.batch_bytes),
+            ..ProducerStatistics::default()
+        }
     }
 
     fn close(&mut self, _: Duration) {

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use streams_state::types::TopicPartition;
 
-use super::ffi::{Failure, Native, PartitionList, TopicDescription};
+use super::ffi::{EventKind, Failure, Native, PartitionList, Queue, TopicDescription};
 use super::handle::Handle;
 use super::refusal::Peer;
-use crate::client::{Admin, AdminTopic, ClientError, Fault, GroupMember, NewTopic, TopicSetting};
+use super::statistics::Told;
+use crate::client::{
+    Admin, AdminTopic, ClientError, Fault, GroupMember, NetworkStatistics, NewTopic, TopicSetting,
+};
 
 /// How often a new topic is looked for until every broker that we ask knows it.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -21,13 +24,17 @@ const GROUP_ATTEMPT: Duration = Duration::from_secs(3);
 
 /// An admin client on librdkafka.
 pub(super) struct KafkaAdmin {
+    /// What nobody waits for: news of the network, errors. None in a client that has no queue for it.
+    events: Option<Queue>,
+    told: Told,
     handle: Handle,
 }
 
 impl KafkaAdmin {
     /// An admin client.
     pub(super) fn new(native: Native, peer: Peer) -> Self {
-        Self { handle: Handle::new(Arc::new(native), peer) }
+        let native = Arc::new(native);
+        Self { events: Queue::main(&native), told: Told::default(), handle: Handle::new(native, peer) }
     }
 
     fn describe(
@@ -90,6 +97,20 @@ impl Admin for KafkaAdmin {
             Some(AdminTopic { name: name.clone(), partitions, replication_factor, id })
         };
         Ok(topics.iter().map(topic).collect())
+    }
+
+    fn statistics(&mut self) -> Option<NetworkStatistics> {
+        while let Some(event) = self.events.as_ref().and_then(|events| events.poll(Duration::ZERO)) {
+            match event.kind() {
+                EventKind::Statistics => self.told.hear(&event.statistics()),
+                EventKind::Rebalance
+                | EventKind::Error
+                | EventKind::Fetch
+                | EventKind::Deliveries
+                | EventKind::Other => {}
+            }
+        }
+        self.told.take_network()
     }
 
     fn list_topics(&mut self, timeout: Duration) -> Result<Vec<String>, ClientError> {

@@ -6,14 +6,14 @@
 //! Positions are counted here: librdkafka's own stop before transaction markers (and, in its batch call, step one too
 //! far at the end of a partition). The end of a partition is a message that says where it is, markers included.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 use streams_state::types::TopicPartition;
 
 use super::ffi::{Batch, Event, Failure, MessageFailure, Native, PartitionList, Queue, Signal, Wake};
-use crate::client::{RecordSink, Slot};
+use crate::client::{Amount, RecordSink, Slot};
 use crate::record::RawRecord;
 
 /// Records taken from a partition's queue at once.
@@ -36,6 +36,8 @@ pub(super) struct Assigned {
     at_end: bool,
     // Whether a record, the end or a failure was seen: librdkafka reads the partition.
     heard_of: bool,
+    // Handed out, and not yet counted for the topic.
+    handed_out: Amount,
     // Taken from the queue, not yet wanted by the sink.
     batch: Batch,
     queue: Queue,
@@ -96,6 +98,7 @@ impl Assigned {
         match message {
             Ok(record) => {
                 self.advance(record.offset);
+                self.handed_out.add(Amount { records: 1, bytes: record.size_bytes() });
                 sink.record(self.slot, record);
                 1
             }
@@ -123,6 +126,8 @@ impl Assigned {
 pub(super) struct Assignment {
     assigned: Vec<Assigned>,
     places: HashMap<TopicPartition, usize>,
+    // What was handed out of each topic, but for what partitions have not counted yet.
+    handed_out: BTreeMap<Arc<str>, Amount>,
     next: usize,
 }
 
@@ -159,6 +164,7 @@ impl Assignment {
                 slot: *slot,
                 at_end: false,
                 heard_of: false,
+                handed_out: Amount::default(),
                 batch: Batch::with_capacity(BATCH),
                 queue,
                 signal,
@@ -169,6 +175,7 @@ impl Assignment {
 
     /// Reads nothing. Queues are given back before new ones are made: two wake-ups of one queue would collide.
     pub(super) fn clear(&mut self) {
+        self.count_handed_out();
         self.assigned.clear();
         self.places.clear();
         self.next = 0;
@@ -176,11 +183,30 @@ impl Assignment {
 
     /// Reads these no more. Gives the list to unassign.
     pub(super) fn remove(&mut self, partitions: &[TopicPartition]) -> PartitionList {
+        self.count_handed_out();
         self.assigned.retain(|assigned| !partitions.contains(&assigned.partition));
         let places = self.assigned.iter().enumerate();
         self.places = places.map(|(place, assigned)| (assigned.partition.clone(), place)).collect();
         self.next = 0;
         list_of(partitions)
+    }
+
+    fn count_handed_out(&mut self) {
+        for assigned in &mut self.assigned {
+            let topic = self.handed_out.entry(Arc::clone(&assigned.partition.topic)).or_default();
+            topic.add(std::mem::take(&mut assigned.handed_out));
+        }
+    }
+
+    /// What was handed out of each topic.
+    pub(super) fn handed_out(&mut self) -> BTreeMap<Arc<str>, Amount> {
+        self.count_handed_out();
+        self.handed_out.clone()
+    }
+
+    /// All partitions that are read.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Assigned> {
+        self.assigned.iter()
     }
 
     /// A partition that is read.

@@ -11,23 +11,17 @@ use std::time::{Duration, Instant};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use streams_state::types::TopicPartition;
 
-use super::assignment::{Assigned, Assignment, list_of, partitions_of};
+use super::assignment::{Assigned, Assignment, partitions_of};
 use super::classify::fault;
 use super::ffi::{Event, EventKind, Failure, MessageFailure, Native, PartitionList, Queue, Signal, Wake};
 use super::handle::Handle;
 use super::offsets;
 use super::refusal::Peer;
+use super::statistics::Told;
 use crate::client::{
-    ClientError, CommittedOffset, Consumer, Fault, GroupMetadata, OffsetSpec, Polled, RebalanceEvent,
-    RecordSink, Slot, Waker,
+    ClientError, CommittedOffset, Consumer, ConsumerStatistics, Fault, GroupMetadata, OffsetSpec,
+    PartitionStatistics, Polled, RebalanceEvent, RecordSink, Slot, Waker,
 };
-
-/// Wait for the next step of leaving the group.
-const LEAVE_WAIT: Duration = Duration::from_millis(10);
-
-/// Longest wait for the coordinator to let a member go, and again for librdkafka to close the consumer: while brokers come and go that may take
-/// as long as any deadline, and what is won is no more than that the group does not wait for a session to time out.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long nothing may be heard of a partition before it is looked up, and the longest pause between look-ups.
 const LOOK_UP: Duration = Duration::from_secs(1);
@@ -38,7 +32,7 @@ const LOCAL: Duration = Duration::from_secs(10);
 
 /// A consumer on librdkafka.
 pub(super) struct KafkaConsumer {
-    assignment: Assignment,
+    pub(super) assignment: Assignment,
     // Failures that wait for the end of a poll that already handed out records.
     failures: VecDeque<ClientError>,
     // A rebalance step to hand out, and whether one that was handed out waits for its answer.
@@ -47,13 +41,15 @@ pub(super) struct KafkaConsumer {
     // When partitions that nothing was heard of are looked up.
     look_up: Option<(Instant, Duration)>,
     // With a cooperative assignor partitions come and go one by one: those that the last event took away.
-    cooperative: bool,
+    pub(super) cooperative: bool,
     going: Vec<TopicPartition>,
-    group: Option<String>,
+    pub(super) group: Option<String>,
     read_committed: bool,
-    events: Queue,
+    // What librdkafka said of itself last.
+    pub(super) told: Told,
+    pub(super) events: Queue,
     wake: Arc<Wake>,
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 impl KafkaConsumer {
@@ -80,74 +76,11 @@ impl KafkaConsumer {
             going: Vec::new(),
             group,
             read_committed,
+            told: Told::default(),
             events,
             wake,
             handle: Handle::new(native, peer),
         })
-    }
-
-    /// Leaves the group by unsubscribing: a close alone does not make a static member leave, and its partitions would
-    /// wait for its session to time out. The member id goes with the request to leave.
-    fn leave_group(&mut self, deadline: Instant) {
-        let native = Arc::clone(self.handle.native());
-        if self.group.is_none() || native.consumer_closed() || native.unsubscribe().is_err() {
-            return;
-        }
-        let deadline = deadline.min(Instant::now() + LEAVE_PATIENCE);
-        while !self.group_metadata().member.is_empty() && Instant::now() < deadline {
-            if let Some(event) = self.events.poll(LEAVE_WAIT)
-                && event.kind() == EventKind::Rebalance
-            {
-                self.give_up(&event);
-            }
-        }
-    }
-
-    /// Answers a step of a rebalance that nobody is asked about: nothing is read from now on, of a cooperative step nothing of its
-    /// partitions.
-    fn give_up(&self, event: &Event) {
-        let native = self.handle.native();
-        let comes = event.failure().is_some_and(|failure| failure.code == Code::AssignPartitions);
-        // A client that is closing, or has failed for good, may refuse: there is nothing to do about it.
-        let _ = match (self.cooperative, comes) {
-            (false, _) => native.assign(None),
-            (true, true) => native.assign_also(&list_of(&[])),
-            (true, false) => native.unassign_some(&list_of(&partitions_of(event))),
-        };
-    }
-
-    fn close_native(&mut self, deadline: Instant, timeout: Duration) -> Result<(), ClientError> {
-        let native = Arc::clone(self.handle.native());
-        if !native.consumer_closed() {
-            match native.close_consumer(&self.events) {
-                Ok(()) => {}
-                // One that was fenced has no membership to give up.
-                Err(failure) if failure.fatal || native.fatal().is_some() => return Ok(()),
-                Err(failure) => return Err(self.handle.error("close", failure)),
-            }
-        }
-        let patient_until = Instant::now() + LEAVE_PATIENCE;
-        while !native.consumer_closed() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let message = format!("the group was not left within {timeout:?}");
-                return Err(ClientError::new(Fault::Unknown, "close", message));
-            }
-            if Instant::now() > patient_until {
-                tracing::warn!(
-                    "the coordinator did not answer for {LEAVE_PATIENCE:?}: the group will give this member up by itself"
-                );
-                self.handle.set_patience(Duration::ZERO);
-                return Ok(());
-            }
-            if let Some(event) = self.events.poll(left.min(Duration::from_millis(100)))
-                && event.kind() == EventKind::Rebalance
-            {
-                self.give_up(&event);
-            }
-        }
-        self.handle.set_patience(deadline.saturating_duration_since(Instant::now()));
-        Ok(())
     }
 
     /// Serves membership and errors. A rebalance step ends it.
@@ -163,6 +96,7 @@ impl KafkaConsumer {
                 }
                 EventKind::Error => self.note_error(&event, sink),
                 EventKind::Fetch => polled.records += self.stray_record(&mut event, sink),
+                EventKind::Statistics => self.told.hear(&event.statistics()),
                 EventKind::Deliveries | EventKind::Other => {}
             }
         }
@@ -474,6 +408,20 @@ impl Consumer for KafkaConsumer {
         }
         let end = self.handle.native().known_end(&partition.topic, partition.partition)?;
         Some(end.max(assigned.position))
+    }
+
+    fn statistics(&mut self) -> ConsumerStatistics {
+        let topics = self.assignment.handed_out();
+        let places: Vec<(TopicPartition, i64)> =
+            self.assignment.all().map(|assigned| (assigned.partition.clone(), assigned.position)).collect();
+        let place = |(partition, position): (TopicPartition, i64)| PartitionStatistics {
+            lag: self.known_end(&partition).map(|end| (end - position).max(0)),
+            lead: self.told.beginning(&partition).map(|beginning| (position - beginning).max(0)),
+            read_replica: self.told.read_replica(&partition),
+            partition,
+        };
+        let partitions = places.into_iter().map(place).collect();
+        ConsumerStatistics { topics, partitions, network: self.told.take_network() }
     }
 
     fn group_metadata(&self) -> GroupMetadata {

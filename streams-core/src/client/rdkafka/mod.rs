@@ -1,8 +1,8 @@
 //! The edge to a real Kafka, on librdkafka.
 //!
-//! [`RdKafka`] makes the clients. `consumer` (with `assignment` and `offsets`) and `producer` (with `worker`, which waits
+//! [`RdKafka`] makes the clients. `consumer` (with `assignment`, `offsets` and `leaving`) and `producer` (with `worker`, which waits
 //! for brokers in its stead) are the two ends of a record's path, `admin` manages topics; `classify` says what failures mean, `refusal` what
-//! to do when a broker does not let us in; `properties` and `security` speak Java's setting names, `tokens` is OAUTHBEARER. All unsafe code is in `ffi`.
+//! to do when a broker does not let us in; `statistics` reads what librdkafka says of its work; `properties` and `security` speak Java's setting names, `tokens` is OAUTHBEARER. All unsafe code is in `ffi`.
 
 mod admin;
 mod assignment;
@@ -10,11 +10,13 @@ mod classify;
 mod consumer;
 mod ffi;
 mod handle;
+mod leaving;
 mod offsets;
 mod producer;
 mod properties;
 mod refusal;
 mod security;
+mod statistics;
 mod tokens;
 mod worker;
 
@@ -32,7 +34,7 @@ use self::refusal::Peer;
 pub use self::tokens::{Token, TokenProvider};
 use super::{
     ASSIGNORS, Admin, COOPERATIVE, ClientError, ClientSupplier, Consumer, ConsumerSettings, Fault, Producer,
-    ProducerSettings,
+    ProducerSettings, STATISTICS_INTERVAL,
 };
 
 /// Settings of every client. What the user says comes over these.
@@ -302,6 +304,17 @@ impl ClientSupplier for RdKafka {
 
     fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
         let (native, peer) = self.native(Role::Admin, (&[], &[]), &BTreeMap::new(), Vec::new())?;
+        Ok(Box::new(KafkaAdmin::new(native, peer)))
+    }
+
+    fn named_admin(
+        &self,
+        client_id: &str,
+        statistics_interval_ms: &str,
+    ) -> Result<Box<dyn Admin>, ClientError> {
+        let statistics = [(STATISTICS_INTERVAL, statistics_interval_ms)];
+        let fixed = vec![("client.id", client_id.to_owned())];
+        let (native, peer) = self.native(Role::Admin, (&statistics, &[]), &BTreeMap::new(), fixed)?;
         Ok(Box::new(KafkaAdmin::new(native, peer)))
     }
 

@@ -14,10 +14,11 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::ffi::{Delivery, EventKind, Failure, Native, Outgoing, PartitionList, Queue, Tag, Topic};
 use super::handle::Handle;
 use super::refusal::Peer;
+use super::statistics::Told;
 use super::worker::{Job, Worker};
 use crate::client::{
     self, ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer,
-    TopicHandle,
+    ProducerStatistics, TopicHandle,
 };
 use streams_state::types::TopicPartition;
 
@@ -39,6 +40,9 @@ pub(super) struct KafkaProducer {
     in_transaction: bool,
     poisoned: Option<(Fault, String)>,
     worker: Option<Worker>,
+    /// What librdkafka said of itself last, and records of each topic that failed.
+    told: Told,
+    failed: HashMap<u32, u64>,
     handle: Handle,
 }
 
@@ -59,6 +63,8 @@ impl KafkaProducer {
             in_transaction: false,
             poisoned: None,
             worker: None,
+            told: Told::default(),
+            failed: HashMap::new(),
             handle: Handle::new(native, peer),
         })
     }
@@ -83,6 +89,7 @@ impl KafkaProducer {
                         deliveries,
                         run: None,
                         reported: 0,
+                        failed: &mut self.failed,
                         handle: &self.handle,
                     };
                     event.deliveries(|delivery| tally.count(delivery));
@@ -94,6 +101,7 @@ impl KafkaProducer {
                         tracing::debug!("producer: {}", failure.text);
                     }
                 }
+                EventKind::Statistics => self.told.hear(&event.statistics()),
                 EventKind::Rebalance | EventKind::Fetch | EventKind::Other => {}
             }
         }
@@ -222,6 +230,7 @@ struct Tally<'a> {
     deliveries: &'a mut Deliveries,
     run: Option<(u32, i32, i64)>,
     reported: usize,
+    failed: &'a mut HashMap<u32, u64>,
     handle: &'a Handle,
 }
 
@@ -251,6 +260,7 @@ impl Tally<'_> {
     }
 
     fn fail(&mut self, tag: Tag, partition: i32, failure: Failure) {
+        *self.failed.entry(tag.topic).or_default() += 1;
         if self.deliveries.failure.is_none() || self.deliveries.each.is_some() {
             let topic = self.topics.get(tag.topic as usize).map_or("?", |(name, _)| name.as_str());
             let call = format!("produce to {topic}-{partition}");
@@ -422,6 +432,16 @@ impl Producer for KafkaProducer {
 
     fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError> {
         self.end_transaction("abort transaction", Job::Abort, &mut Deliveries::default(), timeout)
+    }
+
+    fn statistics(&mut self) -> ProducerStatistics {
+        let mut told = self.told.producer();
+        for (topic, failed) in &self.failed {
+            if let Some((name, _)) = self.topics.get(*topic as usize) {
+                told.topics.entry(name.as_str().into()).or_default().errors = *failed;
+            }
+        }
+        told
     }
 
     fn close(&mut self, timeout: Duration) {

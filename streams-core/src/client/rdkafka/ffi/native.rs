@@ -106,7 +106,8 @@ impl Native {
                 ),
                 Kind::Producer => (sys::rd_kafka_type_t::RD_KAFKA_PRODUCER, sys::RD_KAFKA_EVENT_DR),
             };
-            sys::rd_kafka_conf_set_events(conf, events | sys::RD_KAFKA_EVENT_ERROR);
+            let events = events | sys::RD_KAFKA_EVENT_ERROR | sys::RD_KAFKA_EVENT_STATS;
+            sys::rd_kafka_conf_set_events(conf, events);
             sys::rd_kafka_conf_set_log_cb(conf, Some(log));
             sys::rd_kafka_conf_set_opaque(conf, (&raw const *reports).cast_mut().cast());
             // Without TLS there is no such setting, and no certificate to look at.

@@ -191,6 +191,8 @@ pub(crate) enum EventKind {
     Fetch,
     /// Delivery reports.
     Deliveries,
+    /// What the client says of its work.
+    Statistics,
     /// Anything else.
     Other,
 }
@@ -210,6 +212,7 @@ impl Event {
             sys::RD_KAFKA_EVENT_ERROR => EventKind::Error,
             sys::RD_KAFKA_EVENT_FETCH => EventKind::Fetch,
             sys::RD_KAFKA_EVENT_DR => EventKind::Deliveries,
+            sys::RD_KAFKA_EVENT_STATS => EventKind::Statistics,
             _ => EventKind::Other,
         }
     }
@@ -222,6 +225,12 @@ impl Event {
             failure.text = text(sys::rd_kafka_event_error_string(self.as_ptr()));
             Some(failure)
         }
+    }
+
+    /// The JSON of a [`EventKind::Statistics`] event.
+    pub(crate) fn statistics(&self) -> String {
+        // SAFETY: living event; the string is copied; null if it is of another kind.
+        unsafe { text(sys::rd_kafka_event_stats(self.as_ptr())) }
     }
 
     /// The partitions of a rebalance or of a commit.
