@@ -10,6 +10,7 @@ mod admin;
 mod admin_changes;
 mod applications;
 mod broker;
+mod client_metrics;
 mod compaction;
 mod dead_letters;
 mod errors;
@@ -60,6 +61,7 @@ fn cases() -> Vec<Case> {
     cases.extend_from_slice(typed_cooperative::CASES);
     cases.extend_from_slice(typed_stream::CASES);
     cases.extend_from_slice(applications::CASES);
+    cases.extend_from_slice(client_metrics::CASES);
     cases.extend_from_slice(dead_letters::CASES);
     cases.extend_from_slice(ported_eos::CASES);
     cases.extend_from_slice(ported_threads::CASES);

@@ -21,6 +21,8 @@ mod describe;
 mod config;
 // Metrics of a running application.
 mod metrics;
+// And of its clients.
+mod client_metrics;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,7 +47,7 @@ const JUDGES: [Judge; 7] = [
     ("offset_metadata", offset_metadata::judge, 193),
     ("describe", describe::judge, 293),
     ("config", config::judge, 402),
-    ("metrics", metrics::judge, 135),
+    ("metrics", metrics::judge, 362),
 ];
 
 struct Options {

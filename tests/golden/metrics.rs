@@ -13,6 +13,7 @@ use kstreams::prelude::*;
 use kstreams::runtime::clock::SystemClock;
 use serde_json::Value;
 
+use crate::client_metrics::{self, is_of_client};
 use crate::tally::{Difference, Tally, Verdict, equal};
 use crate::vectors::{lists, unknown_list};
 
@@ -61,7 +62,7 @@ fn topology() -> Topology {
 }
 
 /// Group, name and keys of the tags.
-type Key = (String, String, Vec<String>);
+pub(crate) type Key = (String, String, Vec<String>);
 
 fn key(metric: &Metric) -> Key {
     let tags = metric.name.tags.keys().map(|tag| tag.clone().into_owned()).collect();
@@ -121,8 +122,8 @@ pub(crate) fn judge(file: &Value, tally: &mut Tally) {
     for (name, list) in lists(file) {
         match name {
             "streams_metrics" => streams_metrics(tally, list, &ours),
-            // Of Java's clients: librdkafka has figures of its own.
-            "client_metrics" | "source" => {}
+            "client_metrics" => client_metrics::judge(tally, list, &ours),
+            "source" => {}
             other => unknown_list(tally, other),
         }
     }
@@ -151,6 +152,7 @@ fn streams_metrics(
         let all = ours.iter().flat_map(|(_, ours)| ours.keys());
         // Without RocksDB all stores are in memory.
         let elsewhere = |key: &Key| key.0 == STATE && !cfg!(feature = "rocksdb");
+        let all = all.filter(|key| !is_of_client(key));
         let more: BTreeSet<&Key> = all.filter(|key| !theirs.contains(key) && !elsewhere(key)).collect();
         equal("metrics that Kafka Streams has not", BTreeSet::new(), more)
     });

@@ -10,6 +10,8 @@
 //! | a text: group `stream-metrics`, name `state` | `kafka_streams_stream_metrics` with the label `state`, always 1 |
 //! | `alive-stream-threads`, `failed-stream-threads` | a number, and a label as if they were texts: dashboards ask for both |
 //! | `topology-description` | not here: it has many lines |
+//! | of clients: group `consumer-fetch-manager-metrics`, name `records-lag` | `kafka_consumer_consumer_fetch_manager_metrics_records_lag`; `kafka_producer_...`, `kafka_admin_client_...` |
+//! | of each client: groups `app-info`, `kafka-metrics-count` | in the domain of the client, whose id ends in `consumer`, `producer` or `admin`: `kafka_consumer_app_info` |
 //!
 //! The exporter calls all of them gauges; here those that only grow are counters. `application-id` is left to who writes the
 //! samples, for all of them.
@@ -26,8 +28,22 @@ const NO_COUNTERS: [&str; 2] = ["cache-size-bytes-total", "restore-remaining-rec
 const ALSO_LABELS: [&str; 2] = ["alive-stream-threads", "failed-stream-threads"];
 /// Many lines.
 const TOPOLOGY: &str = "topology-description";
+/// Groups that clients of all kinds have.
+const OF_ANY_CLIENT: [&str; 2] = ["app-info", "kafka-metrics-count"];
 /// Stands at each sample already.
 const APPLICATION: &str = "application_id";
+
+/// The exporter's word for the kind of client that has a metric: its group says it, or else the end of its `client-id`.
+fn domain(metric: &Metric) -> &'static str {
+    let group = &*metric.name.group;
+    let id = metric.name.tag("client-id").filter(|_| OF_ANY_CLIENT.contains(&group)).unwrap_or_default();
+    match () {
+        () if group.starts_with("consumer-") || id.ends_with("consumer") => "consumer",
+        () if group.starts_with("producer-") || id.ends_with("producer") => "producer",
+        () if group.starts_with("admin-client-") || id.ends_with("admin") => "admin_client",
+        () => "streams",
+    }
+}
 
 /// What the samples of a family are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +85,7 @@ impl Family {
         let mut families = BTreeMap::new();
         for metric in metrics {
             let (group, name) = (words(&metric.name.group), words(&metric.name.name));
+            let domain = domain(metric);
             let mut labels: Vec<(String, String)> =
                 metric.name.tags.iter().map(|(key, value)| (words(key), value.clone())).collect();
             labels.retain(|(key, _)| key != APPLICATION);
@@ -81,7 +98,7 @@ impl Family {
                 let mut labels = labels.clone();
                 labels.push((name.clone(), text));
                 let help = format!("Texts of {}, as labels", metric.name.group);
-                add(format!("kafka_streams_{group}"), &help, FamilyKind::Gauge, labels, 1.0);
+                add(format!("kafka_{domain}_{group}"), &help, FamilyKind::Gauge, labels, 1.0);
             };
             match &metric.value {
                 MetricValue::Text(_) if metric.name.name == TOPOLOGY || name == APPLICATION => {}
@@ -92,7 +109,7 @@ impl Family {
                     }
                     let kind = kind_of(&metric.name.name);
                     add(
-                        format!("kafka_streams_{group}_{name}"),
+                        format!("kafka_{domain}_{group}_{name}"),
                         &metric.name.description,
                         kind,
                         labels,
@@ -170,6 +187,32 @@ mod tests {
                 r#"kafka_streams_stream_thread_metrics_process_rate Gauge [("thread_id", "app-StreamThread-1")] 2.5"#,
                 r#"kafka_streams_stream_thread_metrics_process_total Counter [("thread_id", "other")] 4"#,
                 r#"kafka_streams_stream_thread_metrics_process_total Counter [("thread_id", "app-StreamThread-1")] 7"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn clients_have_domains_of_their_own() {
+        let number = MetricValue::Number;
+        let consumer = [("client-id", "app-1-StreamThread-1-restore-consumer")];
+        let producer = [("client-id", "app-1-StreamThread-1-producer")];
+        let node = [("client-id", "app-1-admin"), ("node-id", "node-1")];
+        let partition = [consumer[0], ("partition", "0"), ("topic", "a.b")];
+        let found = lines(&[
+            metric("admin-client-node-metrics", "request-total", &node, number(3.0)),
+            metric("app-info", "version", &producer, MetricValue::Text("1.0".to_owned())),
+            metric("consumer-fetch-manager-metrics", "records-lag", &partition, number(2.0)),
+            metric("kafka-metrics-count", "count", &[], number(9.0)),
+            metric("kafka-metrics-count", "count", &consumer, number(4.0)),
+        ]);
+        assert_eq!(
+            found,
+            [
+                r#"kafka_admin_client_admin_client_node_metrics_request_total Counter [("client_id", "app-1-admin"), ("node_id", "node-1")] 3"#,
+                r#"kafka_consumer_consumer_fetch_manager_metrics_records_lag Gauge [("client_id", "app-1-StreamThread-1-restore-consumer"), ("partition", "0"), ("topic", "a.b")] 2"#,
+                r#"kafka_consumer_kafka_metrics_count_count Gauge [("client_id", "app-1-StreamThread-1-restore-consumer")] 4"#,
+                r#"kafka_producer_app_info Gauge [("client_id", "app-1-StreamThread-1-producer"), ("version", "1.0")] 1"#,
+                r#"kafka_streams_kafka_metrics_count_count Gauge [] 9"#,
             ]
         );
     }

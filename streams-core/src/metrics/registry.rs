@@ -99,6 +99,12 @@ impl Metrics {
         metrics
     }
 
+    /// How many metrics there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().1.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Registered>)> {
         self.registered.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,6 +123,11 @@ impl Registration {
         gauge: impl Fn(i64) -> MetricValue + Send + Sync + 'static,
     ) {
         self.add(name, Source::Gauge(Arc::new(gauge)));
+    }
+
+    /// How many metrics it keeps.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
     }
 
     fn add(&mut self, name: MetricName, source: Source) {

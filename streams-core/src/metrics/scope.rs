@@ -21,6 +21,11 @@ impl Scope {
         Self { metrics: metrics.clone(), group, tags: Metrics::tags(tags), registration }
     }
 
+    /// How many metrics it has.
+    pub(crate) fn len(&self) -> usize {
+        self.registration.len()
+    }
+
     /// The same with other tags from here on.
     pub(crate) fn retag(&mut self, tags: &[(&'static str, &str)]) {
         self.tags = Metrics::tags(tags);

@@ -8,6 +8,8 @@ use super::{Batch, MetricValue};
 pub enum Stat {
     /// Numbers recorded a second, over the last windows: `...-rate`.
     Rate,
+    /// The same an hour: `...-rate-per-hour` of what is rare.
+    RatePerHour,
     /// Their sum a second, over the last windows, for instance bytes a second.
     ValueRate,
     /// Average of the numbers in the last windows: `...-avg`; NaN if there are none.
@@ -42,6 +44,7 @@ impl Stat {
         let some = |number: f64| if recent.count == 0 { f64::NAN } else { number };
         MetricValue::Number(match self {
             Self::Rate => recent.count as f64 / seconds,
+            Self::RatePerHour => recent.count as f64 / seconds * 3600.0,
             Self::ValueRate => recent.sum / seconds,
             Self::Avg => some(recent.sum / recent.count as f64),
             Self::Min => some(recent.min),

@@ -15,7 +15,7 @@ use super::restore::RestoreError;
 use super::spans::Place;
 use super::stream_thread::{StreamThread, Trouble};
 use super::tasks::{OwnedTask, TaskPhase};
-use crate::client::{ClientError, CommittedOffset, Fault, OffsetSpec, RebalanceEvent};
+use crate::client::{ClientError, CommittedOffset, Consumer, Fault, OffsetSpec, RebalanceEvent};
 use crate::topology::OffsetReset;
 
 /// How long a thread waits for a task that another thread of this process has, ms.
@@ -230,7 +230,7 @@ impl StreamThread {
         let listener = self.shared.restore_listener.clone();
         self.restorer.clear(listener.as_deref());
         let place = Place { application: &self.shared.config.application_id, thread: &self.name };
-        if let Err(error) = self.restorer.start(&mut tasks, &mut *self.consumer, listener.as_deref(), place) {
+        if let Err(error) = self.restorer.start(&mut tasks, &mut self.consumer, listener.as_deref(), place) {
             self.restorer.clear(listener.as_deref());
             self.kept.extend(tasks);
             return Err(error.into());

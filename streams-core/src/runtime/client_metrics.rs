@@ -6,13 +6,13 @@ use super::clock::SystemClock;
 use super::instance::{Instance, Member, lock};
 use super::shared::Shared;
 use crate::client::embedded::Clock;
-use crate::metrics::catalogue::client;
+use crate::metrics::catalogue::{client, clients};
 use crate::metrics::{MetricValue, Scope, Sensor};
 use crate::topology::Topology;
 
 /// Keeps the metrics of an instance registered.
 pub(super) struct ClientMetrics {
-    _scope: Scope,
+    _scopes: [Scope; 2],
     failed: Sensor,
 }
 
@@ -68,6 +68,8 @@ impl Instance {
         scope.retag(&[("application-id", &application), ("client-id", &id), ("process-id", process)]);
         let number = |instance: &Instance| MetricValue::Number(lock(&instance.status).state.number().into());
         scope.gauge(client::CLIENT_STATE, ask(number));
-        ClientMetrics { _scope: scope, failed }
+        let mut counted = Scope::new(&self.registry, clients::METRICS_COUNT, &[]);
+        counted.gauge(clients::COUNT, ask(|instance| MetricValue::Number(instance.registry.count() as f64)));
+        ClientMetrics { _scopes: [scope, counted], failed }
     }
 }

@@ -21,7 +21,7 @@ use tracing::Span;
 use super::recover::Phase;
 use super::spans::{Place, commit_step};
 use super::stream_thread::{StreamThread, Trouble};
-use crate::client::CommittedOffset;
+use crate::client::{CommittedOffset, Consumer};
 use crate::task::FlushPolicy;
 
 /// Deadline of the calls of one commit; past it the outcome counts as unknown.

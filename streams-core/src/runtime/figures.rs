@@ -9,10 +9,11 @@ use streams_state::types::{TaskId, Timestamp, TopicPartition};
 
 use super::stream_thread::StreamThread;
 use super::tasks::OwnedTask;
+use crate::client::Consumer;
 use crate::metrics::MetricsSource;
 
 /// Pause between two looks, ms.
-const EVERY_MS: i64 = 500;
+pub(super) const EVERY_MS: i64 = 500;
 
 /// A task at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,6 +81,12 @@ impl StreamThread {
     /// Shows the figures of all tasks and their sums, and hands what was measured to the sensors, if it is time to, or if there are other
     /// tasks than before. `restoring`: how many restore.
     pub(super) fn show_figures(&mut self, restoring: u64) {
+        self.consumer.show(self.wall_time);
+        self.producer.show(self.wall_time);
+        self.shared.show_admin(self.wall_time);
+        if let Some(consumer) = &mut self.restore_consumer {
+            consumer.show(self.wall_time);
+        }
         let tasks = (self.tasks.len(), restoring);
         if (self.wall_time - self.figures_at).abs() < EVERY_MS && tasks == self.figures_of {
             return;

@@ -12,6 +12,7 @@ use streams_state::error::StateError;
 use streams_state::store::Unflushed;
 use streams_state::types::{TaskId, Timestamp, TopicPartition};
 
+use super::client_sensors::MeteredConsumer;
 use super::commit::{FLUSH_BUSY, FLUSH_IDLE};
 use super::global_restore::GlobalRestore;
 use super::metrics::ThreadMetrics;
@@ -36,7 +37,7 @@ const RUN: usize = 1000;
 pub(crate) struct GlobalThread {
     pub(crate) name: String,
     shared: Arc<Shared>,
-    consumer: Box<dyn Consumer>,
+    consumer: MeteredConsumer,
     task: GlobalTask,
     /// Next offset of each input.
     positions: Vec<i64>,
@@ -60,7 +61,7 @@ impl GlobalThread {
     ) -> Result<Self, StreamsError> {
         let name = format!("{}-GlobalStreamThread", shared.config.application_id);
         let at = |error| StreamsError::client(format!("{name}, start"), error);
-        let consumer = shared.global_consumer().map_err(at)?;
+        let consumer = shared.global_consumer(now).map_err(at)?;
         let planned = shared.planned();
         let parts = planned.plan.subtopologies.iter().filter(|part| part.global.is_some());
         let mut nodes: Vec<NodeId> = parts.flat_map(|part| part.nodes.iter().copied()).collect();
@@ -183,6 +184,7 @@ impl GlobalThread {
 
     /// One turn: a batch of records into the stores. An error ends the thread.
     pub(crate) fn step(&mut self, now: Timestamp) -> Result<(), StreamsError> {
+        self.consumer.show(now);
         let wait = match (self.ready, self.idle) {
             (false, _) => FILL_WAIT,
             (true, false) => Duration::ZERO,

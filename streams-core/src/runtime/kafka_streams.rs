@@ -10,7 +10,7 @@ use streams_state::checkpoint::Checkpoint;
 use streams_state::directory::StateDirectory;
 use streams_state::engine::EngineProvider;
 
-use super::clock::SystemClock;
+use super::clock::{SystemClock, ThreadClocks};
 use super::close_options::CloseOptions;
 use super::engines::default_engines;
 use super::instance::{Instance, Member, Status, lock};
@@ -130,7 +130,8 @@ impl KafkaStreams {
             engines,
             self.restore_listener.clone(),
         )?;
-        let shared = Arc::new(shared.with_restore_workers().with_registry(self.instance.registry.clone()));
+        let shared = shared.with_registry(self.instance.registry.clone());
+        let shared = Arc::new(shared.with_restore_workers().with_client_clock(ThreadClocks::SYSTEM.ns));
         let global = !shared.global_stores.is_empty();
         // With nothing but global stores there is nothing that a stream thread could do, as in Kafka Streams.
         let planned = shared.planned();

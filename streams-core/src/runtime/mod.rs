@@ -60,6 +60,8 @@ mod rewinds;
 mod stream_thread;
 mod task_timeout;
 mod thread_sensors;
+// What their clients do.
+mod client_sensors;
 // Beside it: copies of what the tasks hold.
 mod checkpoint_request;
 // What is asked of them.

@@ -6,8 +6,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use streams_state::types::TopicPartition;
+use streams_state::types::{Timestamp, TopicPartition};
 
+use super::client_sensors::MeteredProducer;
 use super::spans::commit_step;
 use crate::client::{
     ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
@@ -38,7 +39,7 @@ struct OutputTopic {
 
 /// The producer of a stream thread, with its transaction and the acknowledgements of it.
 pub(crate) struct StreamsProducer {
-    producer: Box<dyn Producer>,
+    producer: MeteredProducer,
     transactional: bool,
     in_transaction: bool,
     topics: Vec<OutputTopic>,
@@ -49,7 +50,7 @@ pub(crate) struct StreamsProducer {
 
 impl StreamsProducer {
     /// Takes a producer, with `batch.size` as its properties have it.
-    pub(crate) fn new(producer: Box<dyn Producer>, transactional: bool, batch_size: Option<&str>) -> Self {
+    pub(crate) fn new(producer: MeteredProducer, transactional: bool, batch_size: Option<&str>) -> Self {
         Self {
             producer,
             transactional,
@@ -59,6 +60,11 @@ impl StreamsProducer {
             sent: 0,
             batch_size: batch_size.and_then(|text| text.trim().parse().ok()).unwrap_or(BATCH_SIZE),
         }
+    }
+
+    /// It is `now`: shows what it did, if it is time to.
+    pub(crate) fn show(&mut self, now: Timestamp) {
+        self.producer.show(now);
     }
 
     /// A transactional one fences and settles its predecessor.

@@ -16,7 +16,7 @@ use super::recover::{Phase, Recovery, may_answer_later, state_error};
 use super::stream_thread::{StreamThread, Trouble};
 use super::tasks::{OwnedTask, TaskPhase};
 use super::{StreamsError, checkpoint};
-use crate::client::ClientError;
+use crate::client::{ClientError, Consumer};
 use crate::error::{TaskError, TaskErrorCause};
 
 /// A consumer that is fenced again within this time has a twin, which it would fence in turn: seven heartbeats of the default interval.
@@ -138,10 +138,10 @@ impl StreamThread {
     /// The EndTxn rule: a new producer of the same transactional id settles what the old one left open.
     fn replace_producer(&mut self) -> Result<(), Trouble> {
         self.producer.close(Duration::ZERO);
-        self.producer = self
-            .shared
-            .producer(self.index, COMMIT_TIMEOUT)
-            .map_err(|error| Trouble::Client(Phase::Commit, error))?;
+        let commit = |error| Trouble::Client(Phase::Commit, error);
+        let mut producer = self.shared.uninitialized_producer(self.index, self.wall_time).map_err(commit)?;
+        producer.initialize(COMMIT_TIMEOUT).map_err(commit)?;
+        self.producer = producer;
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl StreamThread {
         // It has no membership to give up.
         let _ = self.consumer.close_and_remain(Duration::ZERO);
         self.restore_consumer = None;
-        let made = self.shared.main_consumer(self.index);
+        let made = self.shared.main_consumer(self.index, self.wall_time);
         self.consumer =
             made.map_err(|error| StreamsError::client(format!("{}, new consumer", self.name), error))?;
         Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use streams_state::serdes::{SerdeError, SerdeErrorKind};
 use streams_state::types::{Timestamp, TopicPartition};
 
+use super::client_sensors::MeteredConsumer;
 use super::close_options::GroupMembershipOperation;
 use super::commit::{COMMIT_TIMEOUT, FLUSH_IDLE};
 use super::metrics::ThreadMetrics;
@@ -90,8 +91,8 @@ pub(crate) struct StreamThread {
     pub(crate) shared: Arc<Shared>,
     /// The plan with whose topics the thread subscribed last.
     pub(crate) planned: Arc<Planned>,
-    pub(crate) consumer: Box<dyn Consumer>,
-    pub(crate) restore_consumer: Option<Box<dyn Consumer>>,
+    pub(crate) consumer: MeteredConsumer,
+    pub(crate) restore_consumer: Option<MeteredConsumer>,
     pub(crate) producer: StreamsProducer,
     pub(crate) tasks: Tasks,
     /// Tasks between a revocation and the next assignment.
@@ -141,8 +142,8 @@ impl StreamThread {
     ) -> Result<Self, StreamsError> {
         let name = format!("{}-StreamThread-{}", shared.config.application_id, index + 1);
         let at = |error| StreamsError::client(format!("{name}, start"), error);
-        let mut consumer = shared.main_consumer(index).map_err(at)?;
-        let mut producer = shared.uninitialized_producer(index).map_err(at)?;
+        let mut consumer = shared.main_consumer(index, now).map_err(at)?;
+        let mut producer = shared.uninitialized_producer(index, now).map_err(at)?;
         let going_back = match producer.initialize(COMMIT_TIMEOUT) {
             Ok(()) => false,
             // A coordinator that does not answer yet: asked again with the first step, as long as `task.timeout.ms` says.
@@ -157,8 +158,8 @@ impl StreamThread {
         if !topics.is_empty() {
             consumer.subscribe(&topics).map_err(at)?;
         }
-        let (timeout, rewinds) =
-            (TaskTimeout::new(shared.config.task_timeout), Rewinds::new(shared.config.task_timeout));
+        let timeout = TaskTimeout::new(shared.config.task_timeout);
+        let rewinds = Rewinds::new(shared.config.task_timeout);
         let restorer = shared.restorer();
         let ids = (&*shared.thread_id(index), &*shared.process_id);
         let sensors = ThreadSensors::new(&shared.registry, ids, &metrics, now);
@@ -317,17 +318,16 @@ impl StreamThread {
             return Ok(());
         }
         if self.restore_consumer.is_none() && self.restorer.reads_here() {
-            let made = self.shared.restore_consumer(self.index);
+            let made = self.shared.restore_consumer(self.index, self.wall_time);
             self.restore_consumer = Some(made.map_err(|error| Trouble::Client(Phase::Restore, error))?);
         }
         let wait = if self.tasks.iter().any(OwnedTask::is_running) { Duration::ZERO } else { RESTORE_WAIT };
         let listener = self.shared.restore_listener.clone();
-        let consumer = self.restore_consumer.as_deref_mut();
+        let consumer = self.restore_consumer.as_mut().map(|it| it as &mut dyn Consumer);
         let restored = self.restorer.step(&mut self.tasks, consumer, wait, listener.as_deref())?;
         ThreadMetrics::add(&self.metrics.restored, restored);
         self.sensors.restored(restored);
-        let left = self.restorer.left();
-        let rate = self.restore_progress.advance(&self.name, self.wall_time, restored, left);
+        let rate = self.restore_progress.advance(&self.name, self.wall_time, restored, self.restorer.left());
         self.metrics.restore_rate.store(rate, std::sync::atomic::Ordering::Relaxed);
         self.start_restored()
     }
@@ -341,7 +341,7 @@ impl StreamThread {
         let place = Place { application: &self.shared.config.application_id, thread: &self.name };
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             let span = place.process(&owned.task, now).entered();
-            let ran = run_task(owned, &mut **consumer, now)?;
+            let ran = run_task(owned, consumer, now)?;
             let mut ns = self.sensors.lap();
             let punctuated = owned.task.has_schedules() && punctuate(owned, now)?;
             let punctuating = self.sensors.punctuated(punctuated);
@@ -420,7 +420,7 @@ impl StreamThread {
         };
         let closed = self.close_tasks(tasks);
         self.producer.close(timeout);
-        let left = membership.close(&mut *self.consumer, timeout);
+        let left = membership.close(&mut self.consumer, timeout);
         self.publish();
         match committed.map(|_| ()).and(closed) {
             Ok(()) => left.map_err(|error| StreamsError::client(format!("{}, close", self.name), error)),

@@ -1,6 +1,7 @@
 //! All metrics by scope: names, descriptions, levels, and which sensor shows them. Kafka Streams' names, in our words.
 
 pub(crate) mod client;
+pub(crate) mod clients;
 pub(crate) mod node;
 pub(crate) mod state_updater;
 pub(crate) mod statistics;

@@ -47,7 +47,16 @@ fn a_recorder_hears_every_metric_of_the_registry() {
     let mut texts = 0;
     for metric in &metrics {
         let name = underscored(&metric.name.name);
-        let group = format!("kafka_streams_{}", underscored(&metric.name.group));
+        let id = metric.name.tag("client-id").unwrap_or_default();
+        let kind = metric.name.group.split('-').next().unwrap();
+        let domain = match (kind, id.rsplit('-').next().unwrap()) {
+            ("stream", _) => "streams",
+            ("consumer", _) | (_, "consumer") => "consumer",
+            ("producer", _) | (_, "producer") => "producer",
+            ("admin", _) | (_, "admin") => "admin_client",
+            other => panic!("{other:?} of {metric:?}"),
+        };
+        let group = format!("kafka_{domain}_{}", underscored(&metric.name.group));
         let tags = metric.name.tags.iter().map(|(key, value)| (underscored(key), value.clone()));
         let mut labels: BTreeMap<String, String> = tags.collect();
         labels.insert("application_id".to_owned(), APP.to_owned());

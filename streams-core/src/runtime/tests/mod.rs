@@ -5,6 +5,7 @@ mod bad_input;
 mod bulk_restore;
 #[cfg(feature = "rocksdb")]
 mod checkpoints;
+mod client_metrics;
 mod crashes;
 mod custom_store;
 #[cfg(feature = "rocksdb")]

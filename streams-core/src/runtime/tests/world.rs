@@ -44,6 +44,8 @@ pub(super) struct World {
     pub(super) clock: VirtualClock,
     pub(super) root: tempfile::TempDir,
     pub(super) restores: Arc<Restores>,
+    /// What clients time their calls with, ns.
+    pub(super) client_clock: fn() -> u64,
     next: Mutex<i64>,
 }
 
@@ -79,6 +81,7 @@ impl World {
             clock,
             root: tempfile::tempdir().unwrap(),
             restores: Arc::default(),
+            client_clock: || 0,
             next: Mutex::new(0),
         }
     }
@@ -127,7 +130,8 @@ impl World {
     ) -> Result<Instance, StreamsError> {
         let threads = config.num_stream_threads;
         let listener = Some(self.restores.clone() as Arc<dyn StateRestoreListener>);
-        let shared = Arc::new(Shared::prepare(config, Arc::new(topology), supplier, engines, listener)?);
+        let shared = Shared::prepare(config, Arc::new(topology), supplier, engines, listener)?;
+        let shared = Arc::new(shared.with_client_clock(self.client_clock));
         let global = match shared.global_stores.is_empty() {
             true => None,
             false => Some(GlobalThread::new(shared.clone(), Arc::default(), self.now())?),

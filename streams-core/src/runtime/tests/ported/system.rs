@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::outage::Connection;
 use super::super::world::Instance;
 use super::scene::{Scene, tasks};
+use crate::client::Consumer;
 use crate::config::ProcessingGuarantee;
 use crate::dsl::StreamsBuilder;
 use crate::runtime::GroupMembershipOperation;
