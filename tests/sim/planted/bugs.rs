@@ -20,8 +20,8 @@ pub(crate) const BUGS: &[Bug] = &[
         name: "reads-uncommitted",
         like: "a repartition topic's aborted records count",
         file: "streams-core/src/runtime/shared.rs",
-        find: "group_instance: Some(self.group_instance(index)),\n            read_committed: self.config.exactly_once(),",
-        replace: "group_instance: Some(self.group_instance(index)),\n            read_committed: self.config.exactly_once() && !planted(\"reads-uncommitted\"),",
+        find: "        settings.read_committed = self.config.exactly_once();",
+        replace: "        settings.read_committed = self.config.exactly_once() && !(settings.group.is_some() && planted(\"reads-uncommitted\"));",
     },
     Bug {
         name: "queues-kept",
@@ -69,8 +69,8 @@ pub(crate) const BUGS: &[Bug] = &[
         name: "restore-reads-uncommitted",
         like: "KAFKA-9891: aborted rows are restored",
         file: "streams-core/src/runtime/shared.rs",
-        find: "client_id: self.client_id(index, \"restore-consumer\"),\n            group: None,\n            group_instance: None,\n            read_committed: self.config.exactly_once(),",
-        replace: "client_id: self.client_id(index, \"restore-consumer\"),\n            group: None,\n            group_instance: None,\n            read_committed: self.config.exactly_once() && !planted(\"restore-reads-uncommitted\"),",
+        find: "        settings.partition_buffer_bytes = Some(self.partition_buffer_bytes());",
+        replace: "        if settings.group.is_none() && planted(\"restore-reads-uncommitted\") {\n            settings.read_committed = false;\n        }\n        settings.partition_buffer_bytes = Some(self.partition_buffer_bytes());",
     },
     Bug {
         name: "restore-skips-one",
@@ -230,8 +230,8 @@ pub(crate) const BUGS: &[Bug] = &[
         name: "clock-set-back",
         like: "no commit until the clock is where it was",
         file: "streams-core/src/runtime/stream_thread.rs",
-        find: "        self.last_commit -= (self.wall_time - now).max(0);",
-        replace: "        if !planted(\"clock-set-back\") {\n            self.last_commit -= (self.wall_time - now).max(0);\n        }",
+        find: "        self.clock_set_back((self.wall_time - now).max(0));",
+        replace: "        if !planted(\"clock-set-back\") {\n            self.clock_set_back((self.wall_time - now).max(0));\n        }",
     },
     Bug {
         name: "waits-for-a-task-for-ever",
