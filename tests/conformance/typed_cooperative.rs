@@ -7,7 +7,7 @@ use std::time::Duration;
 use kstreams::client::ClientSupplier;
 use kstreams::clients::{
     Assignor, BatchStream, ConsumerConfig, ConsumerError, Partitions, RebalanceListener, SeekTo,
-    TopicConsumer,
+    TopicConsumer, TopicProducer,
 };
 use kstreams::types::TopicPartition;
 
@@ -18,6 +18,7 @@ use crate::typed_support::*;
 cases![
     a_cooperative_member_keeps_what_stays,
     what_stays_is_read_on_and_what_goes_begins_at_the_commit,
+    what_stays_misses_nothing_that_is_written_during_a_rebalance,
     a_cooperative_member_that_is_lost_hears_of_all,
     a_partition_that_came_may_be_sought,
     queued_batches_of_what_stays_are_not_dropped,
@@ -130,6 +131,40 @@ fn what_stays_is_read_on_and_what_goes_begins_at_the_commit(kafka: &dyn ClientSu
         assert_eq!(one.position(&partition).unwrap(), 2, "{partition}");
     }
     one.commit().unwrap();
+}
+
+/// Writes a record into each of four partitions before partitions are given back.
+struct Writer(TopicProducer<String, String>);
+
+impl RebalanceListener for Writer {
+    fn revoked(&mut self, _: &[TopicPartition], _: &mut Partitions) {
+        for partition in 0..4 {
+            self.0.record().key("k").value("meanwhile").partition(partition).send().unwrap();
+        }
+        self.0.flush(WAIT).unwrap();
+    }
+}
+
+/// librdkafka read on one too far where a consumer had been told of the end of a partition before the rebalance: what was written
+/// before the answer to a revocation was left out for good, one record of each partition that stayed.
+fn what_stays_misses_nothing_that_is_written_during_a_rebalance(kafka: &dyn ClientSupplier, names: &Names) {
+    let topic = create(kafka, names, 4);
+    write(names, &topic, "before");
+    let mut one = member(names, &topic, cooperative(names)).with_listener(Writer(plain(names, &topic)));
+    take(&mut one, 4);
+    one.commit().unwrap();
+    // The ends come as messages, after the records.
+    assert!(one.poll(LOOK * 50).unwrap().is_empty());
+    let mut two = member(names, &topic, cooperative(names));
+    let mut read = Vec::new();
+    eventually("what was written meanwhile", || {
+        read.extend(one.poll(LOOK).unwrap());
+        read.extend(two.poll(LOOK).unwrap());
+        (read.len() == 4).then_some(())
+    });
+    assert!(read.iter().all(|record| record.value == "meanwhile" && record.offset == 1), "{read:?}");
+    let from: BTreeSet<i32> = read.iter().map(|record| record.partition).collect();
+    assert_eq!(from.len(), 4, "{read:?}");
 }
 
 fn a_cooperative_member_that_is_lost_hears_of_all(kafka: &dyn ClientSupplier, names: &Names) {

@@ -219,6 +219,17 @@ impl Assignment {
         self.places.get(partition).and_then(|place| self.assigned.get_mut(*place))
     }
 
+    /// Partitions that are read on when `going` go, each with the offset of its next record. What was fetched of them and not handed
+    /// out is dropped.
+    pub(super) fn hold(&mut self, going: &[TopicPartition]) -> PartitionList {
+        let mut list = PartitionList::with_capacity(self.assigned.len());
+        for assigned in self.assigned.iter_mut().filter(|assigned| !going.contains(&assigned.partition)) {
+            assigned.move_to(assigned.position);
+            list.add(&assigned.partition.topic, assigned.partition.partition, assigned.position, "");
+        }
+        list
+    }
+
     /// Moves `moved` to `offset`, drops what was fetched of all, and gives the list to assign all again.
     pub(super) fn restart(&mut self, moved: &TopicPartition, offset: i64) -> PartitionList {
         let mut list = PartitionList::with_capacity(self.assigned.len());

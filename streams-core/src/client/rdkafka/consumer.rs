@@ -213,6 +213,9 @@ impl KafkaConsumer {
         call: &str,
         partitions: &[(TopicPartition, i64, Slot)],
     ) -> Result<(), ClientError> {
+        if self.in_steps() {
+            self.hold_what_stays(call)?;
+        }
         let native = self.handle.native();
         let list = match self.in_steps() {
             true => self.assignment.add(native, &self.wake, partitions),
@@ -232,6 +235,20 @@ impl KafkaConsumer {
     /// Whether a step of a cooperative rebalance is being answered.
     fn in_steps(&self) -> bool {
         self.cooperative && self.answer_awaited
+    }
+
+    /// During a step librdkafka has the partitions that stay paused. After it, it would read them on from where it believes that we
+    /// are, and where the end of a partition was handed out that is one too far: a record written meanwhile would be left out.
+    fn hold_what_stays(&mut self, call: &str) -> Result<(), ClientError> {
+        let list = self.assignment.hold(&self.going);
+        if list.entries().next().is_none() {
+            return Ok(());
+        }
+        match self.handle.native().seek(&list, LOCAL) {
+            // One that is not read, because of a failure before, is not read on either.
+            Err(failure) if failure.code != Code::State => Err(self.handle.error(call, failure)),
+            Err(_) | Ok(()) => Ok(()),
+        }
     }
 
     fn unassign(&mut self, call: &str) -> Result<(), ClientError> {
@@ -311,6 +328,7 @@ impl Consumer for KafkaConsumer {
         if !self.cooperative {
             return self.unassign(call);
         }
+        self.hold_what_stays(call)?;
         let list = self.assignment.remove(&std::mem::take(&mut self.going));
         self.rebalance = None;
         self.answer_awaited = false;
