@@ -339,7 +339,8 @@ impl<'a> Run<'a> {
         }
         let stood_until = {
             let state = self.world.state();
-            state.stood_until.get(&number).copied().unwrap_or(0).max(state.outage_until)
+            let thread = state.stood_until.get(&number).copied().unwrap_or(0);
+            thread.max(machine.frozen_until).max(state.outage_until)
         };
         if let Some(since) = machine.closing_since
             && self.world.clock_ms() - since.max(stood_until) > CLOSE_MS
