@@ -91,6 +91,25 @@ fn runs_tells_its_states_and_closes_in_time() {
     assert_eq!(counts(&kafka).values().sum::<i64>(), 1400);
 }
 
+/// A process that ended after an application had been dropped was aborted by RocksDB at times, under which threads still worked.
+#[test]
+fn an_application_that_is_dropped_is_closed_before_the_program_goes_on() {
+    let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());
+    let states = Arc::new(Mutex::new(Vec::new()));
+    for round in 1..=5 {
+        let heard = states.clone();
+        let mut streams =
+            KafkaStreams::new(word_count(), config(&folder, "one", 2), Arc::new(kafka.clone())).unwrap();
+        streams.set_state_listener(move |new, _| heard.lock().unwrap().push(new));
+        streams.start().unwrap();
+        feed(&kafka, 100);
+        await_that("100 lines", || counts(&kafka).get("a") == Some(&(100 * round)));
+        drop(streams);
+        let states = states.lock().unwrap();
+        assert_eq!(states[states.len() - 2..], [State::PendingShutdown, State::NotRunning]);
+    }
+}
+
 #[test]
 fn two_instances_share_the_work_and_take_over() {
     let (kafka, folder) = (kafka(), tempfile::tempdir().unwrap());

@@ -31,7 +31,11 @@ use crate::topology::Topology;
 /// How long `checkpoint` waits for the threads.
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An application in this process.
+/// Longest wait of an application that is dropped.
+const DROP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An application in this process. Dropped without [`close`](Self::close) it closes, too, and waits up to 10 s: a process that ends while its
+/// threads work leaves a transaction open for others to wait for, and may be aborted by RocksDB.
 ///
 /// ```no_run
 /// # use std::{sync::Arc, time::Duration};
@@ -460,6 +464,11 @@ impl KafkaStreams {
 
 impl Drop for KafkaStreams {
     fn drop(&mut self) {
-        self.instance.stop.store(true, Ordering::SeqCst);
+        // A close that did not end in time goes on in the background: it was waited for once.
+        if self.state() != State::PendingShutdown
+            && let Err(error) = self.close(DROP_TIMEOUT)
+        {
+            tracing::warn!("an application was dropped: {error}");
+        }
     }
 }

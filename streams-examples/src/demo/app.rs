@@ -13,7 +13,7 @@ use kstreams::runtime::clock::SystemClock;
 use kstreams::runtime::{CloseOptions, GroupMembershipOperation};
 
 use super::http::Http;
-use super::{Failure, Feed, Options, Started, Stop, thousands, topics};
+use super::{Failure, Feed, Options, Stop, thousands, topics};
 
 /// An example application: its settings, and the log that it runs on.
 pub struct App {
@@ -83,21 +83,21 @@ impl App {
     }
 
     /// Opens the HTTP endpoints, if there are to be any, and starts the application.
-    pub fn start(&self, topology: Topology) -> Result<Started, Failure> {
+    pub fn start(&self, topology: Topology) -> Result<KafkaStreams, Failure> {
         let mut streams = KafkaStreams::new(topology, self.config.clone(), self.clients.clone())?;
         self.http.open(&streams)?;
         streams.start()?;
-        Ok(Started::new(streams))
+        Ok(streams)
     }
 
     /// Commits and closes. Who has a name of its own in the group will be back, and remains in it.
-    pub fn close(&self, streams: Started) -> Result<(), Failure> {
+    pub fn close(&self, mut streams: KafkaStreams) -> Result<(), Failure> {
         let membership = match self.config.group_instance_id() {
             Some(_) => GroupMembershipOperation::RemainInGroup,
             None => GroupMembershipOperation::LeaveGroup,
         };
         let options = CloseOptions::timeout(self.stop_timeout).group_membership_operation(membership);
-        streams.close(options)
+        Ok(streams.close_with(options)?)
     }
 
     /// Tells whether the application or its feed has failed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kstreams::prelude::*;
 
-use super::{App, Failure, Feed, Progress, Started, Stop, View};
+use super::{App, Failure, Feed, Progress, Stop, View};
 
 /// What comes out of an example, read from its output topics.
 pub trait Results {
@@ -31,7 +31,7 @@ pub trait Results {
 pub fn run<R: Results>(
     title: &str,
     app: &App,
-    streams: Started,
+    streams: KafkaStreams,
     feed: &Feed,
     stop: &Stop,
     mut results: R,
