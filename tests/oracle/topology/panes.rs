@@ -20,10 +20,21 @@ pub(crate) fn in_panes(case: &Case) -> BTreeSet<String> {
     let out = |step: &Step| step.find("out").map(str::to_owned);
     let windowed: BTreeSet<String> = case.steps().iter().filter(hopping).filter_map(out).collect();
     let conditions = Conditions::of(case);
-    let combinable = |step: &&Step| {
-        step.find("in").is_some_and(|group| windowed.contains(group)) && conditions.allow(step)
+    let combinable = |(place, step): &(usize, &Step)| {
+        let rest = &case.steps()[place + 1..];
+        step.find("in").is_some_and(|group| windowed.contains(group)) && conditions.allow(step, rest)
     };
-    case.steps().iter().filter(combinable).filter_map(out).collect()
+    case.steps().iter().enumerate().filter(combinable).filter_map(|(_, step)| out(step)).collect()
+}
+
+/// Whether this step gives a store a name with a number, or may.
+fn numbers_a_store(step: &Step) -> bool {
+    let unnamed = || step.part("mat").is_none_or(|options| options.find("store").is_none());
+    match step.op() {
+        "count" | "reduce" | "aggregate" | "table" | "toTable" | "tableTableJoin" => unnamed(),
+        "suppress" | "streamStreamJoin" | "streamTableJoin" | "foreignKeyJoin" | "globalTable" => true,
+        _ => step.part("mat").is_some() && unnamed(),
+    }
 }
 
 /// What the functions of the cases need to be functions of parts.
@@ -47,10 +58,11 @@ impl Conditions {
         Self { in_order: times.is_sorted(), nulls: nulls || case.steps().iter().any(makes_null) }
     }
 
-    fn allow(&self, step: &Step) -> bool {
+    fn allow(&self, step: &Step, rest: &[Step]) -> bool {
         match (step.op(), step.find("adder")) {
             ("count", _) => true,
-            ("reduce", Some("max")) => !self.nulls,
+            // Its results are unwrapped by a node more, which takes a number: stores after it would have others.
+            ("reduce", Some("max")) => !self.nulls && !rest.iter().any(numbers_a_store),
             ("aggregate", Some("add" | "addKey")) => self.in_order,
             _ => false,
         }
