@@ -6,6 +6,7 @@
 //! | `/health/live` | 200, or 503 once the instance stopped by an error or was closed: what a process manager restarts by |
 //! | `/health/ready` | 200 while all threads run, no task restores, and the lag is in bounds; else 503 and the reasons |
 //! | `/status` | state, threads, tasks with their inputs and stores, restore, lag, memory: JSON |
+//! | `/work` | where the time of the threads goes: the share of each node, by looking at the threads about 200 times a second, from the first question to some seconds after the last: JSON |
 //! | `/history` | changes of states and tasks, the last 200: JSON |
 //! | `/failures` | records that handlers were asked about, the last 50, and dead letters: JSON |
 //! | `/topology` | Kafka Streams' `describe()` text; `/topology/mermaid`, `/topology/dot` drawings, `/topology/json` the plan, `/topology/graph` the nodes |
@@ -61,6 +62,7 @@ mod routes;
 mod server;
 mod status;
 mod stores;
+mod work;
 
 pub use config::{HttpConfig, HttpError, Tls};
 pub use server::HttpServer;

@@ -21,11 +21,13 @@ use crate::problem::Problem;
 use crate::question::Question;
 use crate::status::Status;
 use crate::stores::StoreRoutes;
+use crate::work::Watch;
 use crate::{page, prometheus};
 
 /// What the answers are made of.
 pub(crate) struct Site {
     pub(crate) monitor: StreamsMonitor,
+    pub(crate) work: Arc<Watch>,
     pub(crate) token: Option<String>,
     pub(crate) ready_lag_max: Option<u64>,
     pub(crate) stores: StoreRoutes,
@@ -33,7 +35,7 @@ pub(crate) struct Site {
 
 type Shared = State<Arc<Site>>;
 
-const INDEX: &str = "/\n/health/live\n/health/ready\n/status\n/history\n/failures\n/metrics\n/topology\n/topology/json\n/topology/graph\n/topology/mermaid\n/topology/dot\n/stores\n";
+const INDEX: &str = "/\n/health/live\n/health/ready\n/status\n/work\n/history\n/failures\n/metrics\n/topology\n/topology/json\n/topology/graph\n/topology/mermaid\n/topology/dot\n/stores\n";
 
 /// All paths.
 pub(crate) fn router(site: Arc<Site>) -> Router {
@@ -41,6 +43,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/status", get(async |State(site): Shared| Json(Status::of(&site.monitor))))
+        .route("/work", get(async |State(site): Shared| Json(site.work.ask())))
         .route("/history", get(async |State(site): Shared| Json(events::history(&site.monitor))))
         .route("/failures", get(async |State(site): Shared| Json(Failures::of(&site.monitor))))
         .route("/metrics", get(metrics))

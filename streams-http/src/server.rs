@@ -15,6 +15,7 @@ use streams_core::runtime::StreamsMonitor;
 
 use crate::config::{HttpConfig, HttpError, Tls};
 use crate::routes::{Site, router};
+use crate::work::Watch;
 
 /// Requests that wait for stores at once; others wait for these.
 const ASKING_THREADS_MAX: usize = 16;
@@ -44,7 +45,9 @@ impl HttpServer {
             .build();
         let runtime = runtime.map_err(HttpError::Thread)?;
         let HttpConfig { token, ready_lag_max, stores, .. } = config;
-        let service = router(Arc::new(Site { monitor, token, ready_lag_max, stores })).into_make_service();
+        let work = Arc::new(Watch::new(&monitor));
+        let site = Site { monitor, work, token, ready_lag_max, stores };
+        let service = router(Arc::new(site)).into_make_service();
         let handle = Handle::new();
         let watched = handle.clone();
         let thread = std::thread::Builder::new()

@@ -6,6 +6,7 @@
 //!
 //! An application sees its own by [`KafkaStreams::named_metrics`](crate::runtime::KafkaStreams::named_metrics).
 
+mod at_work;
 pub(crate) mod catalogue;
 mod config;
 mod family;
@@ -20,6 +21,8 @@ mod stat;
 mod streams_metrics;
 mod task_metrics;
 
+pub(crate) use at_work::OwnWork;
+pub use at_work::{Activity, AtWork, Mark};
 pub use config::{MetricConfig, RecordingLevel};
 pub use family::{Family, FamilyKind, Sample};
 pub use name::{Metric, MetricName, MetricTags, MetricValue};

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::catalogue::SensorSpec;
-use super::{Batch, MetricName, Metrics, Registration, Scope, Sensor, catalogue};
+use super::{AtWork, Batch, MetricName, Metrics, Registration, Scope, Sensor, catalogue};
 
 /// Where a task registers what it measures, and the clock that it measures with.
 #[derive(Clone)]
@@ -21,15 +21,18 @@ pub struct MetricsSource {
     pub thread_id: Arc<str>,
     /// Ns since any moment. The task never asks a clock of its own.
     pub ns: fn() -> u64,
+    /// Where its thread says what it is at.
+    pub at_work: Arc<AtWork>,
 }
 
-/// A registry that nobody sees, and no clock.
+/// A registry that nobody sees, no clock, and a place to which nobody looks.
 impl Default for MetricsSource {
     fn default() -> Self {
         Self {
             metrics: Arc::new(Metrics::new(super::MetricConfig::default())),
             thread_id: "".into(),
             ns: || 0,
+            at_work: Arc::default(),
         }
     }
 }
@@ -101,6 +104,11 @@ impl TaskMetrics {
     /// The registry.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.source.metrics
+    }
+
+    /// Where the thread of the task says what it is at.
+    pub(crate) fn at_work(&self) -> &Arc<AtWork> {
+        &self.source.at_work
     }
 
     /// Ns of the clock that measures.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{BoxError, NodeResult};
-use crate::processor::{BoxPush, Child, Push, TaskBuilder, TaskContext};
+use crate::processor::{Child, Edge, Push, TaskBuilder, TaskContext};
 use crate::record::Record;
 
 /// Decides whether a branch takes a record.
@@ -42,7 +42,7 @@ impl<K: 'static, V: 'static> BranchPredicates<K, V> {
             let Some(position) = children.iter().position(|child| child.name == name) else {
                 return Err(builder.context.wiring_error(&format!("there is no branch node `{name}`")));
             };
-            let node = children.swap_remove(position).push.typed::<K, V>(&name)?;
+            let node = Edge::new(children.swap_remove(position))?;
             match predicate {
                 Some(predicate) => made.branches.push((predicate, node)),
                 None => made.default = Some(node),
@@ -55,8 +55,8 @@ impl<K: 'static, V: 'static> BranchPredicates<K, V> {
 /// Sends each record to one child.
 pub(crate) struct Branch<K, V> {
     splitter: Arc<str>,
-    branches: Vec<(BranchPredicate<K, V>, BoxPush<K, V>)>,
-    default: Option<BoxPush<K, V>>,
+    branches: Vec<(BranchPredicate<K, V>, Edge<K, V>)>,
+    default: Option<Edge<K, V>>,
 }
 
 impl<K, V> Push<K, V> for Branch<K, V> {

@@ -30,7 +30,8 @@ pub use global_store::{GlobalStore, Lend};
 pub use handled::{HandledFailure, HandledFailures};
 pub use metadata::ProcessorMetadata;
 pub use outbox::{OutRecord, OutTopic, Outbox, Writer};
-pub use outputs::{BoxPush, CopyRecord, Outputs, Push};
+pub(crate) use outputs::Edge;
+pub use outputs::{BoxPush, CopyRecord, Hop, Outputs, Push};
 pub(crate) use processing_context::connected_stores;
 pub use processing_context::{
     ConnectedStores, ProcessingContext, SessionStoreRef, StoreRef, VersionedStoreRef, WindowStoreRef,

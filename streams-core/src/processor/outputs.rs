@@ -1,9 +1,10 @@
-//! The typed edge between two nodes: one virtual call a hop, no allocation.
+//! The typed edge between two nodes: one virtual call a hop, no allocation; the thread says which node it is in.
 
 use std::sync::Arc;
 
 use super::{Child, TaskContext};
 use crate::error::{NodeResult, TaskError};
+use crate::metrics::Mark;
 use crate::record::Record;
 
 /// Takes records of one type. Table edges carry `Change<V>` as the value.
@@ -18,9 +19,43 @@ pub type BoxPush<K, V> = Box<dyn Push<K, V>>;
 /// How a record is copied for a second child. Present only where the stream was forked.
 pub type CopyRecord<K, V> = fn(&Record<K, V>) -> Record<K, V>;
 
+/// Who is at work while a record is at a child, and after it has come back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hop {
+    /// The child.
+    pub there: Mark,
+    /// The node itself.
+    pub back: Mark,
+}
+
+/// A child, and what the thread says of itself on the way there and back: two stores.
+pub(crate) struct Edge<K, V> {
+    child: BoxPush<K, V>,
+    hop: Hop,
+}
+
+impl<K: 'static, V: 'static> Edge<K, V> {
+    /// Types the child.
+    pub(crate) fn new(child: Child) -> NodeResult<Self> {
+        let Child { name, push, hop } = child;
+        Ok(Self { child: push.typed::<K, V>(&name)?, hop })
+    }
+}
+
+impl<K, V> Edge<K, V> {
+    /// The child processes the record to its end.
+    #[inline]
+    pub(crate) fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
+        context.at_work.set(self.hop.there);
+        let result = self.child.push(context, record);
+        context.at_work.set(self.hop.back);
+        result
+    }
+}
+
 /// The children of a node, in the order in which they were added.
 pub struct Outputs<K, V> {
-    children: Vec<(Arc<str>, BoxPush<K, V>)>,
+    children: Vec<(Arc<str>, Edge<K, V>)>,
     copy: Option<CopyRecord<K, V>>,
 }
 
@@ -29,9 +64,8 @@ impl<K: 'static, V: 'static> Outputs<K, V> {
     pub fn new(children: Vec<Child>, copy: Option<CopyRecord<K, V>>) -> NodeResult<Self> {
         // A plain loop: a chain of iterators would be compiled anew for each type of record.
         let mut typed = Vec::with_capacity(children.len());
-        for Child { name, push } in children {
-            let push = push.typed::<K, V>(&name)?;
-            typed.push((name, push));
+        for child in children {
+            typed.push((child.name.clone(), Edge::new(child)?));
         }
         Ok(Self { children: typed, copy })
     }

@@ -10,7 +10,7 @@ use streams_state::types::{Headers, Timestamp};
 
 use super::failures::Handled;
 use super::wrapper::{Around, Wrapped};
-use super::{BoxPush, GlobalStore, Punctuation, Push, SharedStore, TaskContext};
+use super::{BoxPush, GlobalStore, Hop, Punctuation, Push, SharedStore, TaskContext};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::record::{RawRecord, Record};
 
@@ -104,6 +104,8 @@ pub struct Child {
     pub name: Arc<str>,
     /// The child.
     pub push: ErasedPush,
+    /// What the thread says of itself on the way there and back.
+    pub hop: Hop,
 }
 
 /// A source topic's end of a source node: turns raw records into typed ones. One for each source topic.

@@ -22,6 +22,7 @@ use super::recover::Phase;
 use super::spans::{Place, commit_step};
 use super::stream_thread::{StreamThread, Trouble};
 use crate::client::{CommittedOffset, Consumer};
+use crate::metrics::Activity;
 use crate::task::FlushPolicy;
 
 /// Deadline of the calls of one commit; past it the outcome counts as unknown.
@@ -37,6 +38,13 @@ pub(crate) const FLUSH_IDLE: FlushPolicy =
 impl StreamThread {
     /// Commits what all tasks did since the last commit. Returns whether there was anything.
     pub(crate) fn commit(&mut self) -> Result<bool, Trouble> {
+        self.sensors.at(Activity::Committing);
+        let committed = self.commit_all();
+        self.sensors.at(Activity::Other);
+        committed
+    }
+
+    fn commit_all(&mut self) -> Result<bool, Trouble> {
         let span = self.commit_span().entered();
         self.flush_caches()?;
         let offsets = self.committable()?;

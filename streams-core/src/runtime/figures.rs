@@ -75,7 +75,12 @@ impl StreamThread {
     /// Where its tasks register what they measure.
     pub(super) fn metrics_source(&self) -> MetricsSource {
         let thread_id = self.shared.thread_id(self.index).into();
-        MetricsSource { metrics: self.shared.registry.clone(), thread_id, ns: self.sensors.clock() }
+        MetricsSource {
+            metrics: self.shared.registry.clone(),
+            thread_id,
+            ns: self.sensors.clock(),
+            at_work: self.sensors.place(),
+        }
     }
 
     /// Shows the figures of all tasks and their sums, and hands what was measured to the sensors, if it is time to, or if there are other

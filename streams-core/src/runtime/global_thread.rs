@@ -21,6 +21,7 @@ use super::task_timeout::TaskTimeout;
 use super::{StreamsError, checkpoint};
 use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::error::NodeResult;
+use crate::metrics::{Activity, Mark, OwnWork};
 use crate::processor::StoreInstance;
 use crate::record::RawRecord;
 use crate::task::{GlobalFeed, GlobalTask, StreamTask};
@@ -49,6 +50,7 @@ pub(crate) struct GlobalThread {
     checkpointed: Vec<i64>,
     directory: PathBuf,
     metrics: Arc<ThreadMetrics>,
+    at_work: OwnWork,
     idle: bool,
 }
 
@@ -69,6 +71,8 @@ impl GlobalThread {
         let mut options = shared.task_options(&planned, TaskId { subtopology: 0, partition: -1 }, &nodes);
         let partitions = shared.global_inputs.clone();
         options.global_feed = Some(GlobalFeed { stores: Vec::new(), partitions });
+        let at_work = OwnWork::new(metrics.at_work.clone());
+        options.metrics.at_work = at_work.place();
         let mut task = GlobalTask::new(options)?;
         task.turn(|task, _| task.init(now)).unwrap_or(Ok(()))?;
         let directory = shared.directory.global_dir();
@@ -84,6 +88,7 @@ impl GlobalThread {
             checkpointed: Vec::new(),
             directory,
             metrics,
+            at_work,
             idle: false,
             shared,
         };
@@ -193,7 +198,9 @@ impl GlobalThread {
         let buffered_max = self.shared.config.buffered_records_per_partition;
         let by_input = vec![0; if self.ready { 0 } else { self.ends.len() }];
         let mut intake = Intake { task: self.task.task_mut(), buffered_max, by_input };
+        self.at_work.set(Mark::of(Activity::Polling));
         let polled = self.consumer.poll(wait, &mut intake);
+        self.at_work.set(Mark::of(Activity::Other));
         let by_input = intake.by_input;
         let records = match polled {
             Ok(polled) => polled.records,

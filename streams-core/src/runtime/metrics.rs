@@ -1,10 +1,10 @@
 //! Figures of a running application: plain counters, written once a batch, read at any time.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::figures::TaskFigures;
+use crate::metrics::{AtWork, Mark};
 use crate::processor::{DropCounts, DropReason, HandledFailures};
 use crate::task::StreamTask;
 
@@ -24,6 +24,10 @@ pub(crate) struct ThreadMetrics {
     pub(crate) state_bytes: AtomicU64,
     pub(crate) engine_bytes: AtomicU64,
     pub(crate) lag: AtomicI64,
+    /// What the thread is at.
+    pub(crate) at_work: Arc<AtWork>,
+    /// It is the one that feeds the global stores.
+    global: bool,
     /// Its tasks, as they were seen last.
     pub(crate) tasks_seen: Mutex<Vec<TaskFigures>>,
     /// Failures that handlers were asked about.
@@ -94,14 +98,33 @@ pub struct MetricsSnapshot {
 /// The counters of all threads of an instance, ended ones included.
 #[derive(Debug, Default)]
 pub(crate) struct InstanceMetrics {
-    threads: Mutex<Vec<std::sync::Arc<ThreadMetrics>>>,
+    threads: Mutex<Vec<Arc<ThreadMetrics>>>,
 }
 
 impl InstanceMetrics {
-    pub(crate) fn thread(&self) -> std::sync::Arc<ThreadMetrics> {
-        let metrics = std::sync::Arc::new(ThreadMetrics::default());
+    /// The counters of a new stream thread.
+    pub(crate) fn thread(&self) -> Arc<ThreadMetrics> {
+        self.add(Arc::default())
+    }
+
+    /// The counters of the thread that feeds the global stores.
+    pub(crate) fn global_thread(&self) -> Arc<ThreadMetrics> {
+        self.add(Arc::new(ThreadMetrics { global: true, ..ThreadMetrics::default() }))
+    }
+
+    /// Counts those of one more thread.
+    pub(super) fn add(&self, metrics: Arc<ThreadMetrics>) -> Arc<ThreadMetrics> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(metrics.clone());
         metrics
+    }
+
+    /// Hands what each thread is at to `see`: a number that no other thread ever has, whether it feeds the global stores, and the mark.
+    pub(crate) fn look(&self, mut see: impl FnMut(usize, bool, Mark)) {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads
+            .iter()
+            .enumerate()
+            .for_each(|(number, thread)| see(number, thread.global, thread.at_work.get()));
     }
 
     /// The figures of all tasks, in task order.

@@ -80,6 +80,7 @@ mod instance;
 mod kafka_streams;
 mod monitor;
 mod threads;
+mod work_profile;
 
 #[cfg(feature = "sim")]
 pub(crate) use {
@@ -101,3 +102,4 @@ pub use monitor::StreamsMonitor;
 pub use recover::{Phase, Recovery};
 pub use state::{State, ThreadState};
 pub use streams_state::checkpoint::{Checkpoint, CheckpointedFile, CheckpointedStore, CheckpointedTask};
+pub use work_profile::{NodeShare, WorkProfile, WorkShares};

@@ -12,6 +12,7 @@ use super::metadata::ThreadMetadata;
 use super::metrics::MetricsSnapshot;
 use super::queries;
 use super::threads::thread_name;
+use super::work_profile::WorkProfile;
 use crate::client::embedded::Clock;
 use crate::config::StreamsConfig;
 use crate::metrics::Metric;
@@ -93,6 +94,13 @@ impl StreamsMonitor {
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskFigures> {
         self.instance.metrics.tasks()
+    }
+
+    /// Where the time of its threads goes, node by node: looks at them when it is told to, and keeps the last `looks`. The threads say all
+    /// the time what they are at, so nothing is to be switched on.
+    #[must_use]
+    pub fn work_profile(&self, looks: u32) -> WorkProfile {
+        WorkProfile::new(self, looks)
     }
 
     /// The last records whose failures a handler was asked about, and how many there were.

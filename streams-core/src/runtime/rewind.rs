@@ -18,6 +18,7 @@ use super::tasks::{OwnedTask, TaskPhase};
 use super::{StreamsError, checkpoint};
 use crate::client::{ClientError, Consumer};
 use crate::error::{TaskError, TaskErrorCause};
+use crate::metrics::Activity;
 
 /// A consumer that is fenced again within this time has a twin, which it would fence in turn: seven heartbeats of the default interval.
 const TWIN_WITHIN_MS: i64 = 20_000;
@@ -25,6 +26,7 @@ const TWIN_WITHIN_MS: i64 = 20_000;
 impl StreamThread {
     /// Step 8: what happens after trouble. `Err` ends the thread.
     pub(crate) fn recover(&mut self, trouble: Trouble) -> Result<(), StreamsError> {
+        self.sensors.at(Activity::Other);
         if self.going_back {
             return self.go_back_later(trouble);
         }

@@ -26,6 +26,7 @@ use super::thread_sensors::ThreadSensors;
 use super::{StreamsError, ThreadState};
 use crate::client::{ClientError, Consumer, Fault};
 use crate::error::{TaskError, TaskErrorCause};
+use crate::metrics::Activity;
 use crate::processor::Outbox;
 
 /// Records of one task in a row before the next task has its turn.
@@ -228,8 +229,7 @@ impl StreamThread {
         if std::mem::take(&mut self.commit_ended) {
             self.last_commit = now;
         }
-        let result = self.join_anew().and_then(|()| self.turn(now));
-        let healed = match result {
+        let healed = match self.join_anew().and_then(|()| self.turn(now)) {
             Ok(()) => Ok(()),
             Err(trouble) => self.recover(trouble),
         };
@@ -264,7 +264,7 @@ impl StreamThread {
         let timeout = self.poll_timeout(now);
         let buffered_max = self.shared.config.buffered_records_per_partition;
         let mut intake = Intake { tasks: &mut self.tasks, buffered_max };
-        self.sensors.lap();
+        self.sensors.lap_to(Activity::Polling);
         let polled =
             self.consumer.poll(timeout, &mut intake).map_err(|error| Trouble::Client(Phase::Poll, error))?;
         self.sensors.polled(polled.records);
@@ -317,6 +317,7 @@ impl StreamThread {
         if self.restorer.is_done() {
             return Ok(());
         }
+        self.sensors.at(Activity::Restoring);
         if self.restore_consumer.is_none() && self.restorer.reads_here() {
             let made = self.shared.restore_consumer(self.index, self.wall_time);
             self.restore_consumer = Some(made.map_err(|error| Trouble::Client(Phase::Restore, error))?);
@@ -337,7 +338,7 @@ impl StreamThread {
         let mut processed = 0;
         let consumer = &mut self.consumer;
         let produce = |error| Trouble::Client(Phase::Produce, error);
-        self.sensors.lap();
+        self.sensors.lap_to(Activity::Other);
         let place = Place { application: &self.shared.config.application_id, thread: &self.name };
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
             let span = place.process(&owned.task, now).entered();
@@ -349,7 +350,7 @@ impl StreamThread {
             owned.task.count_outbox();
             self.producer.send_all(owned.task.outbox(), &mut owned.outputs).map_err(produce)?;
             span.record("processed", ran);
-            ns += self.sensors.lap();
+            ns += self.sensors.lap_to(Activity::Other);
             self.sensors.processed(ns);
             owned.task.spend(ns + punctuating);
             self.uncommitted |= ran > 0 || punctuated;

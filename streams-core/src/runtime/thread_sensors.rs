@@ -1,4 +1,4 @@
-//! What a stream thread measures of itself: `stream-thread-metrics` and `stream-state-updater-metrics`.
+//! What a stream thread measures of itself: `stream-thread-metrics` and `stream-state-updater-metrics`; and what it is at.
 //!
 //! In: laps of a clock that is a hook, so that virtual time needs none, and amounts, a few for each turn. They are gathered in plain fields;
 //! out: sensors, twice a second ([`flush`](ThreadSensors::flush)). A record costs nothing here.
@@ -12,7 +12,7 @@ use super::ThreadState;
 use super::clock::ThreadClocks;
 use super::metrics::ThreadMetrics;
 use crate::metrics::catalogue::{SensorSpec, state_updater, thread};
-use crate::metrics::{Batch, MetricValue, Metrics, Scope, Sensor};
+use crate::metrics::{Activity, AtWork, Batch, Mark, MetricValue, Metrics, OwnWork, Scope, Sensor};
 
 /// A sensor, and what it has not got yet.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ struct Spent {
 #[derive(Debug)]
 pub(crate) struct ThreadSensors {
     clocks: ThreadClocks,
+    at_work: OwnWork,
     /// Keeps the metrics registered.
     _scopes: [Scope; 2],
     /// When the last lap ended, and the turn began.
@@ -122,6 +123,7 @@ impl ThreadSensors {
         .map(sensor);
         Self {
             clocks: ThreadClocks::NONE,
+            at_work: OwnWork::new(counters.at_work.clone()),
             _scopes: [own, updater],
             lap_at: 0,
             turn_at: 0,
@@ -159,12 +161,23 @@ impl ThreadSensors {
         (self.clocks.cpu_ns)()
     }
 
+    /// The thread is at this from now on, nodes of its tasks apart.
+    pub(super) fn at(&self, activity: Activity) {
+        self.at_work.set(Mark::of(activity));
+    }
+
+    /// Where the thread says what it is at.
+    pub(super) fn place(&self) -> Arc<AtWork> {
+        self.at_work.place()
+    }
+
     /// What the thread does at the moment.
     pub(super) fn show_state(&self, state: ThreadState) {
         self.state.store(state.number(), Relaxed);
     }
 
     pub(super) fn begin_turn(&mut self) {
+        self.at(Activity::Other);
         self.turn_at = self.clocks.now_ns();
         (self.lap_at, self.spent) = (self.turn_at, Spent::default());
     }
@@ -175,9 +188,15 @@ impl ThreadSensors {
         self.lap_at.saturating_sub(before)
     }
 
+    /// Ns since the lap before; the thread is at `activity` from now on.
+    pub(super) fn lap_to(&mut self, activity: Activity) -> u64 {
+        self.at(activity);
+        self.lap()
+    }
+
     /// A poll, which began with this lap, brought `records`.
     pub(super) fn polled(&mut self, records: usize) {
-        let ns = self.lap();
+        let ns = self.lap_to(Activity::Other);
         self.spent.poll += ns;
         self.poll.add(millis(ns));
         self.poll_records.add(records as f64);
@@ -189,9 +208,9 @@ impl ThreadSensors {
         self.spent.process += ns;
     }
 
-    /// Punctuations of a task, which began with this lap, ended; `any`: there were some.
+    /// Punctuations of a task, which began with this lap, ended; `any`: there were some. What came of the task is sent next.
     pub(super) fn punctuated(&mut self, any: bool) -> u64 {
-        let ns = self.lap();
+        let ns = self.lap_to(Activity::Sending);
         if any {
             self.spent.punctuate += ns;
             self.punctuate.add(millis(ns));

@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use streams_state::types::TopicPartition;
 
+use super::at_node::AtNode;
 use crate::error::NodeResult;
+use crate::metrics::{Activity, Mark};
 use crate::processor::{
-    Child, ErasedPush, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext, TracedSource,
+    Child, ErasedPush, Hop, Lifecycle, SourceNode, StoreInstance, TaskBuilder, TaskContext, TracedSource,
     connected_stores, wrap_processor,
 };
 use crate::topology::{NodeId, NodeKind, SourceTopic, Topology, internal_topic_name};
@@ -26,6 +28,8 @@ pub struct SourceEnd {
     pub topic: Arc<str>,
     /// Name of the source node.
     pub node: Arc<str>,
+    /// What the thread says while it is in it.
+    pub mark: Mark,
     /// Takes the records of the topic.
     pub source: Box<dyn SourceNode>,
 }
@@ -91,7 +95,8 @@ impl Chain {
     pub fn spread(&mut self, partitions: &[TopicPartition]) {
         let ends = partitions.iter().filter_map(|partition| {
             let end = self.sources.iter().find(|end| end.topic == partition.topic)?;
-            Some(SourceEnd { topic: end.topic.clone(), node: end.node.clone(), source: end.source.fork() })
+            let (node, source) = (end.node.clone(), end.source.fork());
+            Some(SourceEnd { topic: end.topic.clone(), node, mark: end.mark, source })
         });
         self.sources = ends.collect();
     }
@@ -112,8 +117,16 @@ impl Assembly<'_> {
         let node = topology.node(id);
         node.children
             .iter()
-            .map(|child| Ok(Child { name: topology.node(*child).name.clone(), push: self.node(*child)? }))
+            .map(|child| {
+                let hop = Hop { there: self.mark(*child), back: self.mark(id) };
+                Ok(Child { name: topology.node(*child).name.clone(), push: self.node(*child)?, hop })
+            })
             .collect()
+    }
+
+    /// What the thread says while it is in the node `id`.
+    fn mark(&self, id: NodeId) -> Mark {
+        Mark::of(Activity::Node { node: id.0, partition: self.builder.context.task.partition })
     }
 
     /// The node `id`, for one of its parents.
@@ -170,9 +183,16 @@ impl Assembly<'_> {
         id: NodeId,
         make: impl FnOnce(&mut TaskBuilder<'_>) -> NodeResult<T>,
     ) -> NodeResult<T> {
-        let first = self.builder.lifecycle.len();
+        let mark = self.mark(id);
+        let TaskBuilder { lifecycle, cache_forwarders, .. } = &self.builder;
+        let (first, first_forwarder) = (lifecycle.len(), cache_forwarders.len());
         let made = make(&mut self.builder)?;
-        self.registered.extend((first..self.builder.lifecycle.len()).map(|slot| (id, slot)));
+        let TaskBuilder { lifecycle, cache_forwarders, .. } = &mut self.builder;
+        let forwarders = cache_forwarders.iter_mut().skip(first_forwarder).map(|(_, node)| node);
+        for node in lifecycle.iter_mut().skip(first).chain(forwarders) {
+            *node = AtNode::around(mark, node.clone());
+        }
+        self.registered.extend((first..lifecycle.len()).map(|slot| (id, slot)));
         Ok(made)
     }
 
@@ -183,7 +203,7 @@ impl Assembly<'_> {
         source: Box<dyn SourceNode>,
         sources: &mut Vec<SourceEnd>,
     ) {
-        let node = &self.topology.node(id).name;
+        let (node, mark) = (&self.topology.node(id).name, self.mark(id));
         let source = match &self.topology.record_tracer {
             Some(tracer) if !self.builder.context.feeds_globals => {
                 Box::new(TracedSource::new(source, node.clone(), tracer.clone()))
@@ -194,7 +214,7 @@ impl Assembly<'_> {
         let mut end = |topic: &SourceTopic, mut source: Box<dyn SourceNode>| {
             let topic = topic_name(&application_id, topic);
             source.read_topic(&topic);
-            sources.push(SourceEnd { topic, node: node.clone(), source });
+            sources.push(SourceEnd { topic, node: node.clone(), mark, source });
         };
         if let Some((last, first)) = topics.split_last() {
             first.iter().for_each(|topic| end(topic, source.fork()));

@@ -15,6 +15,7 @@ mod offset_metadata;
 // What a task is made with.
 mod options;
 // Chains, built from the sinks back.
+mod at_node;
 mod chain;
 // Step 5: the stores of a task.
 mod state_manager;

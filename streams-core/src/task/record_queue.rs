@@ -11,6 +11,7 @@ use streams_state::types::{Headers, NO_TIMESTAMP, RecordContext, Timestamp};
 
 use super::arena::Arena;
 use crate::error::NodeResult;
+use crate::metrics::Mark;
 use crate::processor::{Amount, DropReason, SourceNode, TaskContext};
 use crate::record::RawRecord;
 
@@ -62,6 +63,8 @@ enum Head {
 pub struct RecordQueue {
     source: Box<dyn SourceNode>,
     node: Arc<str>,
+    /// What the thread says while it is in the source node.
+    pub(super) mark: Mark,
     slot: u32,
     waiting: VecDeque<Waiting>,
     arena: Arena,
@@ -76,12 +79,19 @@ pub struct RecordQueue {
 }
 
 impl RecordQueue {
-    /// An empty queue in front of `source`, an end of the source node `node`. `slot` is the queue's number in its task.
+    /// An empty queue in front of `source`, an end of the source node `node`, and what the thread says while it is in that node. `slot` is
+    /// the queue's number in its task.
     /// `keep_raw`: leave key and value bytes of the record in work in the context, for handlers.
-    pub fn new(source: Box<dyn SourceNode>, node: Arc<str>, slot: u32, keep_raw: bool) -> Self {
+    pub fn new(
+        source: Box<dyn SourceNode>,
+        (node, mark): (Arc<str>, Mark),
+        slot: u32,
+        keep_raw: bool,
+    ) -> Self {
         Self {
             source,
             node,
+            mark,
             slot,
             waiting: VecDeque::new(),
             arena: Arena::default(),
@@ -96,7 +106,7 @@ impl RecordQueue {
 
     /// An empty queue, numbered `slot`, in front of the same node.
     pub fn fork(&self, slot: u32) -> Self {
-        Self::new(self.source.fork(), self.node.clone(), slot, self.keep_raw)
+        Self::new(self.source.fork(), (self.node.clone(), self.mark), slot, self.keep_raw)
     }
 
     /// Name of the source node.
@@ -231,6 +241,7 @@ impl RecordQueue {
     /// Processes the head through the topology and loads the next one.
     #[inline]
     pub fn process(&mut self, context: &mut TaskContext) -> NodeResult {
+        context.at_work.set(self.mark);
         match self.head {
             Head::Empty => {}
             Head::Skipped(_) => self.head = Head::Empty,

@@ -10,9 +10,10 @@ use streams_state::types::{Headers, RecordContext, TaskId, Timestamp};
 
 use crate::dsl::{FixedKeyContext, FixedKeyProcessor, FixedKeyRecord, StoreBuilder};
 use crate::error::{BoxError, NodeResult};
+use crate::metrics::Mark;
 use crate::processor::{
-    Child, ConnectedStores, ErasedPush, Outputs, ProcessingContext, Processor, ProcessorContext, Punctuation,
-    PunctuationType, Push, TaskContext,
+    Child, ConnectedStores, ErasedPush, Hop, Outputs, ProcessingContext, Processor, ProcessorContext,
+    Punctuation, PunctuationType, Push, TaskContext,
 };
 use crate::record::Record;
 use crate::topology::OpenStore;
@@ -282,6 +283,7 @@ fn captures<K: Clone + 'static, V: Clone + 'static>(
     let children = got.iter().map(|(name, records)| Child {
         name: name.clone(),
         push: ErasedPush::new::<K, V>(Box::new(Capture(records.clone()))),
+        hop: Hop { there: Mark::NONE, back: Mark::NONE },
     });
     match Outputs::new(children.collect(), Some(Outputs::copy_of)) {
         Ok(outputs) => (got, outputs),

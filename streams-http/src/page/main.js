@@ -40,24 +40,24 @@ async function ask() {
     graph = await json("topology/graph");
     planned = graph && plan(graph);
   }
-  const [status, ready, samples, history, failures, topology] = await Promise.all([
-    json("status"), json("health/ready"), metrics(), json("history"), json("failures"), last?.topology ?? json("topology/json")]);
+  const [status, work, ready, samples, history, failures, topology] = await Promise.all([
+    json("status"), json("work"), json("health/ready"), metrics(), json("history"), json("failures"), last?.topology ?? json("topology/json")]);
   if (status === null) throw new Error("this is no application of kstreams: there is no /status");
   const at = status.at ?? Date.now();
   note(rates, status, samples, at);
-  return { status, ready, samples, history, failures, topology, at };
+  return { status, work, ready, samples, history, failures, topology, at };
 }
 
 function render(failure = null) {
   showBanners(last?.status ?? null, last?.ready ?? null, failure);
   if (last === null) return;
-  const { status, samples, history, failures, topology, at } = last;
+  const { status, work, samples, history, failures, topology, at } = last;
   showState(status, failure === null, at);
   showTiles(status, rates, failures);
   showRestores(status);
   if (graph) {
-    const all = parts(graph, status, rates, samples);
-    draw(planned, all, hash().node, choose);
+    const all = parts(graph, status, rates, samples, work);
+    draw(planned, all, hash().node, choose, work);
     showNode(all, hash().node, choose);
     showTable(all);
   }

@@ -53,35 +53,26 @@ export function busyOf(rates, thread) {
   return perSecond === null ? null : Math.min(1, perSecond / 1e9);
 }
 
-/** A task's part of what its thread uses, by its part of the records; all alike while there are none. */
-function busyOfTask(rates, thread, task) {
-  const all = busyOf(rates, thread);
-  if (all === null) return null;
-  const whole = sum(thread.tasks.map((one) => taskRate(rates, one) ?? 0));
-  return all * (whole > 0 ? (taskRate(rates, task) ?? 0) / whole : 1 / thread.tasks.length);
-}
-
-/** Tasks of each sub-topology, with their threads: [{ id, global, nodes, tasks, busy, restoring, figures }]. */
-export function parts(graph, status, rates, samples) {
+/** Tasks of each sub-topology, and its nodes' figures: [{ id, global, nodes, tasks, busy, restoring, figures }]. */
+export function parts(graph, status, rates, samples, work) {
   const measured = totalsByNode(samples);
+  // Nobody has looked at the threads before the first question.
+  const worked = new Map(work?.samples ? work.nodes.map((node) => [node.name, node]) : []);
   return graph.subtopologies.map((part) => {
-    const owned = status.threads.flatMap((thread) => thread.tasks
-      .filter((task) => task.id.split("_")[0] === String(part.id))
-      .map((task) => ({ thread, task })));
-    const tasks = owned.map(({ task }) => task);
+    const tasks = status.threads.flatMap((thread) => thread.tasks.filter((task) => task.id.split("_")[0] === String(part.id)));
     const sources = part.nodes.filter((node) => node.kind === "source");
     const named = new Set(sources.flatMap((node) => node.topics.flatMap((topic) => [topic, `${status.application_id}-${topic}`])));
-    const figures = new Map(part.nodes.map((node) => [node.name, figuresOf(node, tasks, named, status, rates, measured)]));
+    const figures = new Map(part.nodes.map((node) => [node.name, figuresOf(node, tasks, named, status, rates, measured, worked)]));
     return {
       ...part, tasks, figures,
       restoring: tasks.filter((task) => task.restoring).length,
-      busy: sumOrNull(owned.map(({ thread, task }) => busyOfTask(rates, thread, task))),
+      busy: sumOrNull([...figures.values()].map((one) => one.busy)),
       rate: sumOrNull(tasks.map((task) => taskRate(rates, task))),
     };
   });
 }
 
-function figuresOf(node, tasks, named, status, rates, measured) {
+function figuresOf(node, tasks, named, status, rates, measured, worked) {
   const reads = ({ topic }) => (node.topics.length
     ? node.topics.some((name) => topic === name || topic === `${status.application_id}-${name}`)
     : !named.has(topic));
@@ -103,6 +94,8 @@ function figuresOf(node, tasks, named, status, rates, measured) {
     inputs, stores,
     rate: node.kind === "source" ? sumOrNull(inputs.map((input) => input.rate)) ?? own : own,
     lag: node.kind === "source" ? sumOrNull(inputs.map((input) => input.lag)) : null,
+    busy: worked.get(node.name)?.share ?? null,
+    busyTasks: worked.get(node.name)?.tasks ?? [],
   };
 }
 

@@ -25,11 +25,14 @@ export function showNode(parts, name, choose) {
     el("p", {}, `${node.kind} of sub-topology ${part.id}`, ...[
       figures.rate === null ? "" : ` · ${words.rate(figures.rate)}`,
       figures.lag === null ? "" : ` · ${words.plural(figures.lag, "record")} behind`,
+      figures.busy === null ? "" : ` · busy ${words.share(figures.busy)}, its own work as a share ${words.ofThreads(part)}`,
       node.topics.length ? ` · ${node.kind === "sink" ? "writes" : "reads"} ${node.topics.join(", ")}` : "",
       node.chosen_by ? ` · topics chosen by ${node.chosen_by}` : "",
     ]),
     node.successors.length ? el("p", {}, "Hands on to ", node.successors.map((next, at) => [at ? ", " : "",
       el("button", { type: "button", class: "link", "data-key": `next ${next}`, onclick: () => choose(next) }, next)])) : null,
+    figures.busyTasks.length ? table("Tasks that are busy with the node", ["Task", ["Share of its thread"]],
+      figures.busyTasks.map((task) => [task.id, words.share(task.share)])) : null,
     figures.inputs.length ? table("Inputs of the node", ["Task", "Input", ["Position"], ["End"], ["Lag"], ["Rate"]],
       figures.inputs.map((input) => [input.task, `${input.topic}-${input.partition}`, words.count(input.position),
         words.count(input.end), words.count(input.lag), words.rate(input.rate)])) : null,
@@ -43,9 +46,9 @@ export function showTable(parts) {
     const size = figures.stores.length
       ? words.bytes(figures.stores.reduce((sum, store) => sum + (store.memory ?? 0) + (store.engine ?? 0), 0)) : "";
     return [node.name, node.kind, String(part.id), node.topics.concat(node.chosen_by ?? []).join(", "), figures.rate === null ? "" : words.rate(figures.rate),
-      figures.lag === null ? "" : words.count(figures.lag), part.busy === null ? "" : words.percent(part.busy),
+      figures.lag === null ? "" : words.count(figures.lag), figures.busy === null ? "" : words.share(figures.busy),
       figures.stores.map((store) => store.name).join(", "), size];
   }));
   show(byId("node-table"), table("Nodes of the topology",
-    ["Node", "Kind", "Sub-topology", "Topics", ["Rate"], ["Lag"], ["Busy (sub-topology)"], "Stores", ["State size"]], rows));
+    ["Node", "Kind", "Sub-topology", "Topics", ["Rate"], ["Lag"], ["Busy"], "Stores", ["State size"]], rows));
 }

@@ -4,7 +4,7 @@ import { byId, show, svg } from "./dom.js";
 import { layout } from "./layout.js";
 import * as words from "./words.js";
 
-const NODE = { width: 176, storing: 236, height: 62, store: 34 };
+const NODE = { width: 176, storing: 236, height: 80, store: 34 };
 const TOPIC = { width: 136, height: 34 };
 const PAD = { x: 26, top: 46, bottom: 18, between: 34 };
 
@@ -79,12 +79,11 @@ function curve(points) {
   return path;
 }
 
-/** What is told of a node beside its name: the same in the drawing, in its label and in the table. */
-export function facts(node, figures, part) {
+/** What is told of a node beside its name and its busy share. */
+function facts(figures) {
   const list = [];
   if (figures.rate !== null) list.push(words.rate(figures.rate));
   if (figures.lag !== null) list.push(`lag ${words.short(figures.lag)}`);
-  if (node.kind === "processor" && figures.rate === null && part.busy !== null) list.push(`busy ${words.percent(part.busy)}*`);
   return list;
 }
 
@@ -94,9 +93,10 @@ const storeText = (store) => (store.restore
 
 function drawNode(place, node, part, selected, choose) {
   const figures = part.figures.get(node.name);
-  const told = facts(node, figures, part);
+  const told = facts(figures);
+  const busy = figures.busy === null ? [] : [`busy ${words.share(figures.busy)}`];
   const stores = figures.stores.map((store) => `store ${store.name} ${storeText(store)}`);
-  const label = [node.kind, node.name, ...told, ...stores].join(", ");
+  const label = [node.kind, node.name, ...told, ...busy, ...stores].join(", ");
   const behind = figures.lag > 0 ? " behind" : "";
   return svg("g", {
     class: `node ${node.kind}${selected === node.name ? " selected" : ""}${behind}`, transform: `translate(${place.x} ${place.y})`,
@@ -113,7 +113,17 @@ function drawNode(place, node, part, selected, choose) {
   svg("rect", { class: "edge", width: 4, height: NODE.height - 24, x: 8, y: 12, rx: 2 }),
   svg("text", { class: "name", x: 22, y: 26 }, cut(words.node(node.name), place.width - 32, "name")),
   svg("text", { class: "fact", x: 22, y: 46 }, told.length ? cut(told.join("  ·  "), place.width - 32, "fact") : node.kind),
+  figures.busy === null ? null : drawBusy(figures.busy, part, place.width),
   figures.stores.map((store, at) => drawStore(store, NODE.height + at * NODE.store - 4, place.width)));
+}
+
+function drawBusy(busy, part, width) {
+  const length = width - 22 - 56;
+  return svg("g", { transform: "translate(22 58)" },
+    svg("title", {}, `busy ${words.share(busy)}: its own work as a share ${words.ofThreads(part)}`),
+    svg("rect", { class: "meter", width: length, height: 6, rx: 3 }),
+    svg("rect", { class: "meter-fill", width: Math.max(2, length * Math.min(1, busy)), height: 6, rx: 3 }),
+    svg("text", { class: "busy", x: width - 34, y: 7 }, words.share(busy)));
 }
 
 function drawStore(store, y, width) {
@@ -143,15 +153,15 @@ function drawBlock(block, width, part, selected, choose) {
   const place = (id) => laid.places.get(id);
   const told = [part.global ? "global store, on every instance" : words.plural(part.tasks.length, "task") + " here"];
   if (part.rate !== null) told.push(words.rate(part.rate));
-  if (part.busy !== null) told.push(`busy ${words.percent(part.busy)}`);
+  if (part.busy !== null) told.push(`busy ${words.share(part.busy)}`);
   if (part.restoring) told.push(`${part.restoring} restoring`);
   const busy = Math.min(1, part.busy ?? 0);
   return svg("g", { transform: `translate(0 ${block.top})` },
     svg("rect", { class: "part", width, height: block.height, rx: 14 }),
     svg("text", { x: PAD.x, y: 27 }, svg("tspan", { class: "part-name" }, `Sub-topology ${part.id}`),
       svg("tspan", { class: "part-facts", dx: 14 }, told.join("  ·  "))),
-    part.busy === null ? null : svg("g", { transform: `translate(${width - PAD.x - 120} 19)`, role: "img", "aria-label": `busy ${words.percent(busy)}` },
-      svg("title", {}, `busy ${words.percent(busy)}: what the threads of its tasks do, shared out by records`),
+    part.busy === null ? null : svg("g", { transform: `translate(${width - PAD.x - 120} 19)`, role: "img", "aria-label": `busy ${words.share(busy)}` },
+      svg("title", {}, `busy ${words.share(busy)}: the sum of its nodes`),
       svg("rect", { class: "meter", width: 120, height: 8, rx: 4 }),
       svg("rect", { class: "meter-fill", width: Math.max(2, 120 * busy), height: 8, rx: 4 })),
     svg("g", { transform: `translate(${PAD.x} ${PAD.top})` },
@@ -182,8 +192,20 @@ function drawLinks(planned) {
   });
 }
 
+/** What the meters mean, what threads do outside of nodes, and why nodes have no rate. */
+function legend(parts, work) {
+  const list = [];
+  if (work?.samples) {
+    const outside = Object.entries(work.threads).map(([what, share]) => `${what} ${words.share(share)}`);
+    list.push(`Busy: share of the time of all stream threads. Outside of nodes: ${outside.join(", ")}.`);
+  }
+  const unrated = parts.some((part) => part.nodes.some((node) => node.kind === "processor" && part.figures.get(node.name).rate === null));
+  if (unrated) list.push("Rates of processors are measured with metrics.recording.level=DEBUG.");
+  return list.join(" ");
+}
+
 /** Draws what `parts` say at the places of `planned`. */
-export function draw(planned, parts, selected, choose) {
+export function draw(planned, parts, selected, choose, work) {
   const { width, height } = planned;
   const scale = Math.min(1, Math.max(SCALE_MIN, byId("drawing").clientWidth / (width + 2)));
   const [wide, high] = [Math.floor((width + 2) * scale), Math.ceil((height + 2) * scale)];
@@ -191,7 +213,5 @@ export function draw(planned, parts, selected, choose) {
   const image = svg("svg", { class: "topology", viewBox: `-1 -1 ${width + 2} ${height + 2}`, width: wide, height: high, role: "group", "aria-label": "Nodes of the topology" },
     planned.blocks.map((block) => drawBlock(block, width, figures(block), selected, choose)), drawLinks(planned));
   show(byId("drawing"), image);
-  const starred = parts.some((part) => part.busy !== null && part.nodes.some((node) => node.kind === "processor" && part.figures.get(node.name).rate === null));
-  byId("legend").textContent = starred
-    ? "* of its sub-topology: rates and shares of single nodes are measured with metrics.recording.level=DEBUG" : "";
+  byId("legend").textContent = legend(parts, work);
 }

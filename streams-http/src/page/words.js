@@ -27,6 +27,12 @@ export const rate = (number) => (number === null || number === undefined ? "–"
 
 export const percent = (share) => `${Math.round(share * 100)} %`;
 
+/** A share that may be small: 12 %, 4.2 %, 0.3 %, 0 %. */
+export const share = (share) => (share >= 0.0995 || share < 0.0005 ? percent(share) : `${(share * 100).toFixed(1)} %`);
+
+/** What a node's busy share is a share of. */
+export const ofThreads = (part) => `of the time of ${part.global ? "the thread that feeds global stores" : "all stream threads"}`;
+
 /** 14:05:09 */
 export const clock = (at) => new Date(at).toTimeString().slice(0, 8);
 

@@ -8,6 +8,7 @@
 
 mod application;
 mod browser;
+mod busy;
 mod hostile;
 mod lookup;
 mod served;

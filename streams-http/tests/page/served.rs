@@ -59,7 +59,7 @@ fn the_page_needs_the_token_that_everything_needs() {
     };
     let shop = Running::with(topology(), &log(), config, |_| ());
     let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
-    for path in ["", "page/main.js", "status", "history", "failures", "topology/graph"] {
+    for path in ["", "page/main.js", "status", "work", "history", "failures", "topology/graph"] {
         for refused in [
             "",
             "Basic",

@@ -34,7 +34,7 @@ fn an_instance_that_works_shows_its_nodes_their_figures_and_its_dead_letters() {
         &page,
         &[
             "aria-label=\"source, KSTREAM-SOURCE-0000000000, ",
-            "lag 0\"",
+            "  ·  lag 0</text>",
             "aria-label=\"processor, KSTREAM-KEY-SELECT-0000000001",
             ">aggregate 2</text>",
             "store orders-per-customer ",
@@ -99,12 +99,12 @@ fn lag_is_shown_at_its_source() {
         &page,
         &[
             "aria-label=\"source, KSTREAM-SOURCE-0000000000, ",
-            "lag 4k\"",
+            "lag 4k</text>",
             "class=\"node source selected behind\"",
             "4,000 records behind",
         ],
     );
-    has(&page, &["aria-label=\"source, KSTREAM-SOURCE-0000000001, ", "lag 0\""]);
+    has(&page, &["aria-label=\"source, KSTREAM-SOURCE-0000000001, ", "lag 0</text>"]);
     shop.streams.close(30 * SECOND).unwrap();
 }
 

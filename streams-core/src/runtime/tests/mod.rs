@@ -34,4 +34,5 @@ mod sources;
 mod spans;
 mod store_metrics;
 mod unavailable_serdes;
+mod work;
 mod world;
