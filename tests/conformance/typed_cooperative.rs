@@ -84,10 +84,15 @@ fn cooperative(names: &Names) -> ConsumerConfig {
 /// Writes a record with this value into each of four partitions.
 fn write(names: &Names, topic: &str, value: &str) {
     let producer = plain(names, topic);
+    send(&producer, value);
+    producer.close(WAIT).unwrap();
+}
+
+/// Sends a record with this value to each of four partitions.
+fn send(producer: &TopicProducer<String, String>, value: &str) {
     for partition in 0..4 {
         producer.record().key("k").value(value).partition(partition).send().unwrap();
     }
-    producer.close(WAIT).unwrap();
 }
 
 fn a_cooperative_member_keeps_what_stays(kafka: &dyn ClientSupplier, names: &Names) {
@@ -138,9 +143,7 @@ struct Writer(TopicProducer<String, String>);
 
 impl RebalanceListener for Writer {
     fn revoked(&mut self, _: &[TopicPartition], _: &mut Partitions) {
-        for partition in 0..4 {
-            self.0.record().key("k").value("meanwhile").partition(partition).send().unwrap();
-        }
+        send(&self.0, "meanwhile");
         self.0.flush(WAIT).unwrap();
     }
 }

@@ -232,13 +232,10 @@ impl Assignment {
 
     /// Moves `moved` to `offset`, drops what was fetched of all, and gives the list to assign all again.
     pub(super) fn restart(&mut self, moved: &TopicPartition, offset: i64) -> PartitionList {
-        let mut list = PartitionList::with_capacity(self.assigned.len());
-        for assigned in &mut self.assigned {
-            let offset = if assigned.partition == *moved { offset } else { assigned.position };
+        if let Some(assigned) = self.get_mut(moved) {
             assigned.move_to(offset);
-            list.add(&assigned.partition.topic, assigned.partition.partition, offset, "");
         }
-        list
+        self.hold(&[])
     }
 
     /// Hands out records of partitions that have some and are wanted, a batch each.
