@@ -107,7 +107,8 @@ impl TaskMetrics {
     }
 
     /// Where the thread of the task says what it is at.
-    pub(crate) fn at_work(&self) -> &Arc<AtWork> {
+    #[inline]
+    pub(crate) fn at_work(&self) -> &AtWork {
         &self.source.at_work
     }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::config::{METADATA_MAX_AGE_MS, TimestampPolicy};
 use crate::error::BoxError;
 use crate::handler::{ExceptionHandler, LogAndFail};
-use crate::metrics::{AtWork, MetricsSource, TaskMetrics};
+use crate::metrics::{MetricsSource, TaskMetrics};
 
 /// Says how many partitions a topic has, `None` if there is no such topic; asked for topics that a task writes. An error if
 /// the cluster does not answer.
@@ -51,8 +51,6 @@ pub struct TaskContext {
     pub processor_metadata: ProcessorMetadata,
     /// What the task and its nodes measure.
     pub metrics: TaskMetrics,
-    /// Where the thread says which node it is in.
-    pub(crate) at_work: Arc<AtWork>,
     /// Records dropped so far.
     pub drops: Drops,
     /// Failures that handlers were asked about, since they were last taken.
@@ -100,7 +98,6 @@ impl TaskContext {
             punctuations: Punctuations::default(),
             node_slot: 0,
             metrics: TaskMetrics::new(MetricsSource::default(), task.to_string()),
-            at_work: Arc::default(),
             drops: Drops::default(),
             handled: HandledFailures::default(),
             processor_metadata: ProcessorMetadata::default(),

@@ -46,9 +46,9 @@ impl<K, V> Edge<K, V> {
     /// The child processes the record to its end.
     #[inline]
     pub(crate) fn push(&mut self, context: &mut TaskContext, record: Record<K, V>) -> NodeResult {
-        context.at_work.set(self.hop.there);
+        context.metrics.at_work().set(self.hop.there);
         let result = self.child.push(context, record);
-        context.at_work.set(self.hop.back);
+        context.metrics.at_work().set(self.hop.back);
         result
     }
 }

@@ -27,10 +27,10 @@ impl AtNode {
         context: &mut TaskContext,
         work: impl FnOnce(&mut dyn Lifecycle, &mut TaskContext) -> NodeResult,
     ) -> NodeResult {
-        let outer = context.at_work.get();
-        context.at_work.set(self.mark);
+        let outer = context.metrics.at_work().get();
+        context.metrics.at_work().set(self.mark);
         let result = work(&mut *self.node.borrow_mut(), context);
-        context.at_work.set(outer);
+        context.metrics.at_work().set(outer);
         result
     }
 }

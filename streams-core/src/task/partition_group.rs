@@ -166,7 +166,7 @@ impl PartitionGroup {
         for slot in self.arrived.drain(..) {
             if let Some(queue) = self.queues.get_mut(slot as usize) {
                 let before = queue.len();
-                context.at_work.set(queue.mark);
+                context.metrics.at_work().set(queue.mark);
                 queue.load(context)?;
                 self.buffered -= before - queue.len();
                 if let Some(timestamp) = queue.head_timestamp() {

@@ -241,7 +241,7 @@ impl RecordQueue {
     /// Processes the head through the topology and loads the next one.
     #[inline]
     pub fn process(&mut self, context: &mut TaskContext) -> NodeResult {
-        context.at_work.set(self.mark);
+        context.metrics.at_work().set(self.mark);
         match self.head {
             Head::Empty => {}
             Head::Skipped(_) => self.head = Head::Empty,

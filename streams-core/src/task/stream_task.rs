@@ -55,7 +55,6 @@ impl StreamTask {
         let mut context =
             TaskContext::new(options.task, options.application_id.clone(), options.partition_counts.clone());
         context.metrics = TaskMetrics::new(options.metrics.clone(), options.task.to_string());
-        context.at_work = context.metrics.at_work().clone();
         context.state_dir.clone_from(&options.directory);
         context.deserialization_handler = options.deserialization_handler.clone();
         context.processing_handler = options.processing_handler.clone();
@@ -481,9 +480,9 @@ impl StreamTask {
     /// Calls nodes. A panic of user code is an error that names the task and the record in work; the task is dropped after it,
     /// as after any error, so that nobody sees what the panic left half done.
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> NodeResult) -> NodeResult {
-        let outer = self.context.at_work.get();
+        let outer = self.context.metrics.at_work().get();
         let worked = catch_unwind(AssertUnwindSafe(|| work(self)));
-        self.context.at_work.set(outer);
+        self.context.metrics.at_work().set(outer);
         worked.unwrap_or_else(|panic| Err(self.context.error("", TaskErrorCause::Panic(panic_text(&*panic)))))
     }
 
