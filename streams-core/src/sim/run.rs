@@ -404,7 +404,7 @@ impl<'a> Run<'a> {
             && !instance.is_closing()
         {
             instance.close();
-            machine.closing_since = Some(now.max(machine.frozen_until));
+            machine.closing_since = Some(now);
         }
     }
 
