@@ -117,12 +117,18 @@ function drawNode(place, node, part, selected, choose) {
   figures.stores.map((store, at) => drawStore(store, NODE.height + at * NODE.store - 4, place.width)));
 }
 
+function meter(share, width, height) {
+  return [
+    svg("rect", { class: "meter", width, height, rx: height / 2 }),
+    svg("rect", { class: "meter-fill", width: Math.max(2, width * Math.min(1, share)), height, rx: height / 2 }),
+  ];
+}
+
 function drawBusy(busy, part, width) {
   const length = width - 22 - 56;
   return svg("g", { transform: "translate(22 58)" },
     svg("title", {}, `busy ${words.share(busy)}: its own work as a share ${words.ofThreads(part)}`),
-    svg("rect", { class: "meter", width: length, height: 6, rx: 3 }),
-    svg("rect", { class: "meter-fill", width: Math.max(2, length * Math.min(1, busy)), height: 6, rx: 3 }),
+    meter(busy, length, 6),
     svg("text", { class: "busy", x: width - 34, y: 7 }, words.share(busy)));
 }
 
@@ -162,8 +168,7 @@ function drawBlock(block, width, part, selected, choose) {
       svg("tspan", { class: "part-facts", dx: 14 }, told.join("  ·  "))),
     part.busy === null ? null : svg("g", { transform: `translate(${width - PAD.x - 120} 19)`, role: "img", "aria-label": `busy ${words.share(busy)}` },
       svg("title", {}, `busy ${words.share(busy)}: the sum of its nodes`),
-      svg("rect", { class: "meter", width: 120, height: 8, rx: 4 }),
-      svg("rect", { class: "meter-fill", width: Math.max(2, 120 * busy), height: 8, rx: 4 })),
+      meter(busy, 120, 8)),
     svg("g", { transform: `translate(${PAD.x} ${PAD.top})` },
       laid.ways.map((way) => svg("path", { class: "way", d: curve(way.points), "marker-end": "url(#arrow)" })),
       items.map((item) => (item.topic === undefined ? drawNode(place(item.id), item.node, part, selected, choose) : drawTopic(place(item.id), item)))));
