@@ -249,7 +249,7 @@ impl Writer {
     /// Highest acknowledged offset of a partition.
     pub(crate) fn acked(&mut self, topic: &str, partition: i32) -> Option<i64> {
         let topic = self.producer.topic(topic).unwrap();
-        self.deliveries.acked.get(&(topic, partition)).copied()
+        self.deliveries.acked.get(&(topic, partition)).map(|acked| acked.last)
     }
 }
 

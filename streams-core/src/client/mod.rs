@@ -4,6 +4,7 @@
 //! Implementations: [`embedded`] (in this process, for the demo, tests and simulation) and `rdkafka`. One
 //! conformance suite runs on both.
 
+mod acknowledged;
 pub mod embedded;
 mod error;
 #[cfg(feature = "rdkafka")]
@@ -12,6 +13,7 @@ mod shared;
 mod statistics;
 mod traits;
 
+pub use acknowledged::Acknowledged;
 pub use error::{ClientError, Fault};
 pub use statistics::{
     Amount, BufferStatistics, ConsumerStatistics, NetworkStatistics, NodeStatistics, PartitionStatistics,

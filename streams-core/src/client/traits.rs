@@ -8,7 +8,7 @@ use std::time::Duration;
 use streams_state::types::{Headers, Timestamp, TopicPartition};
 use uuid::Uuid;
 
-use super::{ClientError, ConsumerStatistics, NetworkStatistics, ProducerStatistics};
+use super::{Acknowledged, ClientError, ConsumerStatistics, NetworkStatistics, ProducerStatistics};
 use crate::record::RawRecord;
 
 /// A number for a partition in a consumer's assignment, given by the caller in [`Consumer::complete_assign`] or
@@ -245,14 +245,21 @@ pub struct ProduceRecord<'a> {
 /// What has been acknowledged since the last drain.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    /// Highest acknowledged offset of each partition written.
-    pub acked: BTreeMap<(TopicHandle, i32), i64>,
+    /// What each partition written has acknowledged.
+    pub acked: BTreeMap<(TopicHandle, i32), Acknowledged>,
     /// The first failure, with topic and partition in its text.
     pub failure: Option<ClientError>,
     /// Records still in flight.
     pub in_flight: usize,
     /// What became of each record, for those who ask by putting a list here. In the order in which it became known.
     pub each: Option<Vec<Delivery>>,
+}
+
+impl Deliveries {
+    /// Adds what a partition has acknowledged.
+    pub fn acknowledged(&mut self, place: (TopicHandle, i32), records: Acknowledged) {
+        self.acked.entry(place).and_modify(|acked| acked.add(records)).or_insert(records);
+    }
 }
 
 /// What became of one record.

@@ -76,6 +76,10 @@ impl StreamThread {
         }
         self.kept.extend(self.tasks.take());
         self.consumer.complete_revoke().map_err(|error| Trouble::Client(Phase::Poll, error))?;
+        // With transactions the way back from the failure does that.
+        if committed.is_err() && !self.shared.config.exactly_once() {
+            self.take_back()?;
+        }
         committed.map(|_| ())
     }
 
@@ -85,9 +89,7 @@ impl StreamThread {
         self.restorer.clear(self.shared.restore_listener.as_deref());
         self.drop_tasks();
         self.consumer.complete_revoke().map_err(|error| Trouble::Client(Phase::Poll, error))?;
-        self.producer
-            .abort(super::commit::COMMIT_TIMEOUT)
-            .map_err(|error| Trouble::Client(Phase::Commit, error))
+        self.take_back()
     }
 
     /// Closes all tasks without committing or flushing.

@@ -140,11 +140,9 @@ impl StreamThread {
     /// Step 6.
     fn committed(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) {
         let _entered = commit_step!("post_commit", "6").entered();
-        let producer = &self.producer;
+        let producer = &mut self.producer;
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
-            owned.task.post_commit(offsets, &mut |changelog| {
-                producer.acked_end(&changelog.topic, changelog.partition)
-            });
+            owned.task.post_commit(offsets, &mut |changelog, from| producer.reached(changelog, from));
         }
         self.producer.forget_acked();
         for (partition, committed) in offsets {

@@ -1,8 +1,9 @@
 //! Step 6: a task's outbox -> the producer; acknowledgements -> changelog offsets.
 //!
-//! In: records in an [`Outbox`]. Out: records in flight, and the highest acknowledged offset of each partition.
+//! In: records in an [`Outbox`]. Out: records in flight, and how far each store reaches with what was acknowledged.
 //! Opens the transaction lazily, with the first record. Never commits: that is `commit.rs`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) struct StreamsProducer {
     deliveries: Deliveries,
     sent: u64,
     batch_size: u64,
+    /// Changelogs to which somebody else writes as well, as far as was seen.
+    torn: BTreeSet<(TopicHandle, i32)>,
 }
 
 impl StreamsProducer {
@@ -59,6 +62,7 @@ impl StreamsProducer {
             deliveries: Deliveries::default(),
             sent: 0,
             batch_size: batch_size.and_then(|text| text.trim().parse().ok()).unwrap_or(BATCH_SIZE),
+            torn: BTreeSet::new(),
         }
     }
 
@@ -225,22 +229,43 @@ impl StreamsProducer {
         Ok(())
     }
 
-    /// Aborts the open transaction, if any. Acknowledgements of it are void.
+    /// Aborts the open transaction, if any. Acknowledgements so far are void. An error says that the producer has to be replaced: it cannot
+    /// go on, or has no transaction and holds records which would go out later, when others may have written after them.
     pub(crate) fn abort(&mut self, timeout: Duration) -> Result<(), ClientError> {
-        let result = match self.in_transaction {
+        let mut result = match self.in_transaction {
             true => self.producer.abort_transaction(timeout),
             false => Ok(()),
         };
         self.in_transaction = false;
         self.producer.drain(&mut self.deliveries, Duration::ZERO);
-        self.deliveries = Deliveries::default();
+        let void = std::mem::take(&mut self.deliveries);
+        if !self.transactional && void.in_flight > 0 {
+            let text = format!("{} records were not acknowledged yet", void.in_flight);
+            result = Err(ClientError::new(Fault::ClientDead, "take back what was sent", text));
+        }
         result
     }
 
-    /// The next offset after what was acknowledged in `partition` of `topic` since the last commit.
-    pub(crate) fn acked_end(&self, topic: &str, partition: i32) -> Option<i64> {
-        let handle = self.topics.iter().find(|out| &*out.name == topic)?.handle;
-        self.deliveries.acked.get(&(handle, partition)).map(|offset| offset + 1)
+    /// How far a store reaches that had reached offset `from` of its changelog, with what was acknowledged there since the last
+    /// commit. `None`: no further.
+    ///
+    /// Transactions fence everybody else, and put markers between the records. Without them a process that was frozen, and has not
+    /// heard yet that another has its task, may write between them what this store does not have: it keeps its offset, so that
+    /// the next restore reads what the other wrote. (Kafka Streams takes the offset of its own last record all the same.)
+    pub(crate) fn reached(&mut self, changelog: &TopicPartition, from: Option<i64>) -> Option<i64> {
+        let handle = self.topics.iter().find(|out| out.name == changelog.topic)?.handle;
+        let place = (handle, changelog.partition);
+        let acked = self.deliveries.acked.get(&place)?;
+        if self.transactional || acked.follow(from) {
+            self.torn.remove(&place);
+            return Some(acked.last + 1);
+        }
+        if self.torn.insert(place) {
+            let (from, to) = (from.unwrap_or(acked.first), acked.last);
+            tracing::warn!(%changelog, from, to, "another process writes to the changelog: one that was frozen or cut off, and had \
+                the task before, or an application of the same id; the next restore of the store begins at offset {from}");
+        }
+        None
     }
 
     /// Forgets acknowledged offsets after they were handed to the stores.

@@ -131,10 +131,13 @@ impl StreamThread {
     }
 
     pub(super) fn abort_and_rewind(&mut self) -> Result<(), Trouble> {
-        if self.producer.abort(COMMIT_TIMEOUT).is_err() {
-            self.replace_producer()?;
-        }
+        self.take_back()?;
         self.rewind()
+    }
+
+    /// What dropped tasks have sent is void, and what of it has not gone out yet stays here.
+    pub(super) fn take_back(&mut self) -> Result<(), Trouble> {
+        self.producer.abort(COMMIT_TIMEOUT).or_else(|_| self.replace_producer())
     }
 
     /// The EndTxn rule: a new producer of the same transactional id settles what the old one left open.
@@ -270,9 +273,7 @@ impl StreamThread {
         if self.assigned.take().is_some() {
             self.consumer.complete_assign(&[]).map_err(poll)?;
         }
-        if self.producer.abort(COMMIT_TIMEOUT).is_err() {
-            self.replace_producer()?;
-        }
+        self.take_back()?;
         self.consumer.unsubscribe().map_err(poll)?;
         self.planned = self.shared.planned();
         self.subscribe()

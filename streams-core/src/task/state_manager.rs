@@ -268,11 +268,12 @@ impl StateManager {
         Ok(())
     }
 
-    /// Everything drained so far is committed. `acked` says for a changelog partition the offset after the last record that
-    /// this task wrote (or, for a source topic that serves as changelog, consumed); `None` if nothing new came.
-    pub fn committed(&mut self, acked: &mut dyn FnMut(&TopicPartition) -> Option<i64>) {
+    /// Everything drained so far is committed. `reached` says how far a store that had reached an offset of its changelog
+    /// partition reaches with what this task wrote (or, for a source topic that serves as changelog, consumed); `None` if no further.
+    pub fn committed(&mut self, reached: &mut dyn FnMut(&TopicPartition, Option<i64>) -> Option<i64>) {
         for store in self.stores.iter_mut().filter(|store| !store.global) {
-            if let Some(next) = store.changelog.as_ref().and_then(&mut *acked) {
+            let from = store.reached;
+            if let Some(next) = store.changelog.as_ref().and_then(|changelog| reached(changelog, from)) {
                 store.reached = Some(next);
             }
             store.measured(StoreOperation::Commit, |state| state.committed(store.reached));

@@ -402,12 +402,12 @@ impl StreamTask {
     }
 
     /// The commit succeeded: `offsets` are those of [`committable_offsets`](Self::committable_offsets), those of other tasks
-    /// may be among them; `acked` says for a changelog partition the offset after the last record that this task wrote to it, `None`
-    /// if it wrote none.
+    /// may be among them; `reached` says how far a store that had reached an offset of its changelog partition reaches now, `None`
+    /// if no further.
     pub fn post_commit(
         &mut self,
         offsets: &[(TopicPartition, CommittedOffset)],
-        acked: &mut dyn FnMut(&TopicPartition) -> Option<i64>,
+        reached: &mut dyn FnMut(&TopicPartition, Option<i64>) -> Option<i64>,
     ) {
         for (partition, committed) in offsets {
             let slot = self.partitions.iter().position(|own| own == partition);
@@ -415,9 +415,9 @@ impl StreamTask {
                 queue.committed(committed.offset);
             }
         }
-        self.state.committed(&mut |changelog| {
+        self.state.committed(&mut |changelog, from| {
             let consumed = offsets.iter().find(|(partition, _)| partition == changelog);
-            consumed.map_or_else(|| acked(changelog), |(_, committed)| Some(committed.offset))
+            consumed.map_or_else(|| reached(changelog, from), |(_, committed)| Some(committed.offset))
         });
         self.context.processor_metadata.committed();
         self.context.commit_requested = false;

@@ -28,7 +28,7 @@ fn offsets(task: &StreamTask) -> Vec<(String, i64, i64)> {
 fn commit(task: &mut StreamTask) {
     task.prepare_commit().unwrap();
     let offsets = task.committable_offsets();
-    task.post_commit(&offsets, &mut |_| None);
+    task.post_commit(&offsets, &mut |_, _| None);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn positions_move_past_markers_but_never_past_waiting_records() {
     assert_eq!(offsets(&task), [("a-3".to_owned(), 14, 100)]);
     task.outbox().clear();
     let other = CommittedOffset { offset: 14, metadata: String::new() };
-    task.post_commit(&[(TopicPartition::new("a", 0), other)], &mut |_| None);
+    task.post_commit(&[(TopicPartition::new("a", 0), other)], &mut |_, _| None);
     assert!(task.commit_needed(), "that was another task's partition");
     commit(&mut task);
     assert!(!task.commit_needed());
@@ -273,7 +273,9 @@ fn changelogs_follow_their_stores() {
     assert_eq!(sent(&mut task), ["out: k=v@5", "app-direct-changelog: k=v@5"]);
     task.prepare_commit().unwrap();
     let offsets = task.committable_offsets();
-    task.post_commit(&offsets, &mut |changelog| (&*changelog.topic == "app-direct-changelog").then_some(11));
+    task.post_commit(&offsets, &mut |changelog, _| {
+        (&*changelog.topic == "app-direct-changelog").then_some(11)
+    });
     task.flush().unwrap();
     let reached: Vec<Option<i64>> =
         task.state().stores().iter().map(|store| store.restore_offset()).collect();

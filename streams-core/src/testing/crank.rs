@@ -332,7 +332,7 @@ impl Crank {
             return Ok(());
         };
         let end = |topic: &str| logs.get(topic).map(|log| log.records.len() as i64);
-        driven.task.post_commit(&offsets, &mut |changelog| end(&changelog.topic));
+        driven.task.post_commit(&offsets, &mut |changelog, _| end(&changelog.topic));
         Ok(())
     }
 

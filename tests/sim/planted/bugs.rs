@@ -174,8 +174,8 @@ pub(crate) const BUGS: &[Bug] = &[
         name: "store-offset-too-far",
         like: "KAFKA-5474: a checkpoint ahead of its rows",
         file: "streams-core/src/runtime/produce.rs",
-        find: "        self.deliveries.acked.get(&(handle, partition)).map(|offset| offset + 1)",
-        replace: "        self.deliveries.acked.get(&(handle, partition)).map(|offset| offset + 1 + 2 * i64::from(planted(\"store-offset-too-far\")))",
+        find: "            return Some(acked.last + 1);",
+        replace: "            return Some(acked.last + 1 + 2 * i64::from(planted(\"store-offset-too-far\")));",
     },
     Bug {
         name: "flush-forgets-a-row",

@@ -1,6 +1,5 @@
 //! The producer: fills a batch for each partition without any lock, and appends whole batches.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use super::late::{Request, What};
 use super::partition::Stamp;
 use super::transactions::ProducerIdentity;
 use crate::client::{
-    Amount, ClientError, CommittedOffset, Deliveries, Delivery, Fault, GroupMetadata, ProduceRecord,
-    Producer, ProducerSettings, ProducerStatistics, SentStatistics, TopicHandle,
+    Acknowledged, Amount, ClientError, CommittedOffset, Deliveries, Delivery, Fault, GroupMetadata,
+    ProduceRecord, Producer, ProducerSettings, ProducerStatistics, SentStatistics, TopicHandle,
 };
 use crate::metrics;
 
@@ -71,7 +70,7 @@ pub(crate) struct EmbeddedProducer {
     topics: Vec<TopicBuffers>,
     /// Buffers that hold records: topic and partition.
     filled: Vec<(u32, i32)>,
-    acked: BTreeMap<(TopicHandle, i32), i64>,
+    acked: Vec<((TopicHandle, i32), Acknowledged)>,
     failure: Option<ClientError>,
     /// Records accepted so far (wraps).
     sent: u32,
@@ -102,7 +101,7 @@ impl EmbeddedProducer {
             identity,
             topics: Vec::new(),
             filled: Vec::new(),
-            acked: BTreeMap::new(),
+            acked: Vec::new(),
             failure: None,
             sent: 0,
             unreported: Vec::new(),
@@ -188,9 +187,9 @@ impl EmbeddedProducer {
         let answer = self.settle(answer);
         self.unreported.push((numbers, answer.clone()));
         match answer {
-            Ok(offset) => {
-                let acked = self.acked.entry((TopicHandle(topic), partition)).or_insert(offset);
-                *acked = offset.max(*acked);
+            Ok(last) => {
+                let acked = Acknowledged::batch(last, records as u64);
+                self.acked.push(((TopicHandle(topic), partition), acked));
             }
             Err(error) => {
                 self.failure.get_or_insert(error);
@@ -208,9 +207,8 @@ impl EmbeddedProducer {
     }
 
     fn report(&mut self, deliveries: &mut Deliveries) {
-        for (place, offset) in std::mem::take(&mut self.acked) {
-            let acked = deliveries.acked.entry(place).or_insert(offset);
-            *acked = offset.max(*acked);
+        for (place, acked) in self.acked.drain(..) {
+            deliveries.acknowledged(place, acked);
         }
         for (numbers, answer) in self.unreported.drain(..) {
             let Some(each) = &mut deliveries.each else { continue };

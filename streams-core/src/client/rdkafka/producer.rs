@@ -17,8 +17,8 @@ use super::refusal::Peer;
 use super::statistics::Told;
 use super::worker::{Job, Worker};
 use crate::client::{
-    self, ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer,
-    ProducerStatistics, TopicHandle,
+    self, Acknowledged, ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord,
+    Producer, ProducerStatistics, TopicHandle,
 };
 use streams_state::types::TopicPartition;
 
@@ -211,9 +211,8 @@ fn nothing_yet() -> Deliveries {
 /// Gives `held` reports to the one who asks. Whether there were any.
 fn hand_over(held: Deliveries, deliveries: &mut Deliveries) -> bool {
     let any = !held.acked.is_empty() || held.failure.is_some();
-    for (place, offset) in held.acked {
-        let acked = deliveries.acked.entry(place).or_insert(offset);
-        *acked = offset.max(*acked);
+    for (place, acked) in held.acked {
+        deliveries.acknowledged(place, acked);
     }
     if deliveries.failure.is_none() {
         deliveries.failure = held.failure;
@@ -228,7 +227,7 @@ fn hand_over(held: Deliveries, deliveries: &mut Deliveries) -> bool {
 struct Tally<'a> {
     topics: &'a [(String, Topic)],
     deliveries: &'a mut Deliveries,
-    run: Option<(u32, i32, i64)>,
+    run: Option<(u32, i32, Acknowledged)>,
     reported: usize,
     failed: &'a mut HashMap<u32, u64>,
     handle: &'a Handle,
@@ -238,15 +237,15 @@ impl Tally<'_> {
     fn count(&mut self, delivery: Delivery) {
         self.reported += 1;
         match (delivery.offset, &mut self.run) {
-            (Ok(offset), Some((topic, partition, highest)))
+            (Ok(offset), Some((topic, partition, run)))
                 if *topic == delivery.tag.topic && *partition == delivery.partition =>
             {
-                *highest = offset.max(*highest);
+                run.add(Acknowledged::one(offset));
                 self.tell(delivery.tag, Ok(offset));
             }
             (Ok(offset), _) => {
                 self.end_run();
-                self.run = Some((delivery.tag.topic, delivery.partition, offset));
+                self.run = Some((delivery.tag.topic, delivery.partition, Acknowledged::one(offset)));
                 self.tell(delivery.tag, Ok(offset));
             }
             (Err(failure), _) => self.fail(delivery.tag, delivery.partition, failure),
@@ -277,9 +276,8 @@ impl Tally<'_> {
     }
 
     fn end_run(&mut self) {
-        if let Some((topic, partition, offset)) = self.run.take() {
-            let acked = self.deliveries.acked.entry((TopicHandle(topic), partition)).or_insert(offset);
-            *acked = offset.max(*acked);
+        if let Some((topic, partition, run)) = self.run.take() {
+            self.deliveries.acknowledged((TopicHandle(topic), partition), run);
         }
     }
 

@@ -16,6 +16,7 @@ mod exactly_once;
 mod foreign_keys;
 mod global;
 mod keyless;
+mod late_rows;
 mod metrics;
 #[cfg(feature = "metrics")]
 mod metrics_publisher;

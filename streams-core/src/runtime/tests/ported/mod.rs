@@ -38,7 +38,7 @@ mod ids;
 mod losses;
 mod relational;
 mod restore;
-mod scene;
+pub(super) mod scene;
 mod smoke;
 mod smoke_model;
 mod system;

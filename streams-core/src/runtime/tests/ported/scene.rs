@@ -260,7 +260,7 @@ pub(super) fn by_key<K: Ord, V>(rows: impl IntoIterator<Item = (K, V)>) -> BTree
 }
 
 /// The rows of a store over all tasks of the instances.
-pub(super) fn stored<K: Ord + Clone + 'static, V: Clone + 'static>(
+pub(in crate::runtime::tests) fn stored<K: Ord + Clone + 'static, V: Clone + 'static>(
     instances: &[&Instance],
     store: &Store<K, V>,
 ) -> BTreeMap<K, V> {
