@@ -67,6 +67,7 @@ pub(super) struct Instance {
     housekeeper: Housekeeper,
     closing: Arc<AtomicBool>,
     running: Arc<Vec<AtomicBool>>,
+    dead: Arc<AtomicBool>,
 }
 
 /// What an instance is started with.
@@ -112,7 +113,7 @@ impl Instance {
             let (shared, link, closing) = (shared.clone(), link.clone(), closing.clone());
             actors.push(Some(coroutine(move || run_global(shared, &link, &closing, &global_ready))));
         }
-        Ok(Self { actors, shared, housekeeper, closing, running })
+        Ok(Self { actors, shared, housekeeper, closing, running, dead: link.dead })
     }
 
     /// Work that no record waits for.
@@ -160,10 +161,14 @@ impl Instance {
     }
 
     /// kill -9: each coroutine ends where it stands. Nothing reaches the cluster or the disk any more.
-    pub(super) fn kill(mut self) {
-        for actor in self.actors.drain(..) {
-            drop(actor);
-        }
+    pub(super) fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.dead.store(true, Ordering::SeqCst);
     }
 }
 

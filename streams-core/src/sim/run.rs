@@ -1,5 +1,6 @@
 //! One run: whatever is due next happens, until the schedule is over, everything has healed, and the application is closed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::agenda::{Agenda, Wake};
@@ -195,7 +196,7 @@ impl<'a> Run<'a> {
     }
 
     fn link(&self, instance: usize) -> Link {
-        Link { world: self.world.clone(), instance }
+        Link { world: self.world.clone(), instance, dead: Arc::default() }
     }
 
     fn state_dir(&self, instance: usize) -> std::path::PathBuf {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -154,6 +155,8 @@ pub(super) const START_MS: i64 = 1_700_000_000_000;
 pub(super) struct Link {
     pub(super) world: Arc<World>,
     pub(super) instance: usize,
+    /// Whether the process is dead.
+    pub(super) dead: Arc<AtomicBool>,
 }
 
 impl Link {
@@ -238,7 +241,7 @@ impl Link {
     /// Lets `ms` pass; others run meanwhile.
     pub(super) fn pause(&self, ms: i64) {
         if may_pause() {
-            generator::co_yield_with(Pause::Until(self.world.clock.now_ms() + ms.max(0)));
+            self.wait(Pause::Until(self.world.clock.now_ms() + ms.max(0)));
         }
     }
 
@@ -246,7 +249,15 @@ impl Link {
     fn crash(&self, step: Step) {
         self.world.note(format_args!("i{} dies at {step:?}", self.instance));
         if may_pause() {
-            generator::co_yield_with(Pause::Crash);
+            self.wait(Pause::Crash);
+        }
+    }
+
+    /// Lets others run. A process that is killed meanwhile does nothing more: what is dropped with a coroutine goes on behind its pause.
+    fn wait(&self, pause: Pause) {
+        generator::co_yield_with(pause);
+        if self.dead.load(Ordering::SeqCst) {
+            std::panic::resume_unwind(Box::new(generator::Error::Cancel));
         }
     }
 
