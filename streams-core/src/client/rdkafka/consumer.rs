@@ -244,11 +244,11 @@ impl KafkaConsumer {
         if list.entries().next().is_none() {
             return Ok(());
         }
-        match self.handle.native().seek(&list, LOCAL) {
-            // One that is not read, because of a failure before, is not read on either.
-            Err(failure) if failure.code != Code::State => Err(self.handle.error(call, failure)),
-            Err(_) | Ok(()) => Ok(()),
-        }
+        let sought = self.handle.native().seek(&list, LOCAL);
+        // One that is not read, because of a failure before, is not read on either; but it must not hide what failed for another.
+        let each = list.entries().filter_map(|entry| entry.failure);
+        let failure = each.chain(sought.err()).find(|failure| failure.code != Code::State);
+        failure.map_or(Ok(()), |failure| Err(self.handle.error(call, failure)))
     }
 
     fn unassign(&mut self, call: &str) -> Result<(), ClientError> {
