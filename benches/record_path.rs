@@ -134,7 +134,7 @@ impl Feed {
         self.task.prepare_commit().unwrap();
         let offsets = self.task.committable_offsets();
         let end = self.offset as i64;
-        self.task.post_commit(&offsets, &mut |_| Some(end));
+        self.task.post_commit(&offsets, &mut |_, _| Some(end));
         let produced = self.task.outbox().records.len();
         self.task.outbox().clear();
         produced

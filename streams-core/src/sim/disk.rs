@@ -16,7 +16,7 @@ use streams_state::error::StateError;
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::step::{CallFault, Step};
-use super::world::{Link, may_pause};
+use super::world::{Link, may_pause, this_thread};
 
 /// Applies that may be lost with the power.
 const UNSURE: usize = 4;
@@ -158,20 +158,21 @@ impl File {
         Ok(())
     }
 
-    /// Rows are committed before they are written: the changelog is decided up to their offset.
+    /// Rows are committed before they are written: what this thread wrote to the changelog is decided up to their offset. Another may have
+    /// an open transaction there: one that has lost the task, and can only abort it.
     fn check_offset(&self, offset: Option<i64>) {
         let Some((offset, claim)) = offset.zip(self.claim.as_ref()) else { return };
         let Ok(task) = claim.task.parse::<TaskId>() else { return };
         let Some(changelog) = &claim.changelog else { return };
         let at = TopicPartition::new(changelog.as_str(), task.partition);
         let (store, world) = (&claim.store, &self.link.world);
-        if let Some(stable) = world.kafka.stable_offset(&at)
-            && offset > stable
-            && !world.markers_are_late
-        {
-            world.violation(format!(
-                "I5: store `{store}` of task {task} was written with offset {offset}, {at} is decided up to {stable}"
-            ));
+        if let Some((open, end)) = world.kafka.open_transactions(&at).filter(|_| !world.markers_are_late) {
+            let decided = world.first_of(this_thread(), &open).unwrap_or(end);
+            if offset > decided {
+                world.violation(format!(
+                    "I5: store `{store}` of task {task} was written with offset {offset}, {at} is decided up to {decided}"
+                ));
+            }
         }
         let before = self.rows().now.offset().ok().flatten();
         if before.is_some_and(|before| offset < before) {

@@ -107,11 +107,12 @@ impl Instance {
                 flush_one_in: schedule.flush_one_in,
                 bulk_restore: schedule.bulk_restore,
             };
-            actors.push(Some(coroutine(move || thread.run())));
+            actors.push(Some(coroutine((life, index), move || thread.run())));
         }
         if !shared.global_stores.is_empty() {
             let (shared, link, closing) = (shared.clone(), link.clone(), closing.clone());
-            actors.push(Some(coroutine(move || run_global(shared, &link, &closing, &global_ready))));
+            let run = move || run_global(shared, &link, &closing, &global_ready);
+            actors.push(Some(coroutine((life, threads), run)));
         }
         Ok(Self { actors, shared, housekeeper, closing, running, dead: link.dead })
     }
@@ -172,11 +173,18 @@ impl Drop for Instance {
     }
 }
 
-fn coroutine(body: impl FnOnce() -> Result<(), StreamsError> + Send + 'static) -> Actor {
+/// Threads of a process at most.
+const THREADS_MAX: usize = 1 << 10;
+
+/// A thread of a process: by the number of the process and its own.
+fn coroutine(
+    (life, index): (u64, usize),
+    body: impl FnOnce() -> Result<(), StreamsError> + Send + 'static,
+) -> Actor {
     let mut made =
         Gn::<()>::new_opt(STACK_WORDS, move || Pause::Ended(body().map_err(|error| error.to_string())));
-    // Marks it as the one that a call deep below pauses; nothing reads what it points to.
-    made.set_local_data(std::ptr::NonNull::dangling().as_ptr());
+    // Marks it as the one that a call deep below pauses, and tells it from the others; it points to nothing.
+    made.set_local_data(std::ptr::without_provenance_mut(life as usize * THREADS_MAX + index + 1));
     made
 }
 

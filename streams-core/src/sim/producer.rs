@@ -9,7 +9,7 @@ use streams_state::types::TopicPartition;
 
 use super::consumer::{ms, refused};
 use super::step::{CallFault, Step};
-use super::world::Link;
+use super::world::{Link, this_thread};
 use crate::client::embedded::{EmbeddedProducer, Request};
 use crate::client::{
     ClientError, CommittedOffset, Deliveries, Fault, GroupMetadata, ProduceRecord, Producer, TopicHandle,
@@ -84,6 +84,7 @@ impl SimProducer {
         if !std::mem::take(&mut self.filled) {
             return self.inner.drain(deliveries, timeout);
         }
+        self.link.world.state().writers.insert(self.inner.producer_id(), this_thread());
         let fault = self.link.call(Step::Produce);
         let lost =
             |text: &str| ClientError::new(Fault::AbortTransaction, "produce", format!("simulated: {text}"));

@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) disk_failed: BTreeSet<usize>,
     /// Until when a thread of each instance stood still.
     pub(super) stood_until: BTreeMap<usize, i64>,
+    /// The thread that wrote last with each producer.
+    pub(super) writers: BTreeMap<i64, usize>,
     /// Group members of each instance.
     pub(super) members: BTreeMap<usize, BTreeSet<(String, String)>>,
     pub(super) cells: BTreeMap<Cell, u64>,
@@ -94,6 +96,7 @@ impl World {
             skew: BTreeMap::new(),
             disk_failed: BTreeSet::new(),
             stood_until: BTreeMap::new(),
+            writers: BTreeMap::new(),
             members: BTreeMap::new(),
             cells: BTreeMap::new(),
             violations: Vec::new(),
@@ -133,6 +136,13 @@ impl World {
     pub(super) fn violation(&self, text: String) {
         self.note(format_args!("VIOLATION {text}"));
         self.state().violations.push(text);
+    }
+
+    /// Where the first open transaction of a thread begins, of those of a partition: producers and first offsets.
+    pub(super) fn first_of(&self, thread: usize, open: &[(i64, i64)]) -> Option<i64> {
+        let writers = &self.state().writers;
+        let own = open.iter().filter(|(producer, _)| writers.get(producer) == Some(&thread));
+        own.map(|(_, first)| *first).min()
     }
 
     /// No more faults: what is broken heals.
@@ -280,6 +290,11 @@ impl Link {
         let skew = self.world.state().skew.get(&self.instance).copied().unwrap_or(0);
         self.world.clock.now_ms() + skew
     }
+}
+
+/// The coroutine that runs, by a number that no other one has.
+pub(super) fn this_thread() -> usize {
+    generator::get_local_data().addr()
 }
 
 /// Whether this is a coroutine of an instance that lives: not while it is torn down.

@@ -70,6 +70,13 @@ impl EmbeddedKafka {
         log.stir();
     }
 
+    /// Producers and first offsets of the open transactions of a partition, and its end; `None` if there is no such partition.
+    pub(crate) fn open_transactions(&self, at: &TopicPartition) -> Option<(Vec<(i64, i64)>, i64)> {
+        let shared = self.shared().lock();
+        let partition = shared.0.partition("transactions", at).ok()?;
+        Some((partition.open(), partition.end()))
+    }
+
     /// Offset up to which all transactions of a partition are decided; `None` if there is no such partition.
     pub(crate) fn stable_offset(&self, at: &TopicPartition) -> Option<i64> {
         self.shared().lock().0.offset(at, OffsetSpec::Stable).ok()

@@ -112,6 +112,12 @@ impl PartitionLog {
         self.open.values().copied().min().unwrap_or(self.end)
     }
 
+    /// The open transactions: producer and first offset.
+    #[cfg(feature = "sim")]
+    pub(super) fn open(&self) -> Vec<(i64, i64)> {
+        self.open.iter().map(|(producer, first)| (*producer, *first)).collect()
+    }
+
     /// Appends a batch, and gives the offset of its last record.
     ///
     /// # Errors

@@ -81,6 +81,12 @@ pub(crate) struct EmbeddedProducer {
 }
 
 impl EmbeddedProducer {
+    /// The id under which the log knows it.
+    #[cfg(feature = "sim")]
+    pub(crate) fn producer_id(&self) -> i64 {
+        self.identity.producer
+    }
+
     pub(super) fn new(kafka: Arc<Shared>, settings: &ProducerSettings) -> Result<Self, ClientError> {
         let limit =
             settings.properties.get("message.max.bytes").or(settings.properties.get("max.request.size"));
