@@ -182,27 +182,6 @@ impl Native {
         }
     }
 
-    /// Names of all topics of the cluster.
-    pub(crate) fn topic_names(self: &Arc<Self>, timeout: Duration) -> Result<Vec<String>, Failure> {
-        let mut metadata: *const sys::rd_kafka_metadata = std::ptr::null();
-        // SAFETY: on success `metadata` is an object of ours: names are copied, then it is freed once.
-        unsafe {
-            let code = sys::rd_kafka_metadata(
-                self.rk(),
-                1,
-                std::ptr::null_mut(),
-                &raw mut metadata,
-                millis(timeout),
-            );
-            Failure::check(code)?;
-            let count = (*metadata).topic_cnt.max(0) as usize;
-            let topics = std::slice::from_raw_parts((*metadata).topics.cast_const(), count);
-            let names = topics.iter().map(|topic| text(topic.topic)).collect();
-            sys::rd_kafka_metadata_destroy(metadata);
-            Ok(names)
-        }
-    }
-
     /// Creates topics; an answer for each.
     pub(crate) fn create_topics(
         self: &Arc<Self>,

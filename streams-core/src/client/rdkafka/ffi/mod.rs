@@ -19,6 +19,7 @@ mod failure;
 mod group;
 mod list;
 mod message;
+mod metadata;
 mod native;
 mod oauth;
 mod produce;

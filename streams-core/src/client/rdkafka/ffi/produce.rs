@@ -82,6 +82,11 @@ impl Topic {
         Ok(Self { pointer, native: Arc::clone(native) })
     }
 
+    /// For calls.
+    pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_topic_t {
+        self.pointer.as_ptr()
+    }
+
     /// Queues a record. Its bytes are copied.
     pub(crate) fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
         use sys::rd_kafka_vtype_t as vtype;

@@ -24,7 +24,7 @@ impl Native {
     /// only after half a second. A call that is resumed asks at once if no question is on its way, so that one call is made of short ones.
     pub(crate) fn init_transactions(&self, timeout: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + timeout;
-        self.await_broker(timeout.min(FIRST_ANSWER));
+        let _ = self.brokers(timeout.min(FIRST_ANSWER));
         let mut refusal = None;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -43,18 +43,6 @@ impl Native {
                     }
                 }
                 ended => return ended,
-            }
-        }
-    }
-
-    /// Waits for the first answer of a broker.
-    fn await_broker(&self, timeout: Duration) {
-        let mut metadata: *const sys::rd_kafka_metadata = std::ptr::null();
-        // SAFETY: living client; on success `metadata` is an object of ours, freed once.
-        unsafe {
-            let (none, wait) = (std::ptr::null_mut(), millis(timeout));
-            if Failure::check(sys::rd_kafka_metadata(self.rk(), 0, none, &raw mut metadata, wait)).is_ok() {
-                sys::rd_kafka_metadata_destroy(metadata);
             }
         }
     }
