@@ -1,13 +1,14 @@
 //! The edge to a real Kafka, on librdkafka.
 //!
 //! [`RdKafka`] makes the clients. `consumer` (with `assignment`, `offsets` and `leaving`) and `producer` (with `worker`, which waits
-//! for brokers in its stead) are the two ends of a record's path, `admin` manages topics; `classify` says what failures mean, `refusal` what
+//! for brokers in its stead, and `coordinator`, which says when that is of no use) are the two ends of a record's path, `admin` manages topics; `classify` says what failures mean, `refusal` what
 //! to do when a broker does not let us in; `statistics` reads what librdkafka says of its work; `properties` and `security` speak Java's setting names, `tokens` is OAUTHBEARER. All unsafe code is in `ffi`.
 
 mod admin;
 mod assignment;
 mod classify;
 mod consumer;
+mod coordinator;
 mod ffi;
 mod handle;
 mod leaving;

@@ -38,6 +38,20 @@ pub(super) use queue::{Event, EventKind, Queue, Signal, Wake};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::time::Duration;
 
+/// Takes a broker out of the mock cluster that `client` was made with: rust-rdkafka has no call for it.
+#[cfg(test)]
+pub(super) fn remove_mock_broker<C: rdkafka::ClientContext>(
+    client: &rdkafka::client::Client<C>,
+    broker: i32,
+) -> Result<(), Failure> {
+    use rdkafka::bindings as sys;
+    // SAFETY: living client, whose mock cluster lives as long; the call refuses a broker that it does not have.
+    Failure::check(unsafe {
+        let cluster = sys::rd_kafka_handle_mock_cluster(client.native_ptr());
+        sys::rd_kafka_mock_broker_decommission(cluster, broker)
+    })
+}
+
 /// A C string as an owned one; empty for null.
 ///
 /// # Safety

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::bindings as sys;
 
-use super::requests::Requests;
+use super::requests::{OffsetRequests, Requests};
 use super::{Failure, name, oauth, text};
 use crate::client::rdkafka::tokens::TokenProvider;
 
@@ -169,6 +169,11 @@ impl Native {
     /// Whether all requests of transactions that this producer ever sent were answered: else copies may still be on their way.
     pub(crate) fn all_answered(&self) -> bool {
         self.reports.requests.all_answered()
+    }
+
+    /// What became of the requests that add offsets to transactions.
+    pub(crate) fn offset_requests(&self) -> OffsetRequests {
+        self.reports.requests.offsets()
     }
 
     /// The error that killed this client.

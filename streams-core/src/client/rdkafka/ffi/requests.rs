@@ -2,13 +2,16 @@
 //!
 //! librdkafka sends a request again when its connection breaks or no answer comes in time, and tells nobody. The first copy may still be
 //! on its way: in the protocol that librdkafka speaks (without KIP-890) a broker takes an `EndTxn` that comes late for the end of the
-//! *next* transaction, and old offsets for new ones. An interceptor sees each request end, with an answer or without.
+//! *next* transaction, and old offsets for new ones. An interceptor sees each request go out, and end, with an answer or without.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use rdkafka::bindings as sys;
 use sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
+
+/// Kafka's number of the search for a coordinator.
+const FIND_COORDINATOR: i16 = 10;
 
 /// Kafka's numbers of the requests that extend and end transactions.
 const ADD_PARTITIONS_TO_TXN: i16 = 24;
@@ -22,13 +25,49 @@ const INTRODUCTIONS: [i16; 3] = [17, 18, 36];
 /// Name of the interceptor.
 const NAME: &CStr = c"kstreams";
 
+/// The requests that add offsets to a transaction, with the search for the coordinators that take them, and what comes before.
+const ADDING_OFFSETS: [i16; 6] = {
+    let [handshake, versions, authentication] = INTRODUCTIONS;
+    [handshake, versions, authentication, FIND_COORDINATOR, ADD_OFFSETS_TO_TXN, TXN_OFFSET_COMMIT]
+};
+
+/// The id of no broker.
+const NO_BROKER: i32 = -1;
+
+/// Requests of a producer that add offsets to transactions.
+pub(crate) struct OffsetRequests {
+    /// How many were sent (wraps).
+    pub(crate) sent: u32,
+    /// One waits for its answer.
+    pub(crate) waiting: bool,
+    /// The broker that offsets were sent to last: the coordinator of the group, as librdkafka knows it.
+    pub(crate) coordinator: Option<i32>,
+}
+
 /// What became of the requests of a client.
-#[derive(Default)]
 pub(super) struct Requests {
     /// Set when the interceptor is in its place, taken back for good by the first request without an answer.
     all_answered: AtomicBool,
     /// A broker let this client in, and answered.
     any_answered: AtomicBool,
+    /// How many of `ADDING_OFFSETS` were sent.
+    offset_requests: AtomicU32,
+    /// Which of `ADDING_OFFSETS` was sent after it had ended last, a bit each.
+    offset_requests_waiting: AtomicU8,
+    /// The broker that offsets were sent to last, within a transaction.
+    offsets_sent_to: AtomicI32,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            all_answered: AtomicBool::default(),
+            any_answered: AtomicBool::default(),
+            offset_requests: AtomicU32::default(),
+            offset_requests_waiting: AtomicU8::default(),
+            offsets_sent_to: AtomicI32::new(NO_BROKER),
+        }
+    }
 }
 
 impl Requests {
@@ -51,6 +90,35 @@ impl Requests {
     pub(super) fn any_answered(&self) -> bool {
         self.any_answered.load(Relaxed)
     }
+
+    /// What became of the requests that add offsets to transactions.
+    pub(super) fn offsets(&self) -> OffsetRequests {
+        OffsetRequests {
+            sent: self.offset_requests.load(Relaxed),
+            waiting: self.offset_requests_waiting.load(Relaxed) != 0,
+            coordinator: Some(self.offsets_sent_to.load(Relaxed)).filter(|broker| *broker != NO_BROKER),
+        }
+    }
+
+    fn offset_request_sent(&self, api_key: i16, broker_id: i32) {
+        if let Some(bit) = offset_request_bit(api_key) {
+            self.offset_requests_waiting.fetch_or(bit, Relaxed);
+            self.offset_requests.fetch_add(1, Relaxed);
+        }
+        if api_key == TXN_OFFSET_COMMIT {
+            self.offsets_sent_to.store(broker_id, Relaxed);
+        }
+    }
+
+    fn offset_request_ended(&self, api_key: i16) {
+        if let Some(bit) = offset_request_bit(api_key) {
+            self.offset_requests_waiting.fetch_and(!bit, Relaxed);
+        }
+    }
+}
+
+fn offset_request_bit(api_key: i16) -> Option<u8> {
+    ADDING_OFFSETS.iter().position(|kind| *kind == api_key).map(|place| 1 << place)
 }
 
 /// The client is being made, which is when interceptors may be added.
@@ -68,8 +136,30 @@ unsafe extern "C" fn on_new(
         if let Some(requests) = opaque.cast::<Requests>().as_ref() {
             requests.all_answered.store(added == OK, Relaxed);
         }
-        added
+        if added != OK {
+            return added;
+        }
+        sys::rd_kafka_interceptor_add_on_request_sent(rk, NAME.as_ptr(), Some(on_sent), opaque)
     }
+}
+
+/// A request has gone out, on the thread of its broker.
+unsafe extern "C" fn on_sent(
+    _rk: *mut sys::rd_kafka_t,
+    _socket: c_int,
+    _broker: *const c_char,
+    broker_id: i32,
+    api_key: i16,
+    _version: i16,
+    _correlation: i32,
+    _size: usize,
+    opaque: *mut c_void,
+) -> sys::rd_kafka_resp_err_t {
+    // SAFETY: as in `on_new`.
+    if let Some(requests) = unsafe { opaque.cast::<Requests>().as_ref() } {
+        requests.offset_request_sent(api_key, broker_id);
+    }
+    OK
 }
 
 /// A request has ended, on any thread, and perhaps for the second time: where its answer came, and where it is worked on. Without an
@@ -92,6 +182,7 @@ unsafe extern "C" fn on_end(
     if size > 0 && !requests.any_answered() && !INTRODUCTIONS.contains(&api_key) {
         requests.any_answered.store(true, Relaxed);
     }
+    requests.offset_request_ended(api_key);
     let matters = matches!(api_key, ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN | END_TXN | TXN_OFFSET_COMMIT);
     if matters && size == 0 {
         requests.all_answered.store(false, Relaxed);
