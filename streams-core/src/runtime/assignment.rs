@@ -168,7 +168,7 @@ impl StreamThread {
     pub(super) fn clock_set_back(&mut self, ms: i64) {
         self.last_commit -= ms;
         self.assigned_at -= ms;
-        self.consumer_died = self.consumer_died.map(|died| died - ms);
+        self.consumer_died = self.consumer_died.map(|died| died.map(|at| at - ms));
     }
 
     /// Tasks that were revoked stay open for the next assignment. Another thread that has got one of them meanwhile waits for it; and the

@@ -20,7 +20,9 @@ use crate::client::{ClientError, Consumer};
 use crate::error::{TaskError, TaskErrorCause};
 use crate::metrics::Activity;
 
-/// A consumer that is fenced again within this time has a twin, which it would fence in turn: seven heartbeats of the default interval.
+/// A consumer that is fenced for the third time within this time has a twin, which it fences in turn: seven heartbeats of the default
+/// interval. Twice may be two coordinators that went away one after the other: librdkafka's session ends then, and it is fenced as it
+/// comes back.
 const TWIN_WITHIN_MS: i64 = 20_000;
 
 impl StreamThread {
@@ -151,12 +153,13 @@ impl StreamThread {
     }
 
     /// A new consumer in place of one that died of `cause`. A coordinator that was frozen may take the new id of a static member for
-    /// another consumer, and fence it for good without anybody else being there. An error if the last one did not live long.
+    /// another consumer, and fence it for good without anybody else being there. An error if the last two did not live long.
     fn replace_consumer(&mut self, cause: &StreamsError) -> Result<(), StreamsError> {
-        let died = self.consumer_died.replace(self.wall_time);
-        if died.is_some_and(|died| self.wall_time - died < TWIN_WITHIN_MS) {
+        let [before_last, last] = self.consumer_died;
+        self.consumer_died = [last, Some(self.wall_time)];
+        if before_last.is_some_and(|died| self.wall_time - died < TWIN_WITHIN_MS) {
             return Err(StreamsError::IllegalState(format!(
-                "{}: the consumer died twice within {} s, and was replaced the first time; if it was fenced, another process \
+                "{}: the consumer died three times within {} s, and was replaced twice; if it was fenced, another process \
                  uses the same `group.instance.id`: by that setting, or from a copy of this state directory. {cause}",
                 self.name,
                 TWIN_WITHIN_MS / 1000

@@ -125,8 +125,8 @@ pub(crate) struct StreamThread {
     /// A way back met trouble: the next step joins anew.
     pub(crate) going_back: bool,
     pub(super) rebuilds: Rebuilds,
-    /// When the last consumer died.
-    pub(super) consumer_died: Option<Timestamp>,
+    /// When the last two consumers died.
+    pub(super) consumer_died: [Option<Timestamp>; 2],
     /// When the figures of the tasks were shown last.
     pub(super) figures_at: Timestamp,
     /// How many tasks they were of, and how many of these restored.
@@ -192,7 +192,7 @@ impl StreamThread {
             stuck_in: Phase::Poll,
             going_back,
             rebuilds: Rebuilds::default(),
-            consumer_died: None,
+            consumer_died: [None; 2],
             figures_at: now,
             figures_of: (0, 0),
         })
