@@ -149,6 +149,8 @@ impl StreamThread {
         let mut producer = self.shared.uninitialized_producer(self.index, self.wall_time).map_err(commit)?;
         producer.initialize(COMMIT_TIMEOUT).map_err(commit)?;
         self.producer = producer;
+        // It numbers topics anew.
+        self.tasks.iter_mut().chain(&mut self.kept).for_each(|owned| owned.outputs.clear());
         Ok(())
     }
 
