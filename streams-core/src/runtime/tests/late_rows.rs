@@ -6,15 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use streams_state::types::{Headers, TopicPartition};
-
+use super::outage::Connection;
 use super::ported::scene::stored;
 use super::world::{Instance, STORE, World, engines, expected, lines, word_count};
-use crate::client::embedded::EmbeddedKafka;
-use crate::client::{
-    Admin, ClientError, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, Deliveries, Fault,
-    GroupMetadata, ProduceRecord, Producer, ProducerSettings, TopicHandle,
-};
 use crate::config::{ProcessingGuarantee, StreamsConfig};
 
 const CHANGELOG: &str = "wc-count-store-changelog";
@@ -67,106 +61,6 @@ fn a_store_keeps_its_offset_when_somebody_else_writes_to_its_changelog() {
     assert_eq!(stored(&[&one, &two], &STORE), counts);
 }
 
-/// The embedded log behind a network that holds back what producers send.
-struct Slow {
-    kafka: EmbeddedKafka,
-    holds: Arc<AtomicBool>,
-}
-
-struct SlowProducer {
-    inner: Box<dyn Producer>,
-    holds: Arc<AtomicBool>,
-    held: Vec<(TopicHandle, i32, Option<i64>, [Option<Vec<u8>>; 2])>,
-}
-
-impl SlowProducer {
-    fn push(&mut self) -> Result<(), ClientError> {
-        if self.holds.load(Ordering::SeqCst) && !self.held.is_empty() {
-            return Err(ClientError::new(Fault::Unreachable, "flush", "no broker answers"));
-        }
-        self.held.drain(..).try_for_each(|(topic, partition, timestamp, [key, value])| {
-            let (key, value) = (key.as_deref(), value.as_deref());
-            self.inner.send(ProduceRecord {
-                topic,
-                partition,
-                timestamp,
-                key,
-                value,
-                headers: &Headers::default(),
-            })
-        })
-    }
-}
-
-impl Producer for SlowProducer {
-    fn topic(&mut self, topic: &str) -> Result<TopicHandle, ClientError> {
-        self.inner.topic(topic)
-    }
-    fn partitions(&mut self, topic: &str, timeout: Duration) -> Result<i32, ClientError> {
-        self.inner.partitions(topic, timeout)
-    }
-    fn send(&mut self, record: ProduceRecord<'_>) -> Result<(), ClientError> {
-        let bytes = [record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec)];
-        self.held.push((record.topic, record.partition, record.timestamp, bytes));
-        Ok(())
-    }
-    fn drain(&mut self, deliveries: &mut Deliveries, timeout: Duration) {
-        let pushed = self.push();
-        self.inner.drain(deliveries, timeout);
-        if pushed.is_err() {
-            deliveries.in_flight = self.held.len();
-        }
-    }
-    fn flush(&mut self, deliveries: &mut Deliveries, timeout: Duration) -> Result<(), ClientError> {
-        self.push()?;
-        self.inner.flush(deliveries, timeout)
-    }
-    fn init_transactions(&mut self, timeout: Duration) -> Result<(), ClientError> {
-        self.inner.init_transactions(timeout)
-    }
-    fn begin_transaction(&mut self) -> Result<(), ClientError> {
-        self.inner.begin_transaction()
-    }
-    fn send_offsets(
-        &mut self,
-        offsets: &[(TopicPartition, CommittedOffset)],
-        group: &GroupMetadata,
-        timeout: Duration,
-    ) -> Result<(), ClientError> {
-        self.inner.send_offsets(offsets, group, timeout)
-    }
-    fn commit_transaction(
-        &mut self,
-        deliveries: &mut Deliveries,
-        timeout: Duration,
-    ) -> Result<(), ClientError> {
-        self.inner.commit_transaction(deliveries, timeout)
-    }
-    fn abort_transaction(&mut self, timeout: Duration) -> Result<(), ClientError> {
-        self.inner.abort_transaction(timeout)
-    }
-    fn close(&mut self, timeout: Duration) {
-        self.held.clear();
-        self.inner.close(timeout);
-    }
-}
-
-impl ClientSupplier for Slow {
-    fn consumer(&self, settings: &ConsumerSettings) -> Result<Box<dyn Consumer>, ClientError> {
-        self.kafka.consumer(settings)
-    }
-    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, ClientError> {
-        let (inner, holds) = (self.kafka.producer(settings)?, self.holds.clone());
-        Ok(Box::new(SlowProducer { inner, holds, held: Vec::new() }))
-    }
-    fn admin(&self) -> Result<Box<dyn Admin>, ClientError> {
-        self.kafka.admin()
-    }
-    fn describe(&self) -> String {
-        self.kafka.describe()
-    }
-}
-
 /// A world in which instance `i1` has counted lines, and has sent what comes of more of them, which nobody has acknowledged.
 struct HeldBack {
     world: World,
@@ -177,9 +71,11 @@ struct HeldBack {
 
 impl HeldBack {
     fn new(partitions: i32) -> Self {
-        let (world, holds) = (World::new(partitions), Arc::new(AtomicBool::new(false)));
-        let slow = Arc::new(Slow { kafka: world.kafka.clone(), holds: holds.clone() });
-        let one = world.instance_from(word_count(), config(&world, "i1"), engines(), slow).unwrap();
+        let world = World::new(partitions);
+        let connection = Connection::new(&world, Arc::default());
+        let holds = connection.holds.clone();
+        let one = world.instance_from(word_count(), config(&world, "i1"), engines(), Arc::new(connection));
+        let one = one.unwrap();
         let mut held = Self { world, holds, one, input: Vec::new() };
         held.feed(1);
         held.world.run_until_drained(&mut [&mut held.one]);

@@ -29,6 +29,8 @@ pub(super) struct Connection {
     forgets: Arc<AtomicU32>,
     /// So many commits are refused.
     refuses: Arc<AtomicU32>,
+    /// What producers send stays where it is.
+    pub(super) holds: Arc<AtomicBool>,
     /// What fetches do: [`FLOWS`], or [`REPORTS`] once that an offset is not in the log; then it [`STANDS`] until a seek.
     fetches: Arc<AtomicU8>,
 }
@@ -41,13 +43,13 @@ impl Connection {
     pub(super) fn new(world: &World, down: Arc<AtomicBool>) -> Self {
         let kafka = world.kafka.clone();
         let (forgets, refuses, fetches) = (Arc::default(), Arc::default(), Arc::default());
-        Self { kafka, down, silent: false, forgets, refuses, fetches }
+        Self { kafka, down, silent: false, forgets, refuses, holds: Arc::default(), fetches }
     }
 
     fn client<T: ?Sized>(&self, inner: Box<T>) -> Box<Client<T>> {
         let (forgets, refuses) = (self.forgets.clone(), self.refuses.clone());
-        let (down, fetches) = (self.down.clone(), self.fetches.clone());
-        Box::new(Client { inner, down, silent: self.silent, forgets, refuses, fetches })
+        let (down, holds, fetches) = (self.down.clone(), self.holds.clone(), self.fetches.clone());
+        Box::new(Client { inner, down, silent: self.silent, forgets, refuses, holds, held: 0, fetches })
     }
 }
 
@@ -79,6 +81,9 @@ struct Client<T: ?Sized> {
     silent: bool,
     forgets: Arc<AtomicU32>,
     refuses: Arc<AtomicU32>,
+    holds: Arc<AtomicBool>,
+    /// Records that were sent and stay where they are.
+    held: usize,
     fetches: Arc<AtomicU8>,
     inner: Box<T>,
 }
@@ -177,14 +182,25 @@ impl Producer for Client<dyn Producer> {
     fn partitions(&mut self, topic: &str, timeout: Duration) -> Result<i32, ClientError> {
         self.inner.partitions(topic, timeout)
     }
+    /// The embedded producer sends when it is drained, or has a whole batch.
     fn send(&mut self, record: ProduceRecord<'_>) -> Result<(), ClientError> {
+        self.held += 1;
         self.inner.send(record)
     }
     fn drain(&mut self, deliveries: &mut Deliveries, timeout: Duration) {
+        if self.holds.load(Ordering::SeqCst) {
+            deliveries.in_flight = self.held;
+            return;
+        }
+        self.held = 0;
         self.inner.drain(deliveries, timeout);
     }
     fn flush(&mut self, deliveries: &mut Deliveries, timeout: Duration) -> Result<(), ClientError> {
         self.asked("flush")?;
+        if self.holds.load(Ordering::SeqCst) && self.held > 0 {
+            return Err(ClientError::new(Fault::Unreachable, "flush", "no broker answers"));
+        }
+        self.held = 0;
         self.inner.flush(deliveries, timeout)
     }
     fn init_transactions(&mut self, timeout: Duration) -> Result<(), ClientError> {
