@@ -44,7 +44,7 @@ pub(super) struct KafkaProducer {
     /// What librdkafka said of itself last, and records of each topic that failed.
     told: Told,
     failed: HashMap<u32, u64>,
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 impl KafkaProducer {
@@ -460,86 +460,5 @@ impl Drop for KafkaProducer {
         // Records that are dropped leave reports behind, which keep the client alive until they are taken.
         self.handle.native().purge();
         self.take_reports(&mut Deliveries::default(), Duration::ZERO);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use rdkafka::mocking::{MockCluster, MockCoordinator};
-    use rdkafka::producer::{BaseProducer, Producer as _};
-    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-    use rdkafka::{ClientConfig, ClientContext};
-
-    use super::super::properties::Role;
-    use super::super::{RdKafka, ffi};
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    /// A producer of a cluster of three, whose group has its coordinator on broker 2.
-    fn producer<C: ClientContext>(cluster: &MockCluster<'_, C>) -> KafkaProducer {
-        cluster.create_topic("in", 1, 1).unwrap();
-        cluster.partition_leader("in", 0, Some(1)).unwrap();
-        cluster.coordinator(MockCoordinator::Transaction("writer".to_owned()), 1).unwrap();
-        cluster.coordinator(MockCoordinator::Group("group".to_owned()), 2).unwrap();
-        let kafka = RdKafka::new(cluster.bootstrap_servers(), BTreeMap::new());
-        let fixed = vec![("transactional.id", "writer".to_owned())];
-        let (native, peer) = kafka.native(Role::Producer, (&[], &[]), &BTreeMap::new(), fixed).unwrap();
-        let mut producer = KafkaProducer::new(native, peer).unwrap();
-        producer.init_transactions(MINUTE).unwrap();
-        producer
-    }
-
-    fn send_offsets(producer: &mut KafkaProducer) -> Result<(), ClientError> {
-        producer.begin_transaction().unwrap();
-        let offset = CommittedOffset { offset: 7, metadata: String::new() };
-        let group = GroupMetadata { group: "group".to_owned(), generation: 1, member: "member".to_owned() };
-        producer.send_offsets(&[(TopicPartition::new("in", 0), offset)], &group, MINUTE)
-    }
-
-    /// librdkafka alone waits until the deadline, here a minute.
-    #[test]
-    fn a_coordinator_that_left_the_cluster_is_not_waited_for() {
-        let host: BaseProducer = ClientConfig::new().set("test.mock.num.brokers", "3").create().unwrap();
-        let cluster = host.client().mock_cluster().unwrap();
-        let mut producer = producer(&cluster);
-        send_offsets(&mut producer).unwrap();
-        producer.commit_transaction(&mut Deliveries::default(), MINUTE).unwrap();
-        cluster.coordinator(MockCoordinator::Group("group".to_owned()), 3).unwrap();
-        ffi::remove_mock_broker(host.client(), 2).unwrap();
-        // librdkafka hears that the broker is gone. It may ask that one, and get no answer.
-        let deadline = Instant::now() + MINUTE;
-        let knows = |brokers: Result<Vec<i32>, Failure>| brokers.is_ok_and(|brokers| !brokers.contains(&2));
-        while !knows(producer.handle.native().brokers(MINUTE)) {
-            assert!(Instant::now() < deadline, "broker 2 is still there");
-        }
-        let error = send_offsets(&mut producer).unwrap_err();
-        assert_eq!(error.fault, Fault::Unknown, "{error}");
-        assert!(error.message.starts_with("broker 2"), "{error}");
-        let error = producer.begin_transaction().unwrap_err();
-        assert_eq!(error.fault, Fault::ClientDead, "{error}");
-    }
-
-    /// librdkafka alone waits until the deadline, here a minute.
-    #[test]
-    fn a_coordinator_that_librdkafka_asks_for_no_more_is_not_waited_for() {
-        let cluster = MockCluster::new(3).unwrap();
-        let mut producer = producer(&cluster);
-        let none = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE;
-        cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[none; 3]);
-        let error = send_offsets(&mut producer).unwrap_err();
-        assert_eq!(error.fault, Fault::Unknown, "{error}");
-        assert!(error.message.contains("asks no broker"), "{error}");
-    }
-
-    /// Looks find it still there, and its answers on their way: that to the first request of a connection, and that to the offsets.
-    #[test]
-    fn a_coordinator_that_is_only_slow_is_waited_for() {
-        let cluster = MockCluster::new(3).unwrap();
-        let mut producer = producer(&cluster);
-        cluster.broker_round_trip_time(2, Duration::from_millis(3500)).unwrap();
-        send_offsets(&mut producer).unwrap();
     }
 }
