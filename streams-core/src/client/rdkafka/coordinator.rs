@@ -103,9 +103,8 @@ mod tests {
         producer.send_offsets(&[(TopicPartition::new("in", 0), offset)], &group, MINUTE)
     }
 
-    /// librdkafka alone waits until the deadline, here a minute.
-    #[test]
-    fn a_coordinator_that_left_the_cluster_is_not_waited_for() {
+    /// The producer after sending offsets to a coordinator that the cluster, as librdkafka has heard, has lost, and what came of it.
+    fn sends_to_one_that_left() -> (KafkaProducer, Result<(), ClientError>) {
         let host: BaseProducer = ClientConfig::new().set("test.mock.num.brokers", "3").create().unwrap();
         let cluster = host.client().mock_cluster().unwrap();
         let mut producer = producer(&cluster);
@@ -113,17 +112,33 @@ mod tests {
         producer.commit_transaction(&mut Deliveries::default(), MINUTE).unwrap();
         cluster.coordinator(MockCoordinator::Group("group".to_owned()), 3).unwrap();
         ffi::remove_mock_broker(host.client(), 2).unwrap();
-        // librdkafka hears that the broker is gone. It may ask that one, and get no answer.
+        // It may ask the one that is gone. Such a question stays unanswered to its end, so it is a short one.
         let deadline = Instant::now() + MINUTE;
         let knows = |brokers: Result<Vec<i32>, Failure>| brokers.is_ok_and(|brokers| !brokers.contains(&2));
-        while !knows(producer.handle.native().brokers(MINUTE)) {
+        while !knows(producer.handle.native().brokers(ANSWER_MAX)) {
             assert!(Instant::now() < deadline, "broker 2 is still there");
         }
-        let error = send_offsets(&mut producer).unwrap_err();
-        assert_eq!(error.fault, Fault::Unknown, "{error}");
-        assert!(error.message.starts_with("broker 2"), "{error}");
-        let error = producer.begin_transaction().unwrap_err();
-        assert_eq!(error.fault, Fault::ClientDead, "{error}");
+        let sent = send_offsets(&mut producer);
+        (producer, sent)
+    }
+
+    /// librdkafka alone waits until the deadline, here a minute, unless it dropped the connection in time: about one time in ten.
+    #[test]
+    fn a_coordinator_that_left_the_cluster_is_not_waited_for() {
+        for _ in 0..10 {
+            let (mut producer, sent) = sends_to_one_that_left();
+            let error = match sent {
+                Ok(()) => continue,
+                Err(error) if error.fault == Fault::AbortTransaction => continue,
+                Err(error) => error,
+            };
+            assert_eq!(error.fault, Fault::Unknown, "{error}");
+            assert!(error.message.starts_with("broker 2"), "{error}");
+            let error = producer.begin_transaction().unwrap_err();
+            assert_eq!(error.fault, Fault::ClientDead, "{error}");
+            return;
+        }
+        println!("skipped: librdkafka dropped the connection in time, ten times in a row");
     }
 
     /// librdkafka alone waits until the deadline, here a minute.
