@@ -85,21 +85,21 @@ impl Secured {
     /// Who comes with tokens for `principal`.
     fn with_tokens(&self, principal: &str) -> RdKafka {
         RdKafka::new(self.at(SASL), self.token_settings())
-            .with_tokens(Arc::new(Unsecured::new(principal, 300)))
+            .with_tokens(Arc::new(Unsecured::new(principal, Duration::from_secs(300))))
     }
 }
 
 /// Makes tokens as the broker of `scripts/kafka` takes them: without a signature.
 struct Unsecured {
     principal: String,
-    seconds: u64,
+    lifetime: Duration,
     /// Tokens given so far.
     given: std::sync::atomic::AtomicU32,
 }
 
 impl Unsecured {
-    fn new(principal: &str, seconds: u64) -> Self {
-        Self { principal: principal.to_owned(), seconds, given: 0.into() }
+    fn new(principal: &str, lifetime: Duration) -> Self {
+        Self { principal: principal.to_owned(), lifetime, given: 0.into() }
     }
 }
 
@@ -107,8 +107,9 @@ impl TokenProvider for Unsecured {
     fn token(&self) -> Result<Token, Box<dyn std::error::Error + Send + Sync>> {
         self.given.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let now = SystemTime::now();
-        let expires = now + Duration::from_secs(self.seconds);
-        let at = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map(|time| time.as_secs());
+        let expires = now + self.lifetime;
+        let at =
+            |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map(|time| time.as_secs_f64());
         let claims = serde_json::json!({ "sub": self.principal, "iat": at(now)?, "exp": at(expires)? });
         let value = format!("{}.{}.", base64url(r#"{"alg":"none"}"#), base64url(&claims.to_string()));
         Ok(Token { value, expires, principal: self.principal.clone(), extensions: Vec::new() })

@@ -52,6 +52,15 @@ impl Handle {
     /// The error of a failed call. A failure for want of a connection names the address and the reason.
     pub(super) fn error(&self, call: impl Into<String>, failure: Failure) -> ClientError {
         let call = call.into();
+        if failure.code == Code::Authentication
+            && let Some(words) = self.native().token_renewed_too_soon()
+        {
+            // What was sent on the connection before it was closed may have happened.
+            let lost = Failure { code: Code::BrokerTransportFailure, ..failure };
+            let message =
+                format!("connects anew with a new token, since the old one was about to expire ({words})");
+            return ClientError::new(fault(&lost), call, message);
+        }
         if let Some(message) = self.refused(&failure) {
             return ClientError::new(Fault::Denied, call, message);
         }
@@ -89,7 +98,8 @@ impl Handle {
         if !by_code && !native.is_turned_away() {
             return None;
         }
-        let words = native.last_broker_failure().unwrap_or_else(|| failure.text.clone());
+        let words = native.last_broker_failure().or_else(|| native.last_refusal());
+        let words = words.unwrap_or_else(|| failure.text.clone());
         Some(refusal::turned_away(&self.peer(), &words, native.bad_certificate().as_ref()))
     }
 

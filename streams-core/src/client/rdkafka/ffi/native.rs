@@ -36,10 +36,17 @@ pub(crate) struct Native {
     reports: Box<Reports>,
 }
 
+/// What a broker that has let a client in says when it is to authenticate a connection again within a second after it last did, which
+/// librdkafka asks for when a token has about a second left. The connection is closed, and the next one begins with a newer token. From a
+/// broker that never let it in, the same words say that there is no SASL at this address.
+const TOO_SOON: &str = "current SASL state";
+
 /// What the client's own threads tell: written by callbacks.
 #[derive(Default)]
 pub(super) struct Reports {
     last_broker_failure: Mutex<Option<String>>,
+    /// The last failure that was a refusal, also after a success: librdkafka says the same words again only after half a minute.
+    last_refusal: Mutex<Option<String>>,
     bad_certificate: Mutex<Option<BadCertificate>>,
     /// The last failure was no lost connection: a broker or this client refused.
     refused: AtomicBool,
@@ -62,10 +69,11 @@ pub(crate) struct BadCertificate {
 impl Reports {
     /// Notes why a broker is not connected.
     pub(super) fn note_failure(&self, words: String) {
-        self.refused.store(
-            words.contains("SSL") || words.contains("SASL") || words.contains("OAUTHBEARER"),
-            Ordering::Relaxed,
-        );
+        let refused = words.contains("SSL") || words.contains("SASL") || words.contains("OAUTHBEARER");
+        self.refused.store(refused, Ordering::Relaxed);
+        if refused {
+            *lock(&self.last_refusal) = Some(words.clone());
+        }
         *lock(&self.last_broker_failure) = Some(words);
     }
 }
@@ -142,6 +150,17 @@ impl Native {
     /// Why a broker could not be reached, if that happened since the last success.
     pub(crate) fn last_broker_failure(&self) -> Option<String> {
         lock(&self.reports.last_broker_failure).clone()
+    }
+
+    /// Why a broker refused this client last, now or before a success.
+    pub(crate) fn last_refusal(&self) -> Option<String> {
+        lock(&self.reports.last_refusal).clone()
+    }
+
+    /// Why a broker closed a connection whose token was about to expire, if that was its last refusal.
+    pub(crate) fn token_renewed_too_soon(&self) -> Option<String> {
+        let let_in = self.reports.requests.any_answered();
+        self.last_refusal().filter(|words| let_in && words.contains(TOO_SOON))
     }
 
     /// What is wrong with the certificate of a broker, if that is why there is no connection.
