@@ -9,14 +9,13 @@ pub fn murmur2(bytes: &[u8]) -> i32 {
     const M: u32 = 0x5bd1_e995;
     const SEED: u32 = 0x9747_b28c;
     let mut hash = SEED ^ bytes.len() as u32;
-    let mut blocks = bytes.chunks_exact(4);
-    for block in &mut blocks {
+    let (blocks, tail) = bytes.as_chunks::<4>();
+    for block in blocks {
         let mut word =
             block.iter().rev().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)).wrapping_mul(M);
         word ^= word >> 24;
         hash = hash.wrapping_mul(M) ^ word.wrapping_mul(M);
     }
-    let tail = blocks.remainder();
     if !tail.is_empty() {
         hash ^= tail.iter().rev().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
         hash = hash.wrapping_mul(M);

@@ -128,7 +128,7 @@ pub(crate) fn join(name: &str, k: Option<&str>, l: Option<&str>, r: Option<&str>
     match name {
         "pipe" => Some(clip(format!("{}|{}", s(l), s(r)))),
         "keyPipe" => Some(clip(format!("{}:{}|{}", s(k), s(l), s(r)))),
-        "nullIfMod5" => Some(clip(format!("{}^{}", s(l), s(r)))).filter(|_| (sum(l) + sum(r)) % 5 != 0),
+        "nullIfMod5" => ((sum(l) + sum(r)) % 5 != 0).then(|| clip(format!("{}^{}", s(l), s(r)))),
         other => unknown("joiner", other),
     }
 }
@@ -149,10 +149,10 @@ pub(crate) fn aggregate(name: &str, k: Option<&str>, v: Option<&str>, a: Option<
         "add" => Some(clip(format!("{}+{}", s(a), s(v)))),
         "add2" => Some(clip(format!("{}*{}", s(a), s(v)))),
         "addKey" => Some(clip(format!("{}+{}:{}", s(a), s(k), s(v)))),
-        "addNullMod5" => Some(clip(format!("{}+{}", s(a), s(v)))).filter(|_| sum(v) % 5 != 0),
+        "addNullMod5" => (sum(v) % 5 != 0).then(|| clip(format!("{}+{}", s(a), s(v)))),
         "last" => own(v),
         "sub" => Some(clip(format!("{}-{}", s(a), s(v)))),
-        "subNullMod4" => Some(clip(format!("{}-{}", s(a), s(v)))).filter(|_| sum(v) % 4 != 0),
+        "subNullMod4" => (sum(v) % 4 != 0).then(|| clip(format!("{}-{}", s(a), s(v)))),
         "keep" => own(a),
         other => unknown("aggregator", other),
     }
@@ -164,7 +164,7 @@ pub(crate) fn reduce(name: &str, a: Option<&str>, v: Option<&str>) -> Text {
         "plus" => Some(clip(format!("{}+{}", s(a), s(v)))),
         "last" => own(v),
         "max" => own(if s(a) >= s(v) { a } else { v }),
-        "nullMod5" => Some(clip(format!("{}&{}", s(a), s(v)))).filter(|_| sum(v) % 5 != 0),
+        "nullMod5" => (sum(v) % 5 != 0).then(|| clip(format!("{}&{}", s(a), s(v)))),
         "minus" => Some(clip(format!("{}-{}", s(a), s(v)))),
         "keep" => own(a),
         other => unknown("reducer", other),

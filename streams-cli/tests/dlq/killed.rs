@@ -2,7 +2,7 @@
 //! each letter is put back once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
 use streams_cli::dlq::{Filter, ReplayOptions, replay};
@@ -22,14 +22,14 @@ const LETTERS: i64 = 2300;
 struct Ends {
     kafka: EmbeddedKafka,
     /// Calls that are left.
-    left: Arc<AtomicUsize>,
+    left: Arc<AtomicIsize>,
     /// The last one takes effect, and is not answered.
     answer_lost: bool,
 }
 
 struct EndingProducer {
     inner: Box<dyn Producer>,
-    left: Arc<AtomicUsize>,
+    left: Arc<AtomicIsize>,
     answer_lost: bool,
 }
 
@@ -39,14 +39,13 @@ impl EndingProducer {
         work: impl FnOnce(&mut dyn Producer) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
         let end = |what: &str| ClientError::new(Fault::Unknown, what, "the process ends here");
-        let count = |left: usize| left.checked_sub(1);
-        match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) {
-            Ok(1) if self.answer_lost => {
+        match self.left.fetch_sub(1, Ordering::SeqCst) {
+            1 if self.answer_lost => {
                 work(&mut *self.inner)?;
                 Err(end("answer"))
             }
-            Ok(1) | Err(_) => Err(end("call")),
-            Ok(_) => work(&mut *self.inner),
+            ..=1 => Err(end("call")),
+            2.. => work(&mut *self.inner),
         }
     }
 }
@@ -126,25 +125,25 @@ impl ClientSupplier for Ends {
 }
 
 /// How many calls a whole run makes.
-fn calls_of_a_run() -> usize {
+fn calls_of_a_run() -> isize {
     let kafka = cluster();
     letters(&kafka, LETTERS);
-    let ends = Ends { kafka, left: Arc::new(AtomicUsize::new(usize::MAX)), answer_lost: false };
+    let ends = Ends { kafka, left: Arc::new(AtomicIsize::new(isize::MAX)), answer_lost: false };
     replay(&ends, "dead", &ReplayOptions::default(), &mut |_| {}).unwrap();
-    usize::MAX - ends.left.load(Ordering::SeqCst)
+    isize::MAX - ends.left.load(Ordering::SeqCst)
 }
 
 #[test]
 fn wherever_a_run_ends_each_letter_is_put_back_once() {
     let all = calls_of_a_run();
-    assert!(all > LETTERS as usize + 6 * 3, "{all}");
+    assert!(all > LETTERS as isize + 6 * 3, "{all}");
     // Every place of the first transaction's ends and borders, and a few hundred of the rest.
     let places = (1..12).chain(490..520).chain((520..all).step_by(23)).chain(all - 6..=all);
     let (mut runs, mut in_the_middle) = (0, 0);
     for (left, answer_lost) in places.flat_map(|left| [(left, false), (left, true)]) {
         let kafka = cluster();
         letters(&kafka, LETTERS);
-        let ends = Ends { kafka: kafka.clone(), left: Arc::new(AtomicUsize::new(left)), answer_lost };
+        let ends = Ends { kafka: kafka.clone(), left: Arc::new(AtomicIsize::new(left)), answer_lost };
         let filter = Filter { source_partition: Some(1), ..Filter::default() };
         let first = replay(&ends, "dead", &ReplayOptions::default(), &mut |_| {});
         let told = first.map(drop).unwrap_err().to_string();

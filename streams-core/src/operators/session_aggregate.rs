@@ -183,7 +183,7 @@ where
             let removed = self.store.borrow_mut().remove(&key, window, &update);
             removed.map_err(|error| context.state_error(&self.name, error))?;
             if wanted {
-                let change = Change::latest(Some(value).filter(|_| self.send_old), None);
+                let change = Change::latest(self.send_old.then_some(value), None);
                 self.emission.forward(context, Windowed { key: key.clone(), window }, change)?;
             }
         }

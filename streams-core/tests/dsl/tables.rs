@@ -110,7 +110,7 @@ fn a_row_that_moves_is_subtracted_before_it_is_added() {
 #[test]
 fn rows_without_a_group_are_left_out_uncounted() {
     let builder = StreamsBuilder::new();
-    let group = |key: &String, value: &i64| (Some(key.clone()).filter(|_| *value > 0), *value);
+    let group = |key: &String, value: &i64| ((*value > 0).then(|| key.clone()), *value);
     left(&builder).group_by(group).count().to_stream().select_key(|_, _| text("n")).to(&OUT);
     let driver = uncached(&builder);
     for value in [-1, 1, -1] {

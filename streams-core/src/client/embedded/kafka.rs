@@ -321,13 +321,12 @@ fn partition_of(key: Option<&[u8]>, count: i32) -> i32 {
 fn murmur2(bytes: &[u8]) -> i32 {
     const MIX: u32 = 0x5bd1_e995;
     let mut hash = 0x9747_b28c ^ (bytes.len() as u32);
-    let mut words = bytes.chunks_exact(4);
-    for word in &mut words {
+    let (words, rest) = bytes.as_chunks::<4>();
+    for word in words {
         let word = word.iter().rev().fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
         let word = word.wrapping_mul(MIX);
         hash = hash.wrapping_mul(MIX) ^ (word ^ (word >> 24)).wrapping_mul(MIX);
     }
-    let rest = words.remainder();
     if !rest.is_empty() {
         hash ^= rest.iter().rev().fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
         hash = hash.wrapping_mul(MIX);

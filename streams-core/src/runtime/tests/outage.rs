@@ -2,7 +2,7 @@
 //! a thread that gives up too early or never, results lost or doubled, tasks lost while they start.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::time::Duration;
 
 use streams_state::types::TopicPartition;
@@ -26,9 +26,9 @@ pub(super) struct Connection {
     /// Polls bring nothing, but calls are answered.
     silent: bool,
     /// So many questions for committed offsets are answered as if there were none.
-    forgets: Arc<AtomicU32>,
+    forgets: Arc<AtomicI32>,
     /// So many commits are refused.
-    refuses: Arc<AtomicU32>,
+    refuses: Arc<AtomicI32>,
     /// What producers send stays where it is.
     pub(super) holds: Arc<AtomicBool>,
     /// What fetches do: [`FLOWS`], or [`REPORTS`] once that an offset is not in the log; then it [`STANDS`] until a seek.
@@ -54,8 +54,8 @@ impl Connection {
 }
 
 /// One less of `left`, if there is one.
-fn take_one(left: &AtomicU32) -> bool {
-    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+fn take_one(left: &AtomicI32) -> bool {
+    left.fetch_sub(1, Ordering::SeqCst) > 0
 }
 
 impl ClientSupplier for Connection {
@@ -79,8 +79,8 @@ impl ClientSupplier for Connection {
 struct Client<T: ?Sized> {
     down: Arc<AtomicBool>,
     silent: bool,
-    forgets: Arc<AtomicU32>,
-    refuses: Arc<AtomicU32>,
+    forgets: Arc<AtomicI32>,
+    refuses: Arc<AtomicI32>,
     holds: Arc<AtomicBool>,
     /// Records that were sent and stay where they are.
     held: usize,
@@ -268,9 +268,9 @@ const GUARANTEES: [ProcessingGuarantee; 2] =
 /// of them, which took two seconds.
 #[test]
 fn commits_that_are_refused_for_a_while_are_tried_again_for_as_long_as_the_task_timeout() {
-    for refused in [50, u32::MAX] {
+    for refused in [50, i32::MAX] {
         let world = World::new(2);
-        let refuses = Arc::new(AtomicU32::new(0));
+        let refuses = Arc::new(AtomicI32::new(0));
         let connection = Connection { refuses: refuses.clone(), ..Connection::new(&world, Arc::default()) };
         let config = StreamsConfig { task_timeout: Duration::from_secs(60), ..world.config("i1") };
         let mut one = world.instance_from(word_count(), config, engines(), Arc::new(connection)).unwrap();
@@ -387,7 +387,7 @@ fn an_offset_that_is_unknown_for_a_moment_empties_no_table() {
     world.run_until_drained(&mut [&mut one]);
     one.close();
     write("lines", b"line");
-    let forgets = Arc::new(AtomicU32::new(1));
+    let forgets = Arc::new(AtomicI32::new(1));
     let connection = Connection { forgets, ..Connection::new(&world, Arc::default()) };
     let (config, connection) = (world.config("i2"), Arc::new(connection));
     let mut two = world.instance_from(topology(), config, engines(), connection).unwrap();
