@@ -215,9 +215,9 @@ pub(crate) const BUGS: &[Bug] = &[
     Bug {
         name: "old-state-after-others",
         like: "KAFKA-7192: a task that comes back trusts the rows that it had",
-        file: "streams-core/src/runtime/assignment.rs",
-        find: "        if let Err(error) = self.restorer.start(&mut tasks,",
-        replace: "        if planted(\"old-state-after-others\") && tasks.iter().all(|owned| owned.initialized) {\n        } else if let Err(error) = self.restorer.start(&mut tasks,",
+        file: "streams-core/src/runtime/restore.rs",
+        find: "            if position >= end {",
+        replace: "            if position >= end || planted(\"old-state-after-others\") && offset.is_some() {",
     },
     Bug {
         name: "start-gives-up",
