@@ -16,7 +16,7 @@ use crate::client::{
 };
 use crate::config::{ProcessingGuarantee, StreamsConfig};
 use crate::dsl::{Consumed, StreamsBuilder, TopologyConfig};
-use crate::runtime::StreamsError;
+use crate::runtime::{GroupMembershipOperation, StreamsError};
 use crate::topic::{Store, Topic};
 
 /// The embedded log behind a connection that may be down. Then poll brings nothing, and calls that wait for an answer fail.
@@ -288,6 +288,28 @@ fn commits_that_are_refused_for_a_while_are_tried_again_for_as_long_as_the_task_
         }
         assert_eq!(world.counts(), expected(&["w1 w2".to_owned()]));
     }
+}
+
+/// Readers of what it sent would wait until the transaction times out. The simulation does not see it: there the next start settles it.
+#[test]
+fn a_close_whose_last_commit_is_refused_leaves_no_transaction_open() {
+    let world = World::new(1);
+    let refuses = Arc::new(AtomicI32::new(0));
+    let connection = Connection { refuses: refuses.clone(), ..Connection::new(&world, Arc::default()) };
+    let config = StreamsConfig { commit_interval: Duration::from_secs(60), ..world.config("i1") };
+    let mut one = world.instance_from(word_count(), config, engines(), Arc::new(connection)).unwrap();
+    world.run_until_drained(&mut [&mut one]);
+    (0..1000).for_each(|_| world.line("w1 w2"));
+    turns(&world, &mut one, 1, 0).unwrap();
+    let sent = "wc-count-store-repartition";
+    let written = |committed| world.kafka.read_all(sent, committed).unwrap().len();
+    assert!(written(false) > 0 && written(true) == 0, "{} sent, {} committed", written(false), written(true));
+    refuses.store(1, Ordering::SeqCst);
+    let closed = one.threads[0].close(Duration::from_secs(1), GroupMembershipOperation::LeaveGroup);
+    assert!(closed.unwrap_err().to_string().contains("the epoch was raised"));
+    world.kafka.produce(sent, Some(0), Some(b"later"), None, 0).unwrap();
+    let read = world.kafka.read_all(sent, true).unwrap();
+    assert_eq!(read.into_iter().map(|record| record.key.unwrap()).collect::<Vec<_>>(), [b"later"]);
 }
 
 /// With exactly once the thread gave up after 20 attempts, however quick; with at least once never.
