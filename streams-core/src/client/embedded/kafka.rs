@@ -16,6 +16,7 @@ use crate::client::{
     Admin, ClientError, ClientSupplier, CommittedOffset, Consumer, ConsumerSettings, NewTopic, OffsetSpec,
     Producer, ProducerSettings,
 };
+use crate::partitioner::partition_for_key;
 
 /// A Kafka in this process. Clones share it; it lives as long as one of them or one of its clients.
 ///
@@ -137,7 +138,8 @@ impl EmbeddedKafka {
     ) -> Result<(i32, i64), ClientError> {
         self.0.change(|log, now| {
             let count = log.partition_count(topic).ok_or_else(|| unknown_topic("append", topic))?;
-            let partition = partition.unwrap_or_else(|| partition_of(record.0, count));
+            let partition =
+                partition.unwrap_or_else(|| record.0.map_or(0, |key| partition_for_key(key, count)));
             let offset = log.append_one(topic, partition, record, headers, now)?;
             Ok((partition, offset))
         })
@@ -309,49 +311,5 @@ impl ClientSupplier for EmbeddedKafka {
 
     fn describe(&self) -> String {
         "embedded log".to_owned()
-    }
-}
-
-/// The partition that Kafka's default partitioner gives a key; 0 without a key.
-fn partition_of(key: Option<&[u8]>, count: i32) -> i32 {
-    key.map_or(0, |key| (murmur2(key) & 0x7fff_ffff).checked_rem(count).unwrap_or(0))
-}
-
-/// MurmurHash 2 with Kafka's seed.
-fn murmur2(bytes: &[u8]) -> i32 {
-    const MIX: u32 = 0x5bd1_e995;
-    let mut hash = 0x9747_b28c ^ (bytes.len() as u32);
-    let (words, rest) = bytes.as_chunks::<4>();
-    for word in words {
-        let word = word.iter().rev().fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
-        let word = word.wrapping_mul(MIX);
-        hash = hash.wrapping_mul(MIX) ^ (word ^ (word >> 24)).wrapping_mul(MIX);
-    }
-    if !rest.is_empty() {
-        hash ^= rest.iter().rev().fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
-        hash = hash.wrapping_mul(MIX);
-    }
-    hash = (hash ^ (hash >> 13)).wrapping_mul(MIX);
-    (hash ^ (hash >> 15)) as i32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::murmur2;
-
-    /// The vectors of Kafka's own `UtilsTest`.
-    #[test]
-    fn murmur2_is_kafkas() {
-        let cases: [(&[u8], i32); 6] = [
-            (b"21", -973_932_308),
-            (b"foobar", -790_332_482),
-            (b"a-little-bit-long-string", -985_981_536),
-            (b"a-little-bit-longer-string", -1_486_304_829),
-            (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
-            (b"abc", 479_470_107),
-        ];
-        for (key, hash) in cases {
-            assert_eq!(murmur2(key), hash, "{}", String::from_utf8_lossy(key));
-        }
     }
 }
