@@ -53,7 +53,7 @@ impl Connection {
     }
 }
 
-/// One less of `left`, if there is one.
+/// Whether one of `left` was left, which is now taken.
 fn take_one(left: &AtomicI32) -> bool {
     left.fetch_sub(1, Ordering::SeqCst) > 0
 }
@@ -253,6 +253,15 @@ fn connected(world: &World, guarantee: ProcessingGuarantee) -> (Instance, Arc<At
     (world.instance_from(word_count(), config, engines(), Arc::new(connection)).unwrap(), down)
 }
 
+/// A word count that runs, and how many of its next commits are refused.
+fn refusable(world: &World, config: StreamsConfig) -> (Instance, Arc<AtomicI32>) {
+    let refuses = Arc::new(AtomicI32::new(0));
+    let connection = Connection { refuses: refuses.clone(), ..Connection::new(world, Arc::default()) };
+    let mut one = world.instance_from(word_count(), config, engines(), Arc::new(connection)).unwrap();
+    world.run_until_drained(&mut [&mut one]);
+    (one, refuses)
+}
+
 /// Turns `count` times, `apart_ms` of virtual time between two turns.
 fn turns(world: &World, one: &mut Instance, count: usize, apart_ms: i64) -> Result<(), StreamsError> {
     (0..count).try_for_each(|_| {
@@ -270,11 +279,8 @@ const GUARANTEES: [ProcessingGuarantee; 2] =
 fn commits_that_are_refused_for_a_while_are_tried_again_for_as_long_as_the_task_timeout() {
     for refused in [50, i32::MAX] {
         let world = World::new(2);
-        let refuses = Arc::new(AtomicI32::new(0));
-        let connection = Connection { refuses: refuses.clone(), ..Connection::new(&world, Arc::default()) };
         let config = StreamsConfig { task_timeout: Duration::from_secs(60), ..world.config("i1") };
-        let mut one = world.instance_from(word_count(), config, engines(), Arc::new(connection)).unwrap();
-        world.run_until_drained(&mut [&mut one]);
+        let (mut one, refuses) = refusable(&world, config);
         refuses.store(refused, Ordering::SeqCst);
         world.line("w1 w2");
         match refused {
@@ -294,11 +300,8 @@ fn commits_that_are_refused_for_a_while_are_tried_again_for_as_long_as_the_task_
 #[test]
 fn a_close_whose_last_commit_is_refused_leaves_no_transaction_open() {
     let world = World::new(1);
-    let refuses = Arc::new(AtomicI32::new(0));
-    let connection = Connection { refuses: refuses.clone(), ..Connection::new(&world, Arc::default()) };
     let config = StreamsConfig { commit_interval: Duration::from_secs(60), ..world.config("i1") };
-    let mut one = world.instance_from(word_count(), config, engines(), Arc::new(connection)).unwrap();
-    world.run_until_drained(&mut [&mut one]);
+    let (mut one, refuses) = refusable(&world, config);
     (0..1000).for_each(|_| world.line("w1 w2"));
     turns(&world, &mut one, 1, 0).unwrap();
     let sent = "wc-count-store-repartition";
