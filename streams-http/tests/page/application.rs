@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use streams_core::client::embedded::EmbeddedKafka;
 use streams_core::config::{ProcessingGuarantee, StreamsConfig};
@@ -104,8 +104,14 @@ impl Running {
         path: &str,
         wanted: impl Fn(&serde_json::Value) -> bool,
     ) -> serde_json::Value {
-        let answers = (0..6000).map(|_| serde_json::from_str(&self.get(path, "").2).unwrap());
-        answers.into_iter().find(wanted).unwrap_or_else(|| panic!("{path} never was as wanted"))
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = serde_json::from_str(&self.get(path, "").2).unwrap();
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < end, "{path} stays {answer}");
+        }
     }
 }
 
