@@ -23,6 +23,8 @@ mod config;
 mod metrics;
 // And of its clients.
 mod client_metrics;
+// And of each of its stores.
+mod store_metrics;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,7 +42,7 @@ const USAGE: &str = "usage: golden [--only FILE] [--limit N] [DIR]
 /// none gets lost.
 type Judge = (&'static str, fn(&Value, &mut Tally), usize);
 
-const JUDGES: [Judge; 7] = [
+const JUDGES: [Judge; 8] = [
     ("partitioner", partitioner::judge, 1593),
     ("serdes", serdes::judge, 1073),
     ("keys", keys::judge, 1110),
@@ -48,6 +50,7 @@ const JUDGES: [Judge; 7] = [
     ("describe", describe::judge, 293),
     ("config", config::judge, 402),
     ("metrics", metrics::judge, 362),
+    ("store_metrics", store_metrics::judge, 24),
 ];
 
 struct Options {

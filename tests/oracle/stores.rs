@@ -113,7 +113,7 @@ fn join_row(
 fn waiting(driver: &TopologyTestDriver, name: &str) -> Option<Value> {
     let store = driver.find_store_as::<OuterJoinStore<Text, Text, Text>>(name)?;
     let mut records: Vec<(Text, i64, &str, Text)> = Vec::new();
-    let visited = store.borrow().scan(&mut |row: &WaitingRow<'_, Text, Text, Text>| {
+    let visited = store.borrow_mut().scan(&mut |row: &WaitingRow<'_, Text, Text, Text>| {
         let side = match row.side {
             JoinSide::Left => "left",
             JoinSide::Right => "right",

@@ -67,6 +67,6 @@ pub(super) fn grace_buffer<K: 'static, V: 'static>(
         let store = GraceBuffer::new(options, open.engine, keys, values)?;
         Ok(StoreInstance::new(store))
     });
-    let spec = store_spec(buffer.into(), StoreKind::Buffer, factory);
+    let spec = store_spec(buffer.into(), StoreKind::GraceBuffer, factory);
     GraphStore { spec, identity: Arc::new(()), default_place: false }
 }

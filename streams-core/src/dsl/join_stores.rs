@@ -85,7 +85,7 @@ where
             let store = OuterJoinStore::new(options, open.engine, keys, left, right)?;
             Ok(StoreInstance::new(store))
         });
-        let mut store = self.own_store(name, StoreKind::Buffer, factory);
+        let mut store = self.own_store(name, StoreKind::OuterJoin, factory);
         if store.default_place
             && let Some(supplier) = &self.this_supplier
         {

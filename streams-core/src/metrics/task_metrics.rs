@@ -42,6 +42,9 @@ impl Default for MetricsSource {
 pub struct Meter(Option<Rc<Cell<Batch>>>);
 
 impl Meter {
+    /// Gathers nothing.
+    pub(crate) const OFF: Self = Self(None);
+
     /// Whether numbers are taken.
     #[inline]
     pub fn records(&self) -> bool {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use streams_state::store::{GraceBuffer, StateStore};
+use streams_state::store::{GraceBuffer, StateStore, StoreOperation};
 use streams_state::types::{Headers, Timestamp};
 
 use super::failures::Handled;
@@ -199,6 +199,21 @@ impl StoreInstance {
     /// Wraps a store that may become a global one: it can move between threads.
     pub fn shareable<S: StateStore + Send + 'static>(store: S) -> Self {
         Self { share: Some(GlobalStore::of::<S>), ..Self::new(store) }
+    }
+
+    /// Does `work` with the store, as one of its operations.
+    pub(crate) fn measured<R>(
+        &self,
+        operation: StoreOperation,
+        work: impl FnOnce(&mut dyn StateStore) -> R,
+    ) -> R {
+        let mut state = self.state.borrow_mut();
+        let began = state.operation_meters().and_then(|meters| meters.begin());
+        let result = work(&mut *state);
+        if let Some(meters) = state.operation_meters() {
+            meters.end(operation, began);
+        }
+        result
     }
 
     /// Makes a global store of it. `None` if it cannot move between threads.

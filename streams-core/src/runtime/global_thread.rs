@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streams_state::error::StateError;
-use streams_state::store::Unflushed;
+use streams_state::store::{StateStore, StoreOperation, Unflushed};
 use streams_state::types::{TaskId, Timestamp, TopicPartition};
 
 use super::client_sensors::MeteredConsumer;
@@ -18,10 +18,10 @@ use super::global_restore::GlobalRestore;
 use super::metrics::ThreadMetrics;
 use super::shared::Shared;
 use super::task_timeout::TaskTimeout;
-use super::{StreamsError, checkpoint};
+use super::{StreamsError, checkpoint, figures};
 use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::error::NodeResult;
-use crate::metrics::{Activity, Mark, OwnWork};
+use crate::metrics::{Activity, Mark, MetricsSource, OwnWork};
 use crate::processor::StoreInstance;
 use crate::record::RawRecord;
 use crate::task::{GlobalFeed, GlobalTask, StreamTask};
@@ -52,14 +52,16 @@ pub(crate) struct GlobalThread {
     metrics: Arc<ThreadMetrics>,
     at_work: OwnWork,
     idle: bool,
+    /// When its figures were shown last.
+    figures_at: Option<Timestamp>,
 }
 
 impl GlobalThread {
-    /// Makes the consumer and goes to where the stores' checkpoint says.
+    /// Makes the consumer and goes to where the stores' checkpoint says. `clock`: ns, to measure with.
     pub(crate) fn new(
         shared: Arc<Shared>,
         metrics: Arc<ThreadMetrics>,
-        now: Timestamp,
+        (clock, now): (fn() -> u64, Timestamp),
     ) -> Result<Self, StreamsError> {
         let name = format!("{}-GlobalStreamThread", shared.config.application_id);
         let at = |error| StreamsError::client(format!("{name}, start"), error);
@@ -72,7 +74,12 @@ impl GlobalThread {
         let partitions = shared.global_inputs.clone();
         options.global_feed = Some(GlobalFeed { stores: Vec::new(), partitions });
         let at_work = OwnWork::new(metrics.at_work.clone());
-        options.metrics.at_work = at_work.place();
+        options.metrics = MetricsSource {
+            metrics: shared.registry.clone(),
+            thread_id: shared.global_thread_id().into(),
+            ns: clock,
+            at_work: at_work.place(),
+        };
         let mut task = GlobalTask::new(options)?;
         task.turn(|task, _| task.init(now)).unwrap_or(Ok(()))?;
         let directory = shared.directory.global_dir();
@@ -90,6 +97,7 @@ impl GlobalThread {
             metrics,
             at_work,
             idle: false,
+            figures_at: None,
             shared,
         };
         thread.start()?;
@@ -152,7 +160,7 @@ impl GlobalThread {
         self.consumer.assign(&assigned).map_err(|error| self.client(error))?;
         let (listener, topics) = (self.shared.restore_listener.clone(), self.shared.global_topics());
         self.restore = GlobalRestore::new(listener, &topics, self.inputs(), &self.positions, &self.ends);
-        self.ready = self.at_the_ends();
+        self.note_ends();
         Ok(())
     }
 
@@ -181,6 +189,14 @@ impl GlobalThread {
     #[cfg(all(test, feature = "rocksdb"))]
     pub(crate) fn restored(&self) -> u64 {
         self.metrics.restored.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// The stores are full once they have read to the ends.
+    fn note_ends(&mut self) {
+        if !self.ready && self.at_the_ends() {
+            self.ready = true;
+            self.task.task_mut().global_stores_restored();
+        }
     }
 
     fn at_the_ends(&self) -> bool {
@@ -215,8 +231,8 @@ impl GlobalThread {
             self.restore.advance(&self.positions, &by_input);
             self.await_progress(records, now)?;
         }
-        self.publish(records);
-        self.ready |= self.at_the_ends();
+        self.publish(records, now);
+        self.note_ends();
         self.flush_if_due()?;
         self.answer_checkpoint()
     }
@@ -287,9 +303,11 @@ impl GlobalThread {
     /// Everything that waits goes into the stores; readers may read between two runs.
     fn process(&mut self, now: Timestamp) -> Result<(), StreamsError> {
         let inputs = self.inputs().to_vec();
+        let mut moved = false;
         for (position, input) in self.positions.iter_mut().zip(&inputs) {
             let reached = self.consumer.position(input);
             let reached = reached.map_err(|error| StreamsError::client(&self.name, error))?;
+            moved |= reached > *position;
             *position = reached.max(*position);
         }
         let topics = self.shared.global_topics();
@@ -307,7 +325,7 @@ impl GlobalThread {
         }
         self.drop_outbox();
         self.shared.queries.global_stores_are_at(&inputs, &self.positions);
-        let settled = self.task.turn(|_, stores| settle(stores, &sums));
+        let settled = self.task.turn(|_, stores| settle(stores, &sums, moved));
         Ok(settled.unwrap_or(Ok(()))?)
     }
 
@@ -338,9 +356,10 @@ impl GlobalThread {
 
     /// Rows to the engines, then the checkpoint.
     fn flush(&mut self) -> Result<(), StreamsError> {
-        let flushed = self
-            .task
-            .turn(|_, stores| stores.iter().try_for_each(|(_, store)| store.state.borrow_mut().flush()));
+        let flushed = self.task.turn(|_, stores| {
+            let mut all = stores.iter();
+            all.try_for_each(|(_, store)| store.measured(StoreOperation::Flush, |state| state.flush()))
+        });
         flushed.unwrap_or(Ok(()))?;
         if self.checkpointed == self.positions {
             return Ok(());
@@ -367,7 +386,7 @@ impl GlobalThread {
         flushed.and(closed.map_err(StreamsError::from)).and(left)
     }
 
-    fn publish(&mut self, records: usize) {
+    fn publish(&mut self, records: usize, now: Timestamp) {
         use std::sync::atomic::Ordering::Relaxed;
         if !self.ready {
             ThreadMetrics::add(&self.metrics.restored, records as u64);
@@ -377,18 +396,31 @@ impl GlobalThread {
         });
         self.metrics.state_bytes.store(bytes.unwrap_or(0), Relaxed);
         self.metrics.collect(self.task.task_mut());
+        if self.figures_at.is_none_or(|at| (now - at).abs() >= figures::EVERY_MS) {
+            self.figures_at = Some(now);
+            self.task.turn(|task, _| task.flush_metrics(now, 0));
+        }
     }
 }
 
-/// What was applied is committed at once: the topics hold committed records only.
-fn settle(stores: &[(Arc<str>, StoreInstance)], sums: &[(Arc<str>, i64)]) -> Result<(), StateError> {
+/// What was applied is committed at once: the topics hold committed records only. It counts as a commit if the thread has `moved` on.
+fn settle(
+    stores: &[(Arc<str>, StoreInstance)],
+    sums: &[(Arc<str>, i64)],
+    moved: bool,
+) -> Result<(), StateError> {
     for (name, store) in stores {
-        let mut state = store.state.borrow_mut();
-        state.prepare_commit()?;
-        state.drain_changelog(&mut |_| Ok(()))?;
         let sum = sums.iter().find(|(known, _)| known == name).map(|(_, sum)| *sum);
-        let reached = state.offset();
-        state.committed(sum.max(reached));
+        let commit = |state: &mut dyn StateStore| {
+            state.prepare_commit()?;
+            state.drain_changelog(&mut |_| Ok(()))?;
+            state.committed(sum.max(state.offset()));
+            Ok(())
+        };
+        match moved {
+            true => store.measured(StoreOperation::Commit, commit)?,
+            false => commit(&mut *store.state.borrow_mut())?,
+        }
     }
     Ok(())
 }

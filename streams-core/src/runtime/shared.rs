@@ -388,6 +388,11 @@ impl Shared {
         format!("{}-{}-StreamThread-{}", self.config.application_id, self.process_id, index + 1)
     }
 
+    /// Tag `thread-id` of what the thread of the global stores measures.
+    pub(crate) fn global_thread_id(&self) -> String {
+        format!("{}-{}-GlobalStreamThread", self.config.application_id, self.process_id)
+    }
+
     /// What the group subscribes to.
     pub(crate) fn subscription(&self, planned: &Planned) -> Vec<String> {
         planned.topology.source_topic_names(&self.config.application_id)

@@ -80,7 +80,8 @@ pub(super) fn spawn_global(
 
 fn run_global(index: usize, shared: &Arc<Shared>, instance: &Arc<Instance>) -> Result<(), StreamsError> {
     let clock = SystemClock;
-    let mut thread = GlobalThread::new(shared.clone(), instance.metrics.global_thread(), clock.now_ms())?;
+    let clocks = (ThreadClocks::SYSTEM.ns, clock.now_ms());
+    let mut thread = GlobalThread::new(shared.clone(), instance.metrics.global_thread(), clocks)?;
     while !instance.stopping() {
         if thread.is_ready() {
             instance.global_stores_ready();

@@ -18,6 +18,7 @@ use crate::client::{
 };
 use crate::config::StreamsConfig;
 use crate::error::panic_text;
+use crate::runtime::clock::ThreadClocks;
 use crate::runtime::{
     GlobalThread, GroupMembershipOperation, Housekeeper, Shared, StreamThread, StreamsError, ThreadMetrics,
 };
@@ -251,7 +252,7 @@ fn run_global(
     closing: &AtomicBool,
     ready: &AtomicBool,
 ) -> Result<(), StreamsError> {
-    let mut thread = GlobalThread::new(shared, Arc::default(), link.now())?;
+    let mut thread = GlobalThread::new(shared, Arc::default(), (ThreadClocks::NONE.ns, link.now()))?;
     while !closing.load(Ordering::SeqCst) {
         ready.fetch_or(thread.is_ready(), Ordering::SeqCst);
         thread.step(link.now())?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use streams_state::types::TopicPartition;
 
+use super::TaskOptions;
 use super::at_node::AtNode;
 use crate::error::NodeResult;
 use crate::metrics::{Activity, Mark};
@@ -91,8 +92,27 @@ impl Chain {
 }
 
 impl Chain {
+    /// The partitions that its sources read, in their order. The task that feeds the global stores reads all of its topics.
+    pub(super) fn partitions(
+        &mut self,
+        options: &TaskOptions<'_>,
+        context: &mut TaskContext,
+    ) -> Vec<TopicPartition> {
+        match &options.global_feed {
+            Some(feed) if !feed.partitions.is_empty() => {
+                self.spread(&feed.partitions);
+                context.global_partitions = feed.partitions.iter().map(|input| input.partition).collect();
+                feed.partitions.clone()
+            }
+            Some(_) | None => {
+                let topics = self.sources.iter().map(|end| end.topic.clone());
+                topics.map(|topic| TopicPartition::new(topic, options.task.partition)).collect()
+            }
+        }
+    }
+
     /// One source end for each of `partitions`, in their order: for the task that reads all partitions of its topics.
-    pub fn spread(&mut self, partitions: &[TopicPartition]) {
+    fn spread(&mut self, partitions: &[TopicPartition]) {
         let ends = partitions.iter().filter_map(|partition| {
             let end = self.sources.iter().find(|end| end.topic == partition.topic)?;
             let (node, source) = (end.node.clone(), end.source.fork());

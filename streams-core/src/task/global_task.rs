@@ -105,7 +105,10 @@ impl GlobalTask {
         }
         let partitions = options.global_feed.take().unwrap_or_default().partitions;
         options.global_feed = Some(GlobalFeed { stores: stores.clone(), partitions });
-        Ok(Self { task: StreamTask::new(options)?, stores, lenders })
+        let topology = options.topology;
+        let mut task = Self { task: StreamTask::new(options)?, stores, lenders };
+        task.turn(|task, _| task.measure_lent(topology));
+        Ok(task)
     }
 
     /// The task, to look at and to add records.

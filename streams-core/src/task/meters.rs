@@ -32,8 +32,21 @@ struct Output {
     record_bytes: u64,
 }
 
+/// What a task measures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Measures {
+    /// All there is.
+    All,
+    /// What Kafka Streams measures of the task that feeds global stores: records processed and dropped.
+    Feed,
+    /// Nothing, until its stores are full: a restore counts no records as processed.
+    Restore,
+}
+
 /// The meters of a task.
 pub(super) struct TaskMeters {
+    /// What the task measures at the moment.
+    of: Measures,
     pub(super) process_latency: Meter,
     pub(super) punctuate: Meter,
     pub(super) lateness: Meter,
@@ -55,18 +68,21 @@ pub(super) struct TaskMeters {
 
 impl TaskMeters {
     /// Those of a task whose sources are these: node and topic of each queue.
-    pub(super) fn new(metrics: &mut TaskMetrics, sources: &[(Arc<str>, Arc<str>)]) -> Self {
+    pub(super) fn new(metrics: &mut TaskMetrics, of: Measures, sources: &[(Arc<str>, Arc<str>)]) -> Self {
         let mut scope = metrics.scope(task::GROUP, &[]);
-        let mut meter = |spec| metrics.meter(&mut scope, spec);
+        let mut always = |spec| metrics.meter(&mut scope, spec);
+        let (process, dropped) = (always(&task::PROCESS_RATE), always(&task::DROPPED_RECORDS));
+        let mut meter = |spec| if of == Measures::All { always(spec) } else { Meter::OFF };
         let mut meters = Self {
+            of,
             process_latency: meter(&task::PROCESS_LATENCY),
             punctuate: meter(&task::PUNCTUATE),
             lateness: meter(&task::RECORD_LATENESS),
-            process: meter(&task::PROCESS_RATE),
+            process,
             enforced: meter(&task::ENFORCED_PROCESSING),
             buffered: meter(&task::ACTIVE_BUFFER_COUNT),
             cached: meter(&task::CACHE_SIZE_BYTES),
-            dropped: meter(&task::DROPPED_RECORDS),
+            dropped,
             ratio: meter(&task::ACTIVE_PROCESS_RATIO),
             restored: meter(&task::RESTORE),
             restore_left: meter(&task::RESTORE_REMAINING),
@@ -82,9 +98,13 @@ impl TaskMeters {
 
     /// One more source topic.
     pub(super) fn add_input(&mut self, metrics: &mut TaskMetrics, node: &str, topic: &str) {
-        let [process, age] = metrics.node_meters(node, [&node::PROCESS, &node::E2E_LATENCY]);
-        let [bytes, records] =
-            metrics.topic_meters((node, topic), [&node::BYTES_CONSUMED, &node::RECORDS_CONSUMED]);
+        let [process] = metrics.node_meters(node, [&node::PROCESS]);
+        let (mut age, mut bytes, mut records) = (Meter::OFF, Meter::OFF, Meter::OFF);
+        if self.of == Measures::All {
+            [age] = metrics.node_meters(node, [&node::E2E_LATENCY]);
+            [bytes, records] =
+                metrics.topic_meters((node, topic), [&node::BYTES_CONSUMED, &node::RECORDS_CONSUMED]);
+        }
         self.inputs.push(Input {
             bytes,
             records,
@@ -92,6 +112,13 @@ impl TaskMeters {
             age,
             record_bytes: RECORD_BYTES + topic.len() as u64,
         });
+    }
+
+    /// The global stores are full: what comes now counts.
+    pub(super) fn restored(&mut self) {
+        if self.of == Measures::Restore {
+            self.of = Measures::Feed;
+        }
     }
 
     /// Whether a clock is to be asked for each record.
@@ -103,7 +130,7 @@ impl TaskMeters {
     pub(super) fn take_inputs(&mut self, group: &mut PartitionGroup, now: Timestamp) {
         for (input, queue) in self.inputs.iter().zip(group.queues_mut()) {
             let amount = queue.take_processed();
-            if amount.records == 0 {
+            if amount.records == 0 || self.of == Measures::Restore {
                 continue;
             }
             input.records.merge(amount.count());

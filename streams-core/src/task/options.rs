@@ -10,6 +10,7 @@ use streams_state::memory::MemoryBudget;
 use streams_state::types::{TaskId, TopicPartition};
 use uuid::Uuid;
 
+use super::meters::Measures;
 use crate::config::TimestampPolicy;
 use crate::handler::ExceptionHandler;
 use crate::metrics::MetricsSource;
@@ -60,6 +61,24 @@ pub struct TaskOptions<'a> {
     pub production_handler: Arc<dyn ExceptionHandler>,
     /// Where the task registers what it measures.
     pub metrics: MetricsSource,
+}
+
+impl TaskOptions<'_> {
+    /// Tag `task-id` of its metrics. The task that feeds the global stores has none in the plan, and is -1_-1 in Kafka Streams.
+    pub(super) fn tag(&self) -> String {
+        match self.global_feed {
+            Some(_) => "-1_-1".to_owned(),
+            None => self.task.to_string(),
+        }
+    }
+
+    /// What the task measures.
+    pub(super) fn measures(&self) -> Measures {
+        match self.global_feed {
+            Some(_) => Measures::Restore,
+            None => Measures::All,
+        }
+    }
 }
 
 /// What the task that feeds the global stores has beside others.

@@ -10,16 +10,14 @@ use streams_state::engine::identity::claim;
 use streams_state::engine::{Engine, EngineFiles, EngineProvider, Identity, InMemoryProvider};
 use streams_state::error::StateError;
 use streams_state::memory::MemoryShare;
-use streams_state::store::{BulkRestore, StateStore, StoreOperation, Unflushed};
+use streams_state::store::{BulkRestore, StoreOperation, Unflushed};
 use streams_state::types::{TaskId, TopicPartition};
 
 use super::{LifecycleNode, TaskOptions};
 use crate::error::{NodeResult, TaskError, TaskErrorCause};
 use crate::processor::{OutTopic, Outbox, StoreInstance, TaskContext};
 use crate::record::RawRecord;
-use crate::topology::{
-    HashOrder, NodeId, NodeKind, OpenStore, StoreFormat, StoreId, StoreKind, StoreSpec, Topology,
-};
+use crate::topology::{HashOrder, NodeId, NodeKind, OpenStore, StoreFormat, StoreId, StoreSpec, Topology};
 
 /// When committed updates go to the engines: as soon as one of the limits is reached, over all stores of the task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,14 +131,6 @@ impl StateManager {
     /// Name and instance of each store, for the nodes.
     pub fn instances(&self) -> Vec<(Arc<str>, StoreInstance)> {
         self.stores.iter().map(|store| (store.name.clone(), store.instance.clone())).collect()
-    }
-
-    /// The kinds of the stores, in their order.
-    pub(super) fn kinds(&self, topology: &Topology) -> Vec<StoreKind> {
-        let kind = |store: &TaskStore| {
-            topology.find_store(&store.name).map_or(StoreKind::Buffer, |id| topology.store(id).kind)
-        };
-        self.stores.iter().map(kind).collect()
     }
 
     /// The store of this name.
@@ -276,7 +266,7 @@ impl StateManager {
             if let Some(next) = store.changelog.as_ref().and_then(|changelog| reached(changelog, from)) {
                 store.reached = Some(next);
             }
-            store.measured(StoreOperation::Commit, |state| state.committed(store.reached));
+            store.instance.measured(StoreOperation::Commit, |state| state.committed(store.reached));
         }
     }
 
@@ -306,8 +296,9 @@ impl StateManager {
         if !(short || beyond(1)) || wait || !written || unflushed == Unflushed::default() {
             return Ok(false);
         }
-        self.own()
-            .try_for_each(|store| store.measured(StoreOperation::Flush, |state| state.start_flush()))?;
+        self.own().try_for_each(|store| {
+            store.instance.measured(StoreOperation::Flush, |state| state.start_flush())
+        })?;
         self.balance()?;
         Ok(true)
     }
@@ -345,7 +336,7 @@ impl StateManager {
 
     /// Gives committed updates to the engines, with the changelog offsets that they reach.
     pub fn flush(&mut self) -> Result<(), StateError> {
-        self.own().try_for_each(|store| store.measured(StoreOperation::Flush, |state| state.flush()))
+        self.own().try_for_each(|store| store.instance.measured(StoreOperation::Flush, |state| state.flush()))
     }
 
     /// Copies the files of the stores that are on disk into `directory`, which is made if there are any.
@@ -393,17 +384,6 @@ impl StateManager {
 }
 
 impl TaskStore {
-    /// Does `work` with the store, as one of its operations.
-    fn measured<R>(&self, operation: StoreOperation, work: impl FnOnce(&mut dyn StateStore) -> R) -> R {
-        let mut state = self.instance.state.borrow_mut();
-        let began = state.operation_meters().and_then(|meters| meters.begin());
-        let result = work(&mut *state);
-        if let Some(meters) = state.operation_meters() {
-            meters.end(operation, began);
-        }
-        result
-    }
-
     fn flush_cache(&self, context: &mut TaskContext) -> NodeResult {
         match &self.forwarder {
             Some(node) => node.borrow_mut().flush_cache(context),

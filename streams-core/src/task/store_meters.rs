@@ -13,10 +13,13 @@ use super::TaskStore;
 use super::engine_meters::EngineMeters;
 use crate::metrics::catalogue::{GaugeSpec, store};
 use crate::metrics::{Batch, Meter, RecordingLevel, Scope, TaskMetrics};
-use crate::topology::StoreKind;
+use crate::topology::{StoreKind, Topology};
 
 /// Pause between two looks at engines, ms.
 const LOOK_EVERY_MS: i64 = 10_000;
+
+/// A store in memory counts its keys by walking over them: at each look up to so many, more only when engines are looked at.
+const KEYS_AT_EACH_LOOK: f64 = 100_000.0;
 
 /// A number that is shown: the bits of a float, NaN before the first look.
 type Shown = Arc<AtomicU64>;
@@ -26,7 +29,7 @@ struct StoreMeters {
     index: usize,
     num_keys: Option<Shown>,
     properties: Vec<(&'static str, Shown)>,
-    operations: OperationsMeters,
+    operations: Option<OperationsMeters>,
     /// Of a store on disk.
     engine: Option<EngineMeters>,
 }
@@ -52,11 +55,28 @@ pub(super) struct StoresMeters {
 }
 
 impl StoresMeters {
-    /// Registers the metrics of `stores`, whose kinds come beside them, and gives them a clock if their operations are to be measured.
-    pub(super) fn new(metrics: &mut TaskMetrics, stores: &[TaskStore], kinds: &[StoreKind]) -> Self {
-        let own = stores.iter().zip(kinds).enumerate().filter(|(_, (store, _))| !store.global);
-        let stores =
-            own.filter_map(|(index, (store, kind))| meters(metrics, (index, store), *kind)).collect();
+    /// Registers the metrics of a task's own stores, and gives them a clock if their operations are to be measured.
+    pub(super) fn new(metrics: &mut TaskMetrics, stores: &[TaskStore], topology: &Topology) -> Self {
+        Self::of(metrics, stores, topology, |store| !store.global)
+    }
+
+    /// The same of the global stores, while they are lent to the task.
+    pub(super) fn of_lent(metrics: &mut TaskMetrics, stores: &[TaskStore], topology: &Topology) -> Self {
+        Self::of(metrics, stores, topology, |store| store.global)
+    }
+
+    fn of(
+        metrics: &mut TaskMetrics,
+        stores: &[TaskStore],
+        topology: &Topology,
+        measured: fn(&TaskStore) -> bool,
+    ) -> Self {
+        let measured = stores.iter().enumerate().filter(|(_, store)| measured(store));
+        let stores = measured.filter_map(|(index, store)| {
+            let kind = topology.store(topology.find_store(&store.name)?).kind;
+            meters(metrics, (index, store), kind)
+        });
+        let stores = stores.collect();
         let records = |level| metrics.metrics().records(level);
         let (measures, times_records) = (records(RecordingLevel::Debug), records(RecordingLevel::Trace));
         Self { stores, looked: None, measures, times_records }
@@ -71,7 +91,8 @@ impl StoresMeters {
         for meters in &mut self.stores {
             let Some(store) = stores.get(meters.index) else { continue };
             let state = store.instance.state.borrow();
-            if let Some(shown) = &meters.num_keys {
+            let counts = |shown: &&Shown| engines || seen(shown) <= KEYS_AT_EACH_LOOK;
+            if let Some(shown) = meters.num_keys.as_ref().filter(counts) {
                 show(shown, state.num_keys());
             }
             for (name, shown) in meters.properties.iter().filter(|_| engines) {
@@ -92,7 +113,9 @@ impl StoresMeters {
         for meters in &self.stores {
             let Some(store) = stores.get(meters.index) else { continue };
             let mut state = store.instance.state.borrow_mut();
-            let (Some(measured), meters) = (state.operation_meters(), &meters.operations) else { continue };
+            let (Some(measured), Some(meters)) = (state.operation_meters(), &meters.operations) else {
+                continue;
+            };
             for (operation, meter) in &meters.times {
                 meter.merge(batch(measured.take(*operation)));
             }
@@ -109,12 +132,14 @@ impl StoresMeters {
             return;
         }
         for meters in &self.stores {
-            let Some(store) = stores.get(meters.index) else { continue };
+            let (Some(store), Some(operations)) = (stores.get(meters.index), &meters.operations) else {
+                continue;
+            };
             if let Some(measured) = store.instance.state.borrow_mut().operation_meters() {
                 let Measured { count, sum, min, max } = measured.take_record_times();
                 let now = now as f64;
                 let age = Measured { count, sum: now * count as f64 - sum, min: now - max, max: now - min };
-                meters.operations.record_age.merge(batch(age));
+                operations.record_age.merge(batch(age));
             }
         }
     }
@@ -130,23 +155,36 @@ fn show(shown: &Shown, number: Option<u64>) {
     shown.store(number.map_or(f64::NAN, |number| number as f64).to_bits(), Relaxed);
 }
 
+fn seen(shown: &Shown) -> f64 {
+    f64::from_bits(shown.load(Relaxed))
+}
+
 /// The scope of a store in Kafka Streams: the beginning of the key of its tag.
 fn scope(kind: StoreKind, on_disk: bool) -> Option<&'static str> {
     Some(match (kind, on_disk) {
-        (StoreKind::KeyValue | StoreKind::TimestampedKeyValue | StoreKind::Versioned { .. }, true) => {
-            "rocksdb-state-id"
-        }
-        (StoreKind::KeyValue | StoreKind::TimestampedKeyValue | StoreKind::Versioned { .. }, false) => {
-            "in-memory-state-id"
-        }
+        (
+            StoreKind::KeyValue
+            | StoreKind::TimestampedKeyValue
+            | StoreKind::Versioned { .. }
+            | StoreKind::OuterJoin
+            | StoreKind::GraceBuffer,
+            true,
+        ) => "rocksdb-state-id",
+        (
+            StoreKind::KeyValue
+            | StoreKind::TimestampedKeyValue
+            | StoreKind::Versioned { .. }
+            | StoreKind::OuterJoin,
+            false,
+        ) => "in-memory-state-id",
         (StoreKind::Window { .. } | StoreKind::TimestampedWindow { .. }, true) => "rocksdb-window-state-id",
         (StoreKind::Window { .. } | StoreKind::TimestampedWindow { .. }, false) => {
             "in-memory-window-state-id"
         }
         (StoreKind::Session { .. }, true) => "rocksdb-session-state-id",
         (StoreKind::Session { .. }, false) => "in-memory-session-state-id",
-        // Buffers are measured by who fills them.
-        (StoreKind::Buffer, _) => return None,
+        // Kafka Streams has no such buffer in memory, and nothing says how one would be shown. Others are measured by who fills them.
+        (StoreKind::GraceBuffer, false) | (StoreKind::Buffer, _) => return None,
     })
 }
 
@@ -162,16 +200,24 @@ fn meters(
     let mut gauge = |spec: GaugeSpec| {
         let shown = Arc::new(AtomicU64::new(f64::NAN.to_bits()));
         let cell = shown.clone();
-        scope.number(spec, move || f64::from_bits(cell.load(Relaxed)));
+        scope.number(spec, move || seen(&cell));
         shown
     };
-    let num_keys = (tag == "in-memory-state-id").then(|| gauge(store::NUM_KEYS));
+    let num_keys = (!on_disk).then(|| gauge(store::NUM_KEYS));
     let properties = store::PROPERTIES.iter().filter(|_| on_disk);
     let properties = properties.map(|spec| (spec.0, gauge(*spec))).collect();
-    // An iterator ends with the call that it serves.
-    scope.number(store::NUM_OPEN_ITERATORS, || 0.0);
-    scope.number(store::OLDEST_ITERATOR_OPEN_SINCE_MS, || 0.0);
-    let operations = operations(metrics, &mut scope, task_store, kind);
+    let operations = match kind {
+        // In Kafka Streams a store that nobody measures: there is what its engine says.
+        StoreKind::GraceBuffer => None,
+        StoreKind::KeyValue
+        | StoreKind::TimestampedKeyValue
+        | StoreKind::Versioned { .. }
+        | StoreKind::Window { .. }
+        | StoreKind::TimestampedWindow { .. }
+        | StoreKind::Session { .. }
+        | StoreKind::OuterJoin
+        | StoreKind::Buffer => Some(operations(metrics, &mut scope, task_store, kind)),
+    };
     let engine = on_disk.then(|| EngineMeters::new(metrics, &mut scope));
     metrics.keep(scope);
     Some(StoreMeters { index, num_keys, properties, operations, engine })
@@ -194,14 +240,20 @@ fn operations(
     task_store: &TaskStore,
     kind: StoreKind,
 ) -> OperationsMeters {
+    // An iterator ends with the call that it serves.
+    scope.number(store::NUM_OPEN_ITERATORS, || 0.0);
+    scope.number(store::OLDEST_ITERATOR_OPEN_SINCE_MS, || 0.0);
     let own = match kind {
-        StoreKind::KeyValue | StoreKind::TimestampedKeyValue | StoreKind::Versioned { .. } => {
+        StoreKind::KeyValue
+        | StoreKind::TimestampedKeyValue
+        | StoreKind::Versioned { .. }
+        | StoreKind::OuterJoin => {
             scope.sensor(&store::PUT_ALL);
             store::KEY_VALUE_OPERATIONS
         }
         StoreKind::Window { .. } | StoreKind::TimestampedWindow { .. } => store::WINDOW_OPERATIONS,
         StoreKind::Session { .. } => store::SESSION_OPERATIONS,
-        StoreKind::Buffer => &[],
+        StoreKind::Buffer | StoreKind::GraceBuffer => &[],
     };
     let specs = own.iter().chain(store::OPERATIONS);
     let times = specs.map(|(operation, spec)| (*operation, metrics.meter(scope, spec))).collect();

@@ -28,6 +28,7 @@ use crate::metrics::TaskMetrics;
 use crate::processor::{DropCounts, HandledFailures, Outbox, PunctuationType, TaskContext};
 use crate::query::Position;
 use crate::record::RawRecord;
+use crate::topology::Topology;
 
 /// A task: queues, chains and stores of one partition.
 ///
@@ -54,7 +55,7 @@ impl StreamTask {
     pub fn new(options: TaskOptions<'_>) -> NodeResult<Self> {
         let mut context =
             TaskContext::new(options.task, options.application_id.clone(), options.partition_counts.clone());
-        context.metrics = TaskMetrics::new(options.metrics.clone(), options.task.to_string());
+        context.metrics = TaskMetrics::new(options.metrics.clone(), options.tag());
         context.state_dir.clone_from(&options.directory);
         context.deserialization_handler = options.deserialization_handler.clone();
         context.processing_handler = options.processing_handler.clone();
@@ -68,26 +69,15 @@ impl StreamTask {
         context.feeds_globals = options.global_feed.is_some();
         let mut chain = Chain::build(options.topology, options.nodes, &stores, &mut context)?;
         state.forward_caches(&chain.cache_forwarders);
-        let partitions = match &options.global_feed {
-            Some(feed) if !feed.partitions.is_empty() => {
-                chain.spread(&feed.partitions);
-                context.global_partitions = feed.partitions.iter().map(|input| input.partition).collect();
-                feed.partitions.clone()
-            }
-            Some(_) | None => {
-                let topics = chain.sources.iter().map(|end| end.topic.clone());
-                topics.map(|topic| TopicPartition::new(topic, options.task.partition)).collect()
-            }
-        };
+        let partitions = chain.partitions(&options, &mut context);
         context.topics = chain.sources.iter().map(|end| end.topic.clone()).collect();
         let handlers =
             [&options.deserialization_handler, &options.processing_handler, &options.production_handler];
         let keep_raw = context.keeps_source || handlers.iter().any(|handler| handler.wants_raw());
         let sources: Vec<(Arc<str>, Arc<str>)> =
             chain.sources.iter().map(|end| (end.node.clone(), end.topic.clone())).collect();
-        let meters = TaskMeters::new(&mut context.metrics, &sources);
-        let kinds = state.kinds(options.topology);
-        let store_meters = StoresMeters::new(&mut context.metrics, state.stores(), &kinds);
+        let meters = TaskMeters::new(&mut context.metrics, options.measures(), &sources);
+        let store_meters = StoresMeters::new(&mut context.metrics, state.stores(), options.topology);
         let queues = (0_u32..)
             .zip(chain.sources)
             .map(|(slot, end)| RecordQueue::new(end.source, (end.node, end.mark), slot, keep_raw))
@@ -313,6 +303,16 @@ impl StreamTask {
         }
         self.store_meters.take(self.state.stores(), now);
         self.context.metrics.flush(now);
+    }
+
+    /// Measures the global stores of `topology`, which are lent to it, like its own.
+    pub(super) fn measure_lent(&mut self, topology: &Topology) {
+        self.store_meters = StoresMeters::of_lent(&mut self.context.metrics, self.state.stores(), topology);
+    }
+
+    /// The global stores that it feeds are full: what it processes from now on counts.
+    pub(crate) fn global_stores_restored(&mut self) {
+        self.meters.restored();
     }
 
     /// Records dropped so far: `dropped-records-total`.

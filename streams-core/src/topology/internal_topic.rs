@@ -83,7 +83,11 @@ pub(super) fn changelog_config(
     });
     config.extend(defaults.properties.clone());
     let kept = match kind {
-        StoreKind::KeyValue | StoreKind::TimestampedKeyValue | StoreKind::Buffer => None,
+        StoreKind::KeyValue
+        | StoreKind::TimestampedKeyValue
+        | StoreKind::Buffer
+        | StoreKind::GraceBuffer
+        | StoreKind::OuterJoin => None,
         StoreKind::Versioned { history } => Some(("min.compaction.lag.ms", history.saturating_add(DAY_MS))),
         StoreKind::Window { retention, .. }
         | StoreKind::TimestampedWindow { retention }

@@ -120,7 +120,7 @@ impl StoreSnapshot {
             StoreKind::Window { retention, duplicates: true } => ("window of a join", Some(retention)),
             StoreKind::TimestampedWindow { retention } => ("timestamped window", Some(retention)),
             StoreKind::Session { retention } => ("session", Some(retention)),
-            StoreKind::Buffer => ("buffer", None),
+            StoreKind::Buffer | StoreKind::GraceBuffer | StoreKind::OuterJoin => ("buffer", None),
         };
         let own = || format!("{}-changelog", store.name);
         let changelog = match &store.source_topic {

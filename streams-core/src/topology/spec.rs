@@ -223,8 +223,12 @@ pub enum StoreKind {
         /// How long sessions are kept after their end, in ms.
         retention: Timestamp,
     },
-    /// Updates in order of time: what waits in a suppress, a grace period, or for the other side of an outer join.
+    /// Updates in order of time: what waits in a suppress, or to be tried again.
     Buffer,
+    /// Records of a stream in order of time: what waits until a table had time to catch up.
+    GraceBuffer,
+    /// Time, side and key -> list of values: what waits for the other side of a left or outer join of streams.
+    OuterJoin,
 }
 
 impl StoreKind {
@@ -234,7 +238,12 @@ impl StoreKind {
             Self::Window { retention, .. }
             | Self::TimestampedWindow { retention }
             | Self::Session { retention } => Some(retention),
-            Self::KeyValue | Self::TimestampedKeyValue | Self::Versioned { .. } | Self::Buffer => None,
+            Self::KeyValue
+            | Self::TimestampedKeyValue
+            | Self::Versioned { .. }
+            | Self::Buffer
+            | Self::GraceBuffer
+            | Self::OuterJoin => None,
         }
     }
 }

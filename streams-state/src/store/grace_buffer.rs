@@ -19,7 +19,7 @@ use super::kept_sources::KeptSources;
 use super::ordered_rows::{OrderedRows, ROW};
 use super::progress::Progress;
 use super::{ChangelogEntry, StateStore, Unflushed};
-use crate::engine::{Engine, Layout};
+use crate::engine::{Engine, Layout, Statistics};
 use crate::error::StateError;
 use crate::format::buffer_value::BufferValue;
 use crate::format::record_context::ProcessorRecordContext;
@@ -294,6 +294,14 @@ impl<K: 'static, V: 'static> StateStore for GraceBuffer<K, V> {
 
     fn engine_bytes(&self) -> u64 {
         self.rows.engine().size_bytes()
+    }
+
+    fn engine_property(&self, name: &str) -> Option<u64> {
+        self.rows.engine().property(name)
+    }
+
+    fn engine_statistics(&self) -> Option<Statistics> {
+        self.rows.engine().statistics()
     }
 
     fn wipe(&mut self) -> Result<(), StateError> {

@@ -97,6 +97,11 @@ impl OrderedRows {
         matches!(self.tail, Tail::Nowhere)
     }
 
+    /// How many there are; `None` if some may be in the engine only.
+    pub(super) fn count(&self) -> Option<u64> {
+        self.complete().then(|| (self.fresh.len() + self.clean.len()) as u64)
+    }
+
     /// The row of `key`.
     pub(super) fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>, StateError> {
         if let Some(fresh) = self.fresh.get(key) {

@@ -18,6 +18,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::changelog_buffer::ChangelogBuffer;
+use super::operation_meters::{Ended, Metered, OperationMeters, StoreOperation};
 use super::ordered_rows::{OrderedRows, ROW};
 use super::progress::Progress;
 use super::{ChangelogEntry, StateStore, Unflushed};
@@ -85,8 +86,15 @@ pub struct OuterJoinStore<K, L, R> {
     right: SerdeRef<R>,
     log: ChangelogBuffer,
     progress: Progress,
+    meters: OperationMeters,
     row_key: Vec<u8>,
     element: Vec<u8>,
+}
+
+impl<K, L, R> Metered for OuterJoinStore<K, L, R> {
+    fn meters(&mut self) -> &mut OperationMeters {
+        &mut self.meters
+    }
 }
 
 impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
@@ -108,6 +116,7 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
             right,
             log: ChangelogBuffer::default(),
             progress,
+            meters: OperationMeters::default(),
             row_key: Vec::new(),
             element: Vec::new(),
         };
@@ -117,6 +126,19 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
 
     /// Adds a value to the records of `key` that wait since `timestamp`. The changelog gets the whole list.
     pub fn put(
+        &mut self,
+        key: &K,
+        timestamp: Timestamp,
+        value: &LeftOrRight<L, R>,
+        context: &RecordContext,
+    ) -> Result<(), StateError> {
+        self.operation(
+            |store| store.add(key, timestamp, value, context),
+            |_, _| Ended::Put(StoreOperation::Put, context.timestamp),
+        )
+    }
+
+    fn add(
         &mut self,
         key: &K,
         timestamp: Timestamp,
@@ -145,7 +167,7 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
     }
 
     /// Removes all records of `key` on `side` that wait since `timestamp`. The changelog gets a tombstone even if
-    /// there were none.
+    /// there were none. Measured as a put, which it is in Kafka Streams.
     pub fn remove(
         &mut self,
         key: &K,
@@ -153,11 +175,15 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
         timestamp: Timestamp,
         context: &RecordContext,
     ) -> Result<(), StateError> {
-        self.encode_row_key(side, timestamp, key)?;
-        self.remove_row(context)
+        let work = |store: &mut Self| {
+            store.encode_row_key(side, timestamp, key)?;
+            store.remove_row(context)
+        };
+        self.operation(work, |_, _| Ended::Put(StoreOperation::Put, context.timestamp))
     }
 
-    /// Like [`remove`](Self::remove), but does nothing if there are none. Returns whether there were.
+    /// Like [`remove`](Self::remove), but does nothing if there are none. Returns whether there were. Measured as what Kafka Streams calls
+    /// for it, which is `putIfAbsent` of nothing.
     pub fn remove_if_present(
         &mut self,
         key: &K,
@@ -165,12 +191,15 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
         timestamp: Timestamp,
         context: &RecordContext,
     ) -> Result<bool, StateError> {
-        self.encode_row_key(side, timestamp, key)?;
-        if self.rows.get(&self.row_key)?.is_none() {
-            return Ok(false);
-        }
-        self.remove_row(context)?;
-        Ok(true)
+        let work = |store: &mut Self| {
+            store.encode_row_key(side, timestamp, key)?;
+            if store.rows.get(&store.row_key)?.is_none() {
+                return Ok(false);
+            }
+            store.remove_row(context)?;
+            Ok(true)
+        };
+        self.operation(work, |_, _| Ended::Put(StoreOperation::PutIfAbsent, context.timestamp))
     }
 
     /// The smallest timestamp at which a record waits.
@@ -185,6 +214,13 @@ impl<K: 'static, L: 'static, R: 'static> OuterJoinStore<K, L, R> {
     /// Who emits collects the rows to emit, forwards them, and removes them then: a row that is removed only after
     /// all its values were forwarded is emitted again after a failure, never lost.
     pub fn scan(
+        &mut self,
+        visit: &mut dyn FnMut(&WaitingRow<'_, K, L, R>) -> Result<ControlFlow<()>, StateError>,
+    ) -> Result<(), StateError> {
+        self.operation(|store| store.scan_rows(visit), |_, _| Ended::Visit(StoreOperation::All))
+    }
+
+    fn scan_rows(
         &self,
         visit: &mut dyn FnMut(&WaitingRow<'_, K, L, R>) -> Result<ControlFlow<()>, StateError>,
     ) -> Result<(), StateError> {

@@ -4,12 +4,13 @@
 use std::cell::Cell;
 
 use super::world::{Instance, World};
+use crate::dsl::{Consumed, Stores, StreamsBuilder};
 use crate::error::BoxError;
 use crate::metrics::{Metric, MetricValue, RecordingLevel, Sensor};
 use crate::processor::{Processor, ProcessorContext};
 use crate::record::Record;
 use crate::runtime::clock::ThreadClocks;
-use crate::topic::Topic;
+use crate::topic::{Store, Topic};
 use crate::topology::Topology;
 
 thread_local! {
@@ -191,7 +192,7 @@ impl Processor<String, i64, String, i64> for Till {
 #[test]
 fn sensors_of_ones_own_are_seen_beside_the_others() {
     let world = World::new(1);
-    let builder = crate::dsl::StreamsBuilder::new();
+    let builder = StreamsBuilder::new();
     builder.stream(&SALES).process::<_, String, i64>(Till::default, &[]).for_each(|_, _| {});
     let mut instance = world.instance_of(builder.build().unwrap(), world.config("one")).unwrap();
     let sell = |cents: i64| {
@@ -219,4 +220,66 @@ fn sensors_of_ones_own_are_seen_beside_the_others() {
     let left = all(&world, &instance);
     assert!(left.iter().all(|metric| !metric.name.name.starts_with("sale-")), "{left:?}");
     assert!(left.iter().any(|metric| metric.name.name == "refund-rate"));
+}
+
+/// Keeps rows of a global store, and measures them.
+#[derive(Default)]
+struct Rates(Option<Sensor>);
+
+impl Processor<String, String, (), ()> for Rates {
+    fn init(&mut self, context: &mut ProcessorContext<'_, (), ()>) -> Result<(), BoxError> {
+        self.0 =
+            Some(context.metrics().add_rate_total_sensor("bank", "rates", "row", RecordingLevel::Info, &[]));
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        context: &mut ProcessorContext<'_, (), ()>,
+        record: Record<String, String>,
+    ) -> Result<(), BoxError> {
+        if let Some(sensor) = &self.0 {
+            sensor.record(1.0, context.current_system_time());
+        }
+        let store = context.store(&RATES_STORE)?;
+        store.borrow_mut().put(
+            &record.key,
+            Some(record.value),
+            record.timestamp,
+            context.record_context(),
+        )?;
+        Ok(())
+    }
+}
+
+const RATES_STORE: Store<String, String> = Store::new("rates");
+
+/// The registry of the task that feeds global stores was one that nobody saw.
+#[test]
+fn the_task_of_the_global_stores_is_seen_and_its_restore_processes_nothing() {
+    let world = World::new(1);
+    world.kafka.create_topic("rates", 2).unwrap();
+    let builder = StreamsBuilder::new();
+    let store = Stores::key_value(&RATES_STORE).in_memory();
+    let topic = Topic::<String, String>::new("rates");
+    builder.add_global_store(store, &topic, Consumed::new(), Rates::default);
+    builder.stream(&SALES).for_each(|_, _| {});
+    let rate = |partition, value: &str| {
+        world.kafka.produce("rates", Some(partition), Some(b"k"), Some(value.as_bytes()), 0).unwrap();
+    };
+    (0..2).for_each(|partition| rate(partition, "before"));
+    let mut instance = measured_of(builder.build().unwrap(), &world, RecordingLevel::Debug);
+    world.run_until_drained(&mut [&mut instance]);
+    let shown = |instance: &mut Instance, name, tags: &[&str]| {
+        // Longer than the pause between two looks.
+        (0..100).for_each(|_| world.turn(&mut [instance]).unwrap());
+        number(&all(&world, instance), name, tags)
+    };
+    let source = ["-1_-1", "KSTREAM-SOURCE-0000000000"];
+    assert_eq!(shown(&mut instance, "process-total", &source), 0.0);
+    assert_eq!(shown(&mut instance, "row-total", &["rates"]), 2.0);
+    (0..2).for_each(|partition| rate(partition, "after"));
+    assert_eq!(shown(&mut instance, "process-total", &source), 2.0);
+    assert_eq!(shown(&mut instance, "row-total", &["rates"]), 4.0);
+    assert_eq!(metric(&all(&world, &instance), "num-keys", &["rates"]).value.number(), Some(1.0));
 }

@@ -11,6 +11,7 @@ use crate::client::ClientSupplier;
 use crate::client::embedded::{Clock, EmbeddedKafka, VirtualClock};
 use crate::config::{ProcessingGuarantee, StreamsConfig};
 use crate::dsl::StreamsBuilder;
+use crate::runtime::clock::ThreadClocks;
 use crate::runtime::global_thread::GlobalThread;
 use crate::runtime::listener::StateRestoreListener;
 use crate::runtime::metrics::ThreadMetrics;
@@ -134,7 +135,9 @@ impl World {
         let shared = Arc::new(shared.with_client_clock(self.client_clock));
         let global = match shared.global_stores.is_empty() {
             true => None,
-            false => Some(GlobalThread::new(shared.clone(), Arc::default(), self.now())?),
+            false => {
+                Some(GlobalThread::new(shared.clone(), Arc::default(), (ThreadClocks::NONE.ns, self.now()))?)
+            }
         };
         let threads = (0..threads)
             .map(|index| {

@@ -1,6 +1,7 @@
 //! Steps 5 to 8 of an outer join's store seen from the task: changelog out, commit, flush to the engine, restore.
 
 use super::*;
+use crate::engine::Statistics;
 use crate::format::FormatError;
 
 impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> {
@@ -59,6 +60,22 @@ impl<K: 'static, L: 'static, R: 'static> StateStore for OuterJoinStore<K, L, R> 
 
     fn engine_bytes(&self) -> u64 {
         self.rows.engine().size_bytes()
+    }
+
+    fn engine_property(&self, name: &str) -> Option<u64> {
+        self.rows.engine().property(name)
+    }
+
+    fn engine_statistics(&self) -> Option<Statistics> {
+        self.rows.engine().statistics()
+    }
+
+    fn num_keys(&self) -> Option<u64> {
+        self.rows.count()
+    }
+
+    fn operation_meters(&mut self) -> Option<&mut OperationMeters> {
+        Some(&mut self.meters)
     }
 
     fn wipe(&mut self) -> Result<(), StateError> {

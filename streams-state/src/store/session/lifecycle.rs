@@ -100,6 +100,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
         self.engine.size_bytes()
     }
 
+    fn num_keys(&self) -> Option<u64> {
+        Some(self.approximate_num_entries())
+    }
+
     fn operation_meters(&mut self) -> Option<&mut OperationMeters> {
         Some(&mut self.meters)
     }
