@@ -31,11 +31,14 @@ fn texts(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().map(|item| item.as_str().unwrap().to_owned()).collect()
 }
 
-/// The program takes this command line.
+/// The example takes this command line.
 fn takes(arguments: &[String]) {
+    program_takes(env!("CARGO_BIN_EXE_word_count"), arguments);
+}
+
+fn program_takes(program: &str, arguments: &[String]) {
     // Help is the last argument: what stands before it is read first, and refused if it is wrong.
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_word_count")).args(arguments).arg("--help").output().unwrap();
+    let output = Command::new(program).args(arguments).arg("--help").output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -108,11 +111,21 @@ fn compose_is_whole() {
         let alone = service.get("profiles").is_none();
         assert_eq!(alone, name == "kafka", "{name}: `docker compose up` starts the broker and nothing else");
     }
-    let word_count = &services["word-count"];
-    let command = texts(&word_count["command"]);
-    takes(&command);
-    assert!(seconds(word_count["stop_grace_period"].as_str().unwrap()) > stop_timeout(&command));
-    assert!(root().join("Dockerfile").exists() && word_count["build"] == ".");
+    for (name, program) in EXAMPLES {
+        let example = &services[name];
+        let command = texts(&example["command"]);
+        program_takes(program, &command);
+        assert!(seconds(example["stop_grace_period"].as_str().unwrap()) > stop_timeout(&command));
+        assert!(root().join("Dockerfile").exists() && example["build"] == ".");
+        // The image starts the word count unless another of its programs is named.
+        let started = texts(&example["entrypoint"]).pop().unwrap_or("word_count".to_owned());
+        assert_eq!(Path::new(program).file_stem().unwrap(), &*started);
+        let (http, asked) = (option(&command, "--http").unwrap(), texts(&example["healthcheck"]["test"]));
+        assert_eq!(asked.last(), Some(&format!("http://{http}/health/ready")));
+        let state = format!("{name}-state:{}", option(&command, "--state-dir").unwrap());
+        assert!(texts(&example["volumes"]).contains(&state), "{name}: each has a state of its own");
+    }
+    let command = texts(&services["word-count"]["command"]);
     // Listeners: each has a protocol, and programs are told the port that is listened to.
     let kafka = &services["kafka"]["environment"];
     let parts = |key: &str| kafka[key].as_str().unwrap().split(',').map(str::to_owned).collect::<Vec<_>>();
@@ -134,17 +147,25 @@ fn compose_is_whole() {
     );
 }
 
-const SERVICES: [&str; 5] = ["grafana", "kafka", "prometheus", "registry", "word-count"];
+const SERVICES: [&str; 7] =
+    ["grafana", "kafka", "order-enrichment", "page-views", "prometheus", "registry", "word-count"];
+
+const EXAMPLES: [(&str, &str); 3] = [
+    ("word-count", env!("CARGO_BIN_EXE_word_count")),
+    ("order-enrichment", env!("CARGO_BIN_EXE_order_enrichment")),
+    ("page-views", env!("CARGO_BIN_EXE_page_views")),
+];
 
 #[test]
 fn prometheus_and_grafana_find_what_they_show() {
     let compose = yaml("docker-compose.yml");
-    let target =
-        yaml("deploy/prometheus/prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"][0]
-            .clone();
-    let command = texts(&compose["services"]["word-count"]["command"]);
-    assert_eq!(option(&command, "--http").as_deref(), target.as_str());
-    assert_eq!(compose["services"]["prometheus"]["network_mode"], "service:word-count");
+    let scraped = yaml("deploy/prometheus/prometheus.yml");
+    let targets = texts(&scraped["scrape_configs"][0]["static_configs"][0]["targets"]);
+    let http = |name: &str| option(&texts(&compose["services"][name]["command"]), "--http").unwrap();
+    assert_eq!(targets, EXAMPLES.map(|(name, _)| http(name)));
+    for name in ["prometheus", "order-enrichment", "page-views"] {
+        assert_eq!(compose["services"][name]["network_mode"], "service:word-count", "{name}");
+    }
     let source = &yaml("deploy/grafana/provisioning/datasources/prometheus.yml")["datasources"][0];
     assert_eq!(source["url"], "http://word-count:9090", "Prometheus is in the network of the word count");
     let folder =
