@@ -31,12 +31,10 @@ fn texts(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().map(|item| item.as_str().unwrap().to_owned()).collect()
 }
 
-/// The example takes this command line.
-fn takes(arguments: &[String]) {
-    program_takes(env!("CARGO_BIN_EXE_word_count"), arguments);
-}
+const WORD_COUNT: &str = env!("CARGO_BIN_EXE_word_count");
 
-fn program_takes(program: &str, arguments: &[String]) {
+/// The example `program` takes this command line.
+fn takes(program: &str, arguments: &[String]) {
     // Help is the last argument: what stands before it is read first, and refused if it is wrong.
     let output = Command::new(program).args(arguments).arg("--help").output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -114,7 +112,7 @@ fn compose_is_whole() {
     for (name, program) in EXAMPLES {
         let example = &services[name];
         let command = texts(&example["command"]);
-        program_takes(program, &command);
+        takes(program, &command);
         assert!(seconds(example["stop_grace_period"].as_str().unwrap()) > stop_timeout(&command));
         assert!(root().join("Dockerfile").exists() && example["build"] == ".");
         // The image starts the word count unless another of its programs is named.
@@ -217,7 +215,7 @@ fn the_manifests_fit_together() {
     assert_eq!(pod["volumes"][0]["configMap"]["name"], map["metadata"]["name"]);
 
     let arguments = texts(&container["args"]);
-    takes(&arguments);
+    takes(WORD_COUNT, &arguments);
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
     assert!(grace > stop_timeout(&arguments) + 5, "the kubelet must not be first");
     let limit = container["resources"]["limits"]["memory"].as_str().unwrap();
@@ -312,7 +310,7 @@ fn systemd_takes_the_unit() {
     };
     let mut command = value("ExecStart").split(' ').map(str::to_owned).collect::<Vec<_>>();
     let program = command.remove(0);
-    takes(&command);
+    takes(WORD_COUNT, &command);
     assert!(value("TimeoutStopSec").parse::<u64>().unwrap() > stop_timeout(&command) + 5);
     assert_eq!(option(&command, "--state-dir").unwrap(), format!("/var/lib/{}", value("StateDirectory")));
     let limit: u64 = value("MemoryMax").strip_suffix('M').unwrap().parse().unwrap();

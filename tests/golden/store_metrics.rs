@@ -107,10 +107,6 @@ fn running() -> (KafkaStreams, tempfile::TempDir) {
     (streams, folder)
 }
 
-fn tag<'a>(metric: &'a Metric, name: &str) -> Option<&'a str> {
-    metric.name.tags.get(name).map(String::as_str)
-}
-
 fn says(metric: &Metric) -> bool {
     metric.value.number().is_some_and(|number| number.is_finite() && number != 0.0)
 }
@@ -126,7 +122,7 @@ fn store(vector: &Value, all: &[Metric]) -> Verdict {
         return Ok(());
     }
     let of_store = |metric: &&Metric| {
-        metric.name.group == "stream-state-metrics" && tag(metric, text("tag")) == Some(text("store"))
+        metric.name.group == "stream-state-metrics" && metric.name.tag(text("tag")) == Some(text("store"))
     };
     let ours: Vec<&Metric> = all.iter().filter(of_store).collect();
     let names = |metrics: &[&Metric]| -> BTreeSet<String> {
@@ -135,8 +131,8 @@ fn store(vector: &Value, all: &[Metric]) -> Verdict {
     equal("names", texts(vector, "names"), names(&ours))?;
     let global = vector["global_thread"].as_bool().unwrap();
     for metric in &ours {
-        equal("task", Some(text("task")), tag(metric, "task-id"))?;
-        let thread = tag(metric, "thread-id").unwrap();
+        equal("task", Some(text("task")), metric.name.tag("task-id"))?;
+        let thread = metric.name.tag("thread-id").unwrap();
         equal("is of the global thread", global, thread.ends_with("-GlobalStreamThread"))?;
     }
     let at_work = match text("store") == SUBSCRIPTIONS.0 {
@@ -154,9 +150,9 @@ fn of_global_thread(vector: &Value, all: &[Metric]) -> Verdict {
     let same = |metric: &&Metric| {
         Some(&*metric.name.group) == text("group")
             && Some(&*metric.name.name) == text("name")
-            && tag(metric, "task-id") == text("task")
-            && tag(metric, "processor-node-id") == text("node")
-            && tag(metric, "thread-id").is_some_and(|thread| thread.ends_with("-GlobalStreamThread"))
+            && metric.name.tag("task-id") == text("task")
+            && metric.name.tag("processor-node-id") == text("node")
+            && metric.name.tag("thread-id").is_some_and(|thread| thread.ends_with("-GlobalStreamThread"))
     };
     let ours: Vec<&Metric> = all.iter().filter(same).collect();
     equal("how many", 1, ours.len())?;
@@ -173,7 +169,7 @@ fn nothing_more(list: &Value, all: &[Metric]) -> Verdict {
         .map(|vector| (name(&vector["group"]), name(&vector["name"])))
         .collect();
     let ours = all.iter().filter(|metric| {
-        tag(metric, "task-id") == Some("-1_-1") && metric.name.group != "stream-state-metrics"
+        metric.name.tag("task-id") == Some("-1_-1") && metric.name.group != "stream-state-metrics"
     });
     let ours =
         ours.map(|metric| (metric.name.group.clone().into_owned(), metric.name.name.clone().into_owned()));

@@ -18,6 +18,7 @@ use super::global_restore::GlobalRestore;
 use super::metrics::ThreadMetrics;
 use super::shared::Shared;
 use super::task_timeout::TaskTimeout;
+use super::threads::global_thread_name;
 use super::{StreamsError, checkpoint, figures};
 use crate::client::{ClientError, Consumer, Fault, OffsetSpec, RecordSink, Slot};
 use crate::error::NodeResult;
@@ -63,7 +64,7 @@ impl GlobalThread {
         metrics: Arc<ThreadMetrics>,
         (clock, now): (fn() -> u64, Timestamp),
     ) -> Result<Self, StreamsError> {
-        let name = format!("{}-GlobalStreamThread", shared.config.application_id);
+        let name = global_thread_name(&shared.config.application_id);
         let at = |error| StreamsError::client(format!("{name}, start"), error);
         let consumer = shared.global_consumer(now).map_err(at)?;
         let planned = shared.planned();
@@ -391,14 +392,14 @@ impl GlobalThread {
         if !self.ready {
             ThreadMetrics::add(&self.metrics.restored, records as u64);
         }
-        let bytes = self.task.turn(|_, stores| {
-            stores.iter().map(|(_, store)| store.state.borrow().memory_bytes()).sum::<u64>()
-        });
-        self.metrics.state_bytes.store(bytes.unwrap_or(0), Relaxed);
         self.metrics.collect(self.task.task_mut());
         if self.figures_at.is_none_or(|at| (now - at).abs() >= figures::EVERY_MS) {
             self.figures_at = Some(now);
-            self.task.turn(|task, _| task.flush_metrics(now, 0));
+            let bytes = self.task.turn(|task, stores| {
+                task.flush_metrics(now, 0);
+                stores.iter().map(|(_, store)| store.state.borrow().memory_bytes()).sum()
+            });
+            self.metrics.state_bytes.store(bytes.unwrap_or(0), Relaxed);
         }
     }
 }

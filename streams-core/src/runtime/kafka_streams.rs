@@ -19,7 +19,7 @@ use super::metadata::ThreadMetadata;
 use super::metrics::MetricsSnapshot;
 use super::monitor::StreamsMonitor;
 use super::shared::Shared;
-use super::threads::{spawn, spawn_global, spawn_housekeeping, thread_name};
+use super::threads::{global_thread_name, spawn, spawn_global, spawn_housekeeping, thread_name};
 use super::{State, StreamsError};
 use crate::client::ClientSupplier;
 use crate::client::embedded::Clock;
@@ -364,7 +364,7 @@ impl KafkaStreams {
         let waited = shared.checkpoints.wait(CHECKPOINT_TIMEOUT, living).map_err(|missing| {
             let thread = |index: &Option<usize>| match index {
                 Some(index) => thread_name(&self.config.application_id, *index),
-                None => format!("{}-GlobalStreamThread", self.config.application_id),
+                None => global_thread_name(&self.config.application_id),
             };
             let missing: Vec<String> = missing.iter().map(thread).collect();
             StreamsError::IllegalState(format!(

@@ -18,7 +18,7 @@ use super::instance::{Instance, lock};
 use super::shared::{Planned, Shared};
 use super::stream_thread::StreamThread;
 use super::tasks::OwnedTask;
-use super::threads::thread_name;
+use super::threads::{global_thread_name, thread_name};
 use crate::client::Waker;
 use crate::query::{Position, QueryError, QueryResult, Sight, Stale, StateQueryRequest, StateQueryResult};
 use crate::topology::Topology;
@@ -254,7 +254,7 @@ impl Shared {
         request: &StateQueryRequest<R>,
     ) -> Option<StateQueryResult<R>> {
         let store = self.global_stores.iter().find(|store| **store.name() == *request.store_name())?;
-        let by = format!("{}-GlobalStreamThread", self.config.application_id);
+        let by = global_thread_name(&self.config.application_id);
         let position = self.queries.global_position();
         let filled = lock(&instance.status).global_ready;
         let why = || Stale::Behind(format!("the global store `{}` is still being filled", store.name()));

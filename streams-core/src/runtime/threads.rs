@@ -26,6 +26,11 @@ pub(super) fn thread_name(application_id: &str, index: usize) -> String {
     format!("{application_id}-StreamThread-{}", index + 1)
 }
 
+/// Name of the thread that feeds the global stores.
+pub(super) fn global_thread_name(application_id: &str) -> String {
+    format!("{application_id}-GlobalStreamThread")
+}
+
 /// Starts stream thread number `index`, which is member `slot` of the instance.
 pub(super) fn spawn(
     (slot, index): (usize, usize),
@@ -53,11 +58,11 @@ pub(super) fn spawn_global(
     shared: Arc<Shared>,
     instance: Arc<Instance>,
 ) -> Result<JoinHandle<()>, StreamsError> {
-    let name = format!("{}-GlobalStreamThread", shared.config.application_id);
+    let name = global_thread_name(&shared.config.application_id);
     let work = move || {
         let ran = catch_unwind(AssertUnwindSafe(|| run_global(index, &shared, &instance)));
         let ended = ran.unwrap_or_else(|panic| {
-            let thread = format!("{}-GlobalStreamThread", shared.config.application_id);
+            let thread = global_thread_name(&shared.config.application_id);
             Err(StreamsError::Panic { thread, message: panic_text(&*panic) })
         });
         if let Err(error) = ended {

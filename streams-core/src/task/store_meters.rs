@@ -159,33 +159,39 @@ fn seen(shown: &Shown) -> f64 {
     f64::from_bits(shown.load(Relaxed))
 }
 
-/// The scope of a store in Kafka Streams: the beginning of the key of its tag.
-fn scope(kind: StoreKind, on_disk: bool) -> Option<&'static str> {
-    Some(match (kind, on_disk) {
-        (
-            StoreKind::KeyValue
-            | StoreKind::TimestampedKeyValue
-            | StoreKind::Versioned { .. }
-            | StoreKind::OuterJoin
-            | StoreKind::GraceBuffer,
-            true,
-        ) => "rocksdb-state-id",
-        (
-            StoreKind::KeyValue
-            | StoreKind::TimestampedKeyValue
-            | StoreKind::Versioned { .. }
-            | StoreKind::OuterJoin,
-            false,
-        ) => "in-memory-state-id",
-        (StoreKind::Window { .. } | StoreKind::TimestampedWindow { .. }, true) => "rocksdb-window-state-id",
-        (StoreKind::Window { .. } | StoreKind::TimestampedWindow { .. }, false) => {
-            "in-memory-window-state-id"
+/// What Kafka Streams shows of a kind of store.
+struct Shape {
+    /// The beginnings of the key of its tag: on disk, and in memory.
+    tags: [Option<&'static str>; 2],
+    /// Its own operations; `None`: nobody measures it, there is what its engine says.
+    operations: Option<store::OperationSpecs>,
+    /// Whether rows can be put together.
+    puts_all: bool,
+}
+
+/// What is shown of a store of `kind`. `None`: it is measured by who fills it.
+fn shape(kind: StoreKind) -> Option<Shape> {
+    let (tags, operations, puts_all) = match kind {
+        StoreKind::KeyValue
+        | StoreKind::TimestampedKeyValue
+        | StoreKind::Versioned { .. }
+        | StoreKind::OuterJoin => {
+            let tags = ["rocksdb-state-id", "in-memory-state-id"].map(Some);
+            (tags, Some(store::KEY_VALUE_OPERATIONS), true)
         }
-        (StoreKind::Session { .. }, true) => "rocksdb-session-state-id",
-        (StoreKind::Session { .. }, false) => "in-memory-session-state-id",
-        // Kafka Streams has no such buffer in memory, and nothing says how one would be shown. Others are measured by who fills them.
-        (StoreKind::GraceBuffer, false) | (StoreKind::Buffer, _) => return None,
-    })
+        StoreKind::Window { .. } | StoreKind::TimestampedWindow { .. } => {
+            let tags = ["rocksdb-window-state-id", "in-memory-window-state-id"].map(Some);
+            (tags, Some(store::WINDOW_OPERATIONS), false)
+        }
+        StoreKind::Session { .. } => {
+            let tags = ["rocksdb-session-state-id", "in-memory-session-state-id"].map(Some);
+            (tags, Some(store::SESSION_OPERATIONS), false)
+        }
+        // Kafka Streams has no such buffer in memory, and nothing says how one would be shown.
+        StoreKind::GraceBuffer => ([Some("rocksdb-state-id"), None], None, false),
+        StoreKind::Buffer => return None,
+    };
+    Some(Shape { tags, operations, puts_all })
 }
 
 fn meters(
@@ -194,7 +200,8 @@ fn meters(
     kind: StoreKind,
 ) -> Option<StoreMeters> {
     let on_disk = asks(&*task_store.instance.state.borrow());
-    let tag = scope(kind, on_disk)?;
+    let shape = shape(kind)?;
+    let tag = shape.tags[usize::from(!on_disk)]?;
     start(metrics, task_store);
     let mut scope = metrics.scope(store::GROUP, &[(tag, &task_store.name)]);
     let mut gauge = |spec: GaugeSpec| {
@@ -206,18 +213,10 @@ fn meters(
     let num_keys = (!on_disk).then(|| gauge(store::NUM_KEYS));
     let properties = store::PROPERTIES.iter().filter(|_| on_disk);
     let properties = properties.map(|spec| (spec.0, gauge(*spec))).collect();
-    let operations = match kind {
-        // In Kafka Streams a store that nobody measures: there is what its engine says.
-        StoreKind::GraceBuffer => None,
-        StoreKind::KeyValue
-        | StoreKind::TimestampedKeyValue
-        | StoreKind::Versioned { .. }
-        | StoreKind::Window { .. }
-        | StoreKind::TimestampedWindow { .. }
-        | StoreKind::Session { .. }
-        | StoreKind::OuterJoin
-        | StoreKind::Buffer => Some(operations(metrics, &mut scope, task_store, kind)),
-    };
+    if shape.puts_all {
+        scope.sensor(&store::PUT_ALL);
+    }
+    let operations = shape.operations.map(|own| operations(metrics, &mut scope, task_store, own));
     let engine = on_disk.then(|| EngineMeters::new(metrics, &mut scope));
     metrics.keep(scope);
     Some(StoreMeters { index, num_keys, properties, operations, engine })
@@ -238,23 +237,11 @@ fn operations(
     metrics: &mut TaskMetrics,
     scope: &mut Scope,
     task_store: &TaskStore,
-    kind: StoreKind,
+    own: store::OperationSpecs,
 ) -> OperationsMeters {
     // An iterator ends with the call that it serves.
     scope.number(store::NUM_OPEN_ITERATORS, || 0.0);
     scope.number(store::OLDEST_ITERATOR_OPEN_SINCE_MS, || 0.0);
-    let own = match kind {
-        StoreKind::KeyValue
-        | StoreKind::TimestampedKeyValue
-        | StoreKind::Versioned { .. }
-        | StoreKind::OuterJoin => {
-            scope.sensor(&store::PUT_ALL);
-            store::KEY_VALUE_OPERATIONS
-        }
-        StoreKind::Window { .. } | StoreKind::TimestampedWindow { .. } => store::WINDOW_OPERATIONS,
-        StoreKind::Session { .. } => store::SESSION_OPERATIONS,
-        StoreKind::Buffer | StoreKind::GraceBuffer => &[],
-    };
     let specs = own.iter().chain(store::OPERATIONS);
     let times = specs.map(|(operation, spec)| (*operation, metrics.meter(scope, spec))).collect();
     let iterators = metrics.meter(scope, &store::ITERATOR_DURATION);

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use super::put_record;
 use super::world::{Instance, World};
 use crate::dsl::{Consumed, Stores, StreamsBuilder};
 use crate::error::BoxError;
@@ -241,14 +242,7 @@ impl Processor<String, String, (), ()> for Rates {
         if let Some(sensor) = &self.0 {
             sensor.record(1.0, context.current_system_time());
         }
-        let store = context.store(&RATES_STORE)?;
-        store.borrow_mut().put(
-            &record.key,
-            Some(record.value),
-            record.timestamp,
-            context.record_context(),
-        )?;
-        Ok(())
+        put_record(context, &RATES_STORE, record)
     }
 }
 

@@ -37,3 +37,19 @@ mod store_metrics;
 mod unavailable_serdes;
 mod work;
 mod world;
+
+use crate::error::BoxError;
+use crate::processor::ProcessorContext;
+use crate::record::Record;
+use crate::topic::Store;
+
+/// What a processor does that keeps a record in its store.
+fn put_record<K: 'static, V: Clone + 'static>(
+    context: &mut ProcessorContext<'_, (), ()>,
+    store: &Store<K, V>,
+    record: Record<K, V>,
+) -> Result<(), BoxError> {
+    let store = context.store(store)?;
+    store.borrow_mut().put(&record.key, Some(record.value), record.timestamp, context.record_context())?;
+    Ok(())
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::crashes::Kept;
+use super::put_record;
 use super::world::{APP, Instance, World, in_memory};
 use crate::dsl::{Consumed, Stores, StreamsBuilder, TopologyConfig};
 use crate::error::BoxError;
@@ -50,14 +51,7 @@ impl Processor<String, String, (), ()> for Copy {
         context: &mut ProcessorContext<'_, (), ()>,
         record: Record<String, String>,
     ) -> Result<(), BoxError> {
-        let store = context.store(&COPY)?;
-        store.borrow_mut().put(
-            &record.key,
-            Some(record.value),
-            record.timestamp,
-            context.record_context(),
-        )?;
-        Ok(())
+        put_record(context, &COPY, record)
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::super::put_record;
 use super::super::world::{APP, Instance};
 use super::scene::{Scene, on_each_disk, stored};
 use crate::client::{ClientSupplier, CommittedOffset, ConsumerSettings};
@@ -54,13 +55,7 @@ impl Processor<i32, i32, (), ()> for Copy {
         context: &mut ProcessorContext<'_, (), ()>,
         record: Record<i32, i32>,
     ) -> Result<(), BoxError> {
-        let store = context.store(&STORE)?;
-        store.borrow_mut().put(
-            &record.key,
-            Some(record.value),
-            record.timestamp,
-            context.record_context(),
-        )?;
+        put_record(context, &STORE, record)?;
         self.0.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use streams_state::error::StateError;
 
+use super::super::put_record;
 use super::super::world::{APP, Instance};
 use super::scene::{Scene, on_each_disk, stored};
 use crate::dsl::{Stores, StreamsBuilder};
@@ -31,14 +32,7 @@ impl Processor<i64, i64, (), ()> for Keep {
         context: &mut ProcessorContext<'_, (), ()>,
         record: Record<i64, i64>,
     ) -> Result<(), BoxError> {
-        let store = context.store(&STORE)?;
-        store.borrow_mut().put(
-            &record.key,
-            Some(record.value),
-            record.timestamp,
-            context.record_context(),
-        )?;
-        Ok(())
+        put_record(context, &STORE, record)
     }
 }
 
