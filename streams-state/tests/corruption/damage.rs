@@ -145,6 +145,36 @@ fn a_sound_database_is_read_whole() {
     assert!(!directory.path().join("rocksdb/0.run").exists());
 }
 
+/// Kind of a record that is whole, and the bit that makes it one of a recycled log.
+const WHOLE: u8 = 1;
+const RECYCLED: u8 = 4;
+
+/// A run of [`damage_is_found_or_harmless`] did not end: RocksDB looked at such a record of its MANIFEST for ever.
+#[test]
+fn a_record_that_rocksdb_would_look_at_for_ever_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("rocksdb");
+    copy(&sound().join("rocksdb"), &database);
+    let current = fs::read_to_string(database.join("CURRENT")).unwrap();
+    let manifest = database.join(current.trim_end());
+    let sound = fs::read(&manifest).unwrap();
+    let (mut at, mut records) = (0, 0);
+    while let Some([_, _, _, _, low, high, kind]) = sound.get(at..at + 7) {
+        assert_eq!(*kind, WHOLE);
+        let mut damaged = sound.clone();
+        damaged[at + 6] |= RECYCLED;
+        fs::write(&manifest, damaged).unwrap();
+        let error = check(folder.path()).unwrap_err();
+        assert_eq!(error.cure(), Cure::Rebuild);
+        assert!(error.to_string().contains("a record of a kind that is never written"), "{error}");
+        at += 7 + usize::from(u16::from_le_bytes([*low, *high]));
+        records += 1;
+    }
+    assert!(records > 20, "{records}");
+    fs::write(&manifest, sound).unwrap();
+    check(folder.path()).unwrap();
+}
+
 /// The same database under the directory of another task.
 #[test]
 fn the_rows_of_another_task_are_not_taken() {

@@ -13,6 +13,7 @@
 
 mod classify;
 mod files;
+mod log_check;
 mod options;
 mod provider;
 mod statistics;

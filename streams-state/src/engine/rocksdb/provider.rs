@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rocksdb::{ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, Options};
 
 use super::classify::{classify, refused};
+use super::log_check::check_logs;
 use super::options::Shared;
 use super::statistics::{Clock, StoreStatistics};
 use super::{Db, FORMAT, RocksDbEngine};
@@ -17,7 +18,7 @@ use crate::error::StateError;
 /// Directory of the database in the directory of the task.
 pub(super) const DATABASE_DIRECTORY: &str = "rocksdb";
 /// The file that says which MANIFEST is the database's.
-const CURRENT: &str = "CURRENT";
+pub(super) const CURRENT: &str = "CURRENT";
 /// A run that waits for its ingestion. Left over by a crash, it is deleted when the database is opened.
 const RUN_EXTENSION: &str = "run";
 /// What the names of column families begin with.
@@ -66,6 +67,7 @@ impl EngineProvider for RocksDbProvider {
         make_directory(&path).map_err(|error| refused(None, &path, error))?;
         delete_runs(&path).map_err(|error| refused(None, &path, error))?;
         check_beginning(&path)?;
+        check_logs(&path)?;
         let mut options = self.shared.database();
         if self.clock.is_some() {
             options.enable_statistics();
@@ -90,6 +92,7 @@ impl EngineProvider for RocksDbProvider {
         if !path.join(CURRENT).exists() {
             return Ok(Vec::new());
         }
+        check_logs(&path)?;
         let mut options = self.shared.database();
         // Else the numbers of rows are not known until the files are read.
         options.set_skip_stats_update_on_db_open(false);
