@@ -70,6 +70,7 @@ pub(super) struct KeyFilter {
 
 impl KeyFilter {
     fn may_have(&self, hash: u64) -> bool {
+        let hash = mixed(hash);
         let bits = bits(hash);
         self.layers.iter().any(|layer| {
             let block = &layer[place(hash, layer.len())];
@@ -88,6 +89,7 @@ impl KeyFilter {
         }
         self.room -= 1;
         if let Some(layer) = self.layers.last_mut() {
+            let hash = mixed(hash);
             let at = place(hash, layer.len());
             layer[at].iter_mut().zip(bits(hash)).for_each(|(word, bits)| *word |= bits);
         }
@@ -98,19 +100,26 @@ impl KeyFilter {
     }
 }
 
-/// The block of a key among `blocks`: by the upper half of its hash.
+/// Bits of a hash that say the same, each from all others. Some seeds of foldhash's fast variant leave the upper bits of the hashes of
+/// similar keys close together: one seed in a hundred filled a few blocks only.
+fn mixed(hash: u64) -> u64 {
+    let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ (hash >> 32)
+}
+
+/// The block of a key among `blocks`: by the upper half of its mixed hash.
 fn place(hash: u64, blocks: usize) -> usize {
     (((hash >> 32) * blocks as u64) >> 32) as usize
 }
 
-/// The bits that a key sets in its block: 9 bits of a mixed hash for each.
+/// The bits that a key sets in its block: 9 bits for each, of its mixed hash that is mixed again, since blocks took the upper half.
 fn bits(hash: u64) -> [u64; BLOCK] {
-    let mut mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed ^= mixed >> 32;
+    let hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let mut rest = hash ^ (hash >> 32);
     let mut words = [0; BLOCK];
     for _ in 0..BITS {
-        words[(mixed >> 6) as usize % BLOCK] |= 1 << (mixed % 64);
-        mixed >>= 9;
+        words[(rest >> 6) as usize % BLOCK] |= 1 << (rest % 64);
+        rest >>= 9;
     }
     words
 }
@@ -118,12 +127,14 @@ fn bits(hash: u64) -> [u64; BLOCK] {
 #[cfg(test)]
 mod tests {
     use std::hash::{BuildHasher, Hasher};
+    use std::sync::LazyLock;
 
-    use foldhash::fast::RandomState;
+    use foldhash::SharedSeed;
+    use foldhash::fast::{RandomState, SeedableRandomState};
 
     use super::*;
 
-    fn hashes(from: u32, count: u32, hasher: &RandomState) -> impl Iterator<Item = u64> {
+    fn hashes(from: u32, count: u32, hasher: &impl BuildHasher) -> impl Iterator<Item = u64> {
         (from..from + count).map(|number| {
             let mut state = hasher.build_hasher();
             state.write(format!("key {number}").as_bytes());
@@ -143,6 +154,17 @@ mod tests {
             assert!(wrong < 6_000, "{wrong} of 100,000 for {count} keys");
         }
         assert!(keys.memory_bytes() < 600_000, "{}", keys.memory_bytes());
+    }
+
+    /// The test above failed in one run of a hundred, by its seed: this one gave 10,041.
+    #[test]
+    fn a_seed_that_hashes_similar_keys_alike_is_no_worse() {
+        static SHARED: LazyLock<SharedSeed> = LazyLock::new(|| SharedSeed::from_u64(7));
+        let hasher = SeedableRandomState::with_seed(0x08d1_2e6a_a561_93ab, &SHARED);
+        let mut keys = Elsewhere::Nothing;
+        hashes(0, 1_000, &hasher).for_each(|hash| keys.add(hash, u64::MAX));
+        let wrong = hashes(1_000_000, 100_000, &hasher).filter(|hash| keys.may_have(*hash)).count();
+        assert!(wrong < 3_000, "{wrong} of 100,000");
     }
 
     #[test]
