@@ -96,7 +96,8 @@ struct Latest {
 
 impl fmt::Display for Latest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}|{}", self.count, self.value)
+        write!(f, "{}|", self.count)?;
+        f.write_str(&self.value)
     }
 }
 

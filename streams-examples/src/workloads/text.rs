@@ -1,7 +1,6 @@
 //! Types that are text in Kafka: their `Display` form.
 
-use std::fmt::Display;
-use std::io::Write;
+use std::fmt::{self, Display, Write};
 use std::str::FromStr;
 
 use kstreams::prelude::*;
@@ -12,7 +11,7 @@ pub(super) struct Text;
 
 impl<T: Display + FromStr<Err = String> + 'static> Serde<T> for Text {
     fn serialize(&self, value: &T, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
-        write!(out, "{value}").map_err(|error| SerdeError::new(error.to_string()))?;
+        write!(Utf8(out), "{value}").map_err(|error| SerdeError::new(error.to_string()))?;
         Ok(true)
     }
 
@@ -21,6 +20,17 @@ impl<T: Display + FromStr<Err = String> + 'static> Serde<T> for Text {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| SerdeError::new(format!("not UTF-8 text: {error}")))?;
         text.parse().map_err(SerdeError::new)
+    }
+}
+
+/// Text that is appended to bytes.
+struct Utf8<'a>(&'a mut Vec<u8>);
+
+impl Write for Utf8<'_> {
+    #[inline]
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 
