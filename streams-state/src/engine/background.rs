@@ -108,14 +108,10 @@ impl EngineProvider for BackgroundProvider {
     }
 }
 
-struct Pending {
-    done: Receiver<Outcome>,
-    bytes: u64,
-}
-
 #[derive(Default)]
 struct State {
-    pending: Option<Pending>,
+    /// Says what became of the run on its way.
+    pending: Option<Receiver<Outcome>>,
     /// A run was not written: nothing is, from then on, because the offset of a later one would cover what is missing.
     failed: Option<StateError>,
     /// Waits of what writes for the run before.
@@ -134,7 +130,7 @@ impl Background {
     fn settle(&self) -> Result<(), StateError> {
         let mut state = self.state.borrow_mut();
         if let Some(pending) = state.pending.take() {
-            state.failed = pending.done.recv().unwrap_or_else(|_| Err(lost())).err();
+            state.failed = pending.recv().unwrap_or_else(|_| Err(lost())).err();
         }
         match &state.failed {
             Some(error) => Err(error.clone()),
@@ -203,20 +199,19 @@ impl Engine for Background {
             return self.engine.apply(&mut run.iter(), offset);
         };
         let (done, answer) = channel();
-        let bytes = run.memory_bytes();
         self.queue.waiting.fetch_add(1, Relaxed);
         if self.queue.jobs.send(Job { writer, run, offset, done }).is_err() {
             self.queue.waiting.fetch_sub(1, Relaxed);
             return Err(lost());
         }
-        self.state.get_mut().pending = Some(Pending { done: answer, bytes });
+        self.state.get_mut().pending = Some(answer);
         Ok(())
     }
 
     fn written(&mut self, wait: bool) -> Result<bool, StateError> {
         let state = self.state.get_mut();
         if let Some(pending) = state.pending.as_ref().filter(|_| !wait) {
-            let outcome = match pending.done.try_recv() {
+            let outcome = match pending.try_recv() {
                 Ok(outcome) => outcome,
                 Err(TryRecvError::Empty) => return Ok(false),
                 Err(TryRecvError::Disconnected) => Err(lost()),
@@ -228,10 +223,6 @@ impl Engine for Background {
 
     fn is_busy(&self) -> bool {
         self.queue.waiting.load(Relaxed) > 0
-    }
-
-    fn pending_bytes(&self) -> u64 {
-        self.state.borrow().pending.as_ref().map_or(0, |pending| pending.bytes)
     }
 
     fn writer(&self) -> Option<Box<dyn RunWriter>> {

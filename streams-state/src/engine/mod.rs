@@ -70,11 +70,6 @@ pub trait Engine: Send {
         false
     }
 
-    /// Bytes of memory of what is on its way.
-    fn pending_bytes(&self) -> u64 {
-        0
-    }
-
     /// What writes runs into this engine from another thread. `None`: rows of this engine are not kept, there is nothing to write.
     fn writer(&self) -> Option<Box<dyn RunWriter>> {
         None

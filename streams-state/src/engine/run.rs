@@ -198,11 +198,6 @@ impl Run {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-
-    /// Bytes of memory in use.
-    pub fn memory_bytes(&self) -> u64 {
-        (self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()) as u64
-    }
 }
 
 #[cfg(test)]

@@ -178,7 +178,8 @@ pub trait StateStore {
         false
     }
 
-    /// Bytes of memory in use: the tier, what the cache holds back, entries for the changelog, rows on their way to the engine.
+    /// Bytes of memory in use: the tier, what the cache holds back, entries for the changelog. Without rows on
+    /// their way to the engine, which are gone before the tier could make room for them.
     fn memory_bytes(&self) -> u64;
 
     /// Gives back memory, until no more than `target_bytes` are in use or nothing is left that the engine has, too.

@@ -160,7 +160,7 @@ impl<K: 'static, V: Clone + 'static> CachedStore<K, V> for KeyValueStore<K, V> {
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Bytes of memory in use beside the tier.
     fn beside_tier_bytes(&self) -> u64 {
-        self.cache.bytes() + self.log.memory_bytes() + self.engine.pending_bytes()
+        self.cache.bytes() + self.log.memory_bytes()
     }
 
     fn restore_row(

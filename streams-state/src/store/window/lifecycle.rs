@@ -164,7 +164,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for WindowStore<K, V> {
 impl<K: 'static, V: Clone + 'static> WindowStore<K, V> {
     /// Bytes of memory in use beside the tier.
     fn beside_tier_bytes(&self) -> u64 {
-        self.cache.bytes() + self.log.memory_bytes() + self.engine.pending_bytes()
+        self.cache.bytes() + self.log.memory_bytes()
     }
 
     /// A record whose start is expired is skipped, but its start counts for stream time.
