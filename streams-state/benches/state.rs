@@ -168,6 +168,9 @@ fn engine_reads(criterion: &mut Criterion) {
     operation(&mut group, "get of an absent key, stopped by the filter", &mut store, miss, |_| ());
     let get = |store: &mut Counts, number| assert!(store.get(pick(&keys, number)).unwrap().is_some());
     operation(&mut group, "get of a row that is in RocksDB only", &mut store, get, |_| ());
+    // Half of the rows, visited in turns: each read finds a row that was forgotten, and another is.
+    let (_directory, mut store) = counts(&keys, false, 48 << 20);
+    operation(&mut group, "get of a row that the tier forgot", &mut store, get, |_| ());
     group.finish();
 }
 

@@ -98,6 +98,8 @@ fn reads_that_miss_the_tier_find_some_blocks_in_the_cache_and_some_not() {
     }
     store.committed(Some(1));
     store.flush().unwrap();
+    // What the tier forgot until now would be at hand.
+    store.reopen().unwrap();
     let before = store.engine_statistics().unwrap();
     // A row, and the next one, which is in the same block nearly always.
     for number in 0..2_000_i64 {

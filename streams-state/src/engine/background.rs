@@ -268,6 +268,10 @@ impl Engine for Background {
         Some(Statistics { stalls: engine.stalls.and(self.state.borrow().stalls), ..engine })
     }
 
+    fn scratch_directory(&self) -> Option<&Path> {
+        self.engine.scratch_directory()
+    }
+
     fn files(&self) -> Option<Arc<dyn EngineFiles>> {
         self.engine.files()
     }

@@ -75,6 +75,11 @@ pub trait Engine: Send {
         None
     }
 
+    /// Where the store above may put files that are of no use to anyone else, nor to itself when it is closed. `None`: nowhere.
+    fn scratch_directory(&self) -> Option<&Path> {
+        None
+    }
+
     /// The files below this engine, shared with the other engines of its task. `None`: there are none to copy.
     fn files(&self) -> Option<Arc<dyn EngineFiles>> {
         None

@@ -28,11 +28,13 @@ mod tests;
 mod write;
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 
 use self::lru::Lru;
 use self::scan::OrderedKeys;
 use super::changelog_buffer::ChangelogBuffer;
+use super::forgotten_rows::{ForgottenRows, Taken, keeping};
 use super::header_aware::LoggedHeaders;
 use super::operation_meters::{Ended, Metered, OperationMeters, StoreOperation};
 use super::progress::Progress;
@@ -81,6 +83,8 @@ pub struct KeyValueStore<K, V> {
     values: SerdeRef<V>,
     logged_headers: LoggedHeaders<V>,
     tier: Tier<V>,
+    /// What the tier had to forget, as far as it is at hand.
+    forgotten: ForgottenRows,
     cache: RecordCache<V>,
     send_old_values: bool,
     /// Updates in place are taken back if they cannot be written.
@@ -110,7 +114,9 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         values: SerdeRef<V>,
     ) -> Result<Self, StateError> {
         let progress = Progress::open(options.name.clone(), &mut *engine, Layout::KeyValue)?;
-        let tier = Tier::new(options.tier_max_bytes, engine.is_empty()?);
+        let engine_is_empty = engine.is_empty()?;
+        let tier = Tier::new(options.tier_max_bytes, engine_is_empty);
+        let forgotten = ForgottenRows::new(engine.scratch_directory().map(Path::to_owned), engine_is_empty);
         Ok(Self {
             options,
             engine,
@@ -118,6 +124,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             values,
             logged_headers: LoggedHeaders::None,
             tier,
+            forgotten,
             cache: RecordCache::new(),
             send_old_values: false,
             undoes: false,
@@ -369,17 +376,37 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         match self.tier.find(hash, &self.key_bytes) {
             Some(id) => Ok(id),
             None if self.tier.may_be_in_engine(hash) => self.load(hash),
-            None => Ok(self.tier.insert_absent(hash, &self.key_bytes)),
+            None => {
+                self.make_room();
+                Ok(self.tier.insert(hash, &self.key_bytes, None, 0))
+            }
         }
     }
 
-    /// Takes the row of the key in `key_bytes` from the engine into the tier, or its absence.
+    /// Before a slot is added: the tier forgets rows if it has too many.
+    #[inline]
+    fn make_room(&mut self) {
+        if self.tier.is_full() {
+            let keep = keeping(&mut self.forgotten, &*self.values, self.tier.memory_bytes());
+            self.tier.make_room(keep);
+        }
+    }
+
+    /// Takes the row of the key in `key_bytes` into the tier, or its absence: what the tier forgot, if it is still at hand, or what the
+    /// engine has.
     #[cold]
     fn load(&mut self, hash: u64) -> Result<u32, StateError> {
         self.meters.asks_engine();
-        self.tier.make_room();
-        let found = self.engine.get(&self.key_bytes, &mut self.value_bytes)?;
-        let row = if found { Some(self.decode(&self.value_bytes)?) } else { None };
+        self.make_room();
+        let found = match self.forgotten.take(hash, &self.key_bytes, &mut self.value_bytes) {
+            Taken::Row => true,
+            Taken::Nothing => false,
+            Taken::Unknown => self.engine.get(&self.key_bytes, &mut self.value_bytes)?,
+        };
+        let row = match found {
+            true => Some(self.decode(&self.value_bytes).inspect_err(|_| self.forgotten.one_is_elsewhere())?),
+            false => None,
+        };
         let len = self.value_bytes.len().saturating_sub(8);
         Ok(self.tier.insert(hash, &self.key_bytes, row, if found { len } else { 0 }))
     }

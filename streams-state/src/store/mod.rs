@@ -4,6 +4,7 @@ mod bulk_restore;
 mod change_buffer;
 mod changelog_buffer;
 mod elsewhere;
+mod forgotten_rows;
 mod grace_buffer;
 mod header_aware;
 mod kept_sources;
@@ -178,7 +179,7 @@ pub trait StateStore {
         false
     }
 
-    /// Bytes of memory in use: the tier, what the cache holds back, entries for the changelog. Without rows on
+    /// Bytes of memory in use: the tier, where forgotten rows are, what the cache holds back, entries for the changelog. Without rows on
     /// their way to the engine, which are gone before the tier could make room for them.
     fn memory_bytes(&self) -> u64;
 

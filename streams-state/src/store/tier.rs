@@ -154,7 +154,7 @@ impl<V> Tier<V> {
     /// Adds a clean slot for `key`, which is nowhere, and evicts if there are too many by now.
     #[inline]
     pub(super) fn insert_absent(&mut self, hash: u64, key: &[u8]) -> u32 {
-        self.make_room();
+        self.make_room(|_, _| ());
         self.insert(hash, key, None, 0)
     }
 
@@ -206,7 +206,7 @@ impl<V> Tier<V> {
             let slot = &mut self.slots[id as usize];
             slot.flushing = false;
             if slot.row.is_none() && !slot.touched {
-                self.remove(id);
+                self.forget(id);
             }
         }
         self.flushing = arrived;
@@ -223,9 +223,7 @@ impl<V> Tier<V> {
         for id in std::mem::take(&mut self.touched) {
             match self.slots[id as usize].row {
                 Some(_) => self.touched.push(id),
-                None => {
-                    self.remove(id);
-                }
+                None => self.forget(id),
             }
         }
         self.touched_bytes = 0;
@@ -243,26 +241,33 @@ impl<V> Tier<V> {
         self.elsewhere.may_have(hash)
     }
 
-    /// Before a row is loaded: evicts if loaded rows have filled the tier.
-    pub(super) fn make_room(&mut self) {
-        if self.memory_bytes() > self.evict_above {
-            self.evict(self.max_bytes / 2);
+    /// Whether it needs so much that it evicts before it takes another row.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.memory_bytes() > self.evict_above
+    }
+
+    /// Before a row is loaded: evicts if loaded rows have filled the tier. `forgotten` sees each row that goes, and the hash of its key.
+    #[inline]
+    pub(super) fn make_room(&mut self, forgotten: impl FnMut(u64, &Slot<V>)) {
+        if self.is_full() {
+            self.evict(self.max_bytes / 2, forgotten);
             let in_use = self.memory_bytes();
             self.evict_above = self.max_bytes.max(in_use + in_use / 4);
         }
     }
 
     /// After a flush, when more slots are clean: evicts if there are too many.
-    pub(super) fn make_room_after_flush(&mut self) {
+    pub(super) fn make_room_after_flush(&mut self, forgotten: impl FnMut(u64, &Slot<V>)) {
         self.evict_above = self.max_bytes;
-        if self.memory_bytes() > self.max_bytes {
-            self.evict(self.max_bytes / 2);
+        if self.is_full() {
+            self.evict(self.max_bytes / 2, forgotten);
         }
     }
 
     /// Forgets clean slots, those not used since the last round first, until the tier needs no more than
-    /// `target` bytes or nothing clean is left.
-    pub(super) fn evict(&mut self, target: u64) {
+    /// `target` bytes or nothing clean is left. `forgotten` sees each row that goes, and the hash of its key.
+    pub(super) fn evict(&mut self, target: u64, mut forgotten: impl FnMut(u64, &Slot<V>)) {
         let mut steps = 2 * self.slots.len();
         while steps > 0 && self.memory_bytes() > target {
             steps -= 1;
@@ -274,11 +279,13 @@ impl<V> Tier<V> {
             if std::mem::take(&mut slot.used) {
                 continue;
             }
-            let present = slot.row.is_some();
-            let hash = self.remove(self.hand as u32);
-            if present {
+            let hash = hash_of(&self.hasher, &self.slots, self.hand as u32);
+            let slot = &self.slots[self.hand];
+            if slot.row.is_some() {
+                forgotten(hash, slot);
                 self.elsewhere.add(hash, self.max_bytes / ELSEWHERE_PART);
             }
+            self.remove(hash, self.hand as u32);
         }
     }
 
@@ -298,7 +305,7 @@ impl<V> Tier<V> {
             let slot = &self.slots[id as usize];
             let clean = slot.live && !slot.touched && !slot.flushing && slot.cached == NONE;
             if clean && slot.row.as_ref().is_some_and(|(value, _)| worthless(value)) {
-                self.remove(id);
+                self.forget(id);
             }
         }
     }
@@ -339,9 +346,8 @@ impl<V> Tier<V> {
         self.heap_bytes.checked_div(self.table.len() as u64).unwrap_or(0)
     }
 
-    /// Takes the slot out. Returns the hash of its key.
-    fn remove(&mut self, id: u32) -> u64 {
-        let hash = hash_of(&self.hasher, &self.slots, id);
+    /// Takes the slot out, whose key has this hash.
+    fn remove(&mut self, hash: u64, id: u32) {
         self.table.remove(hash, id);
         let slot = &mut self.slots[id as usize];
         self.heap_bytes -= slot.heap_bytes();
@@ -350,7 +356,11 @@ impl<V> Tier<V> {
         slot.live = false;
         slot.touched = false;
         slot.flushing = false;
-        hash
+    }
+
+    /// Takes the slot out.
+    fn forget(&mut self, id: u32) {
+        self.remove(hash_of(&self.hasher, &self.slots, id), id);
     }
 }
 
@@ -412,9 +422,9 @@ mod tests {
         }
         let all = tier.memory_bytes();
         assert!(tier.is_complete());
-        tier.evict(all / 2);
+        tier.evict(all / 2, |_, _| ());
         assert!(tier.memory_bytes() <= all / 2 && tier.rows() > 10);
-        tier.evict(0);
+        tier.evict(0, |_, _| ());
         assert_eq!(tier.rows(), 10);
         assert!(!tier.is_complete());
         let in_engine = |number: u32| tier.may_be_in_engine(tier.hash(&number.to_be_bytes()));

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use streams_state::engine::{
@@ -17,17 +18,30 @@ pub(crate) type Opener = Box<dyn FnMut() -> Box<dyn Engine> + Send>;
 
 /// An in-memory engine that is there after a crash, as one on disk is.
 #[derive(Clone)]
-struct KeptMap(Arc<Mutex<InMemoryEngine>>);
+struct KeptMap {
+    map: Arc<Mutex<InMemoryEngine>>,
+    scratch: Arc<tempfile::TempDir>,
+    gets: Arc<AtomicUsize>,
+}
 
 impl KeptMap {
+    fn new() -> Self {
+        let scratch = Arc::new(tempfile::tempdir().unwrap());
+        Self { map: Arc::default(), scratch, gets: Arc::default() }
+    }
+
     fn map(&self) -> std::sync::MutexGuard<'_, InMemoryEngine> {
-        self.0.lock().unwrap()
+        self.map.lock().unwrap()
     }
 }
 
 impl Engine for KeptMap {
     fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool, StateError> {
+        self.gets.fetch_add(1, Relaxed);
         self.map().get(key, out)
+    }
+    fn scratch_directory(&self) -> Option<&Path> {
+        Some(self.scratch.path())
     }
     fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError> {
         self.map().scan(from, to, visit)
@@ -76,8 +90,15 @@ impl RunWriter for KeptMap {
 
 /// A map that keeps its rows.
 pub(crate) fn kept_map() -> Opener {
-    let map = Arc::new(Mutex::new(InMemoryEngine::new()));
-    Box::new(move || Box::new(KeptMap(map.clone())))
+    let map = KeptMap::new();
+    Box::new(move || Box::new(map.clone()))
+}
+
+/// A map that keeps its rows, and how often it was asked for one.
+pub(crate) fn counted_map() -> (Box<dyn Engine>, Arc<AtomicUsize>) {
+    let map = KeptMap::new();
+    let gets = map.gets.clone();
+    (Box::new(map), gets)
 }
 
 /// An engine whose runs arrive some time after they were given: when they were asked for often enough, or when something waits for
@@ -104,6 +125,9 @@ impl Engine for Late {
             assert!(run.iter().all(|(on_its_way, _)| on_its_way != key), "the store has what is on its way");
         }
         Engine::get(&self.map, key, out)
+    }
+    fn scratch_directory(&self) -> Option<&Path> {
+        self.map.scratch_directory()
     }
     fn scan(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, visit: &mut Visitor<'_>) -> Result<(), StateError> {
         self.arrive();
@@ -156,8 +180,8 @@ impl Engine for Late {
 
 /// A map that keeps its rows, which reach it late.
 pub(crate) fn late_map() -> Opener {
-    let map = Arc::new(Mutex::new(InMemoryEngine::new()));
-    Box::new(move || Box::new(Late { map: KeptMap(map.clone()), pending: RefCell::new(None), runs: 0 }))
+    let map = KeptMap::new();
+    Box::new(move || Box::new(Late { map: map.clone(), pending: RefCell::new(None), runs: 0 }))
 }
 
 /// The in-memory engine, empty each time.

@@ -137,6 +137,105 @@ proptest! {
     }
 }
 
+mod forgotten {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use streams_state::engine::Engine;
+    use streams_state::serdes::{Auto, Serde, SerdeError};
+    use streams_state::store::{KeyValueOptions, KeyValueStore, StateStore};
+    use streams_state::types::RecordContext;
+
+    use super::engines;
+
+    type Store = KeyValueStore<u64, String>;
+
+    fn open(engine: Box<dyn Engine>, tier_max_bytes: u64, values: Arc<dyn Serde<String>>) -> Store {
+        let name = "s".into();
+        let options =
+            KeyValueOptions { name, timestamped: true, caching: false, logging: false, tier_max_bytes };
+        KeyValueStore::new(options, engine, Arc::new(Auto), values).unwrap()
+    }
+
+    fn put(store: &mut Store, key: u64, value: &str) -> Option<String> {
+        let row = (value.to_owned(), 0);
+        store
+            .update(&key, &RecordContext::none(0), |slot| slot.replace(row).map(|(before, _)| before))
+            .unwrap()
+    }
+
+    fn commit_and_flush(store: &mut Store) {
+        store.committed(None);
+        store.flush().unwrap();
+    }
+
+    /// Rows that a tier has no room for were read from the engine each time.
+    #[test]
+    fn rows_come_back_without_the_engine() {
+        let (engine, gets) = engines::counted_map();
+        let mut store = open(engine, 128 << 10, Arc::new(Auto));
+        let mut seen = [0; 1_024];
+        let value = |key: usize, seen: u32| format!("{key} was seen {seen} times, {}", "-".repeat(key % 200));
+        for step in 0..20_000_u64 {
+            let key = (step.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize % seen.len();
+            seen[key] += 1;
+            let before = put(&mut store, key as u64, &value(key, seen[key]));
+            assert_eq!(before, (seen[key] > 1).then(|| value(key, seen[key] - 1)));
+            if step % 100 == 99 {
+                commit_and_flush(&mut store);
+            }
+        }
+        let gets = gets.load(Relaxed);
+        assert!(
+            gets < 200,
+            "asked {gets} times for 19,000 rows, of which the tier has less than half at a time"
+        );
+    }
+
+    /// Reads nothing while it is broken.
+    #[derive(Default)]
+    struct Broken(AtomicBool);
+
+    impl Serde<String> for Broken {
+        fn serialize(&self, value: &String, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+            Auto.serialize(value, out)
+        }
+        fn deserialize(&self, bytes: Option<&[u8]>) -> Result<String, SerdeError> {
+            if self.0.load(Relaxed) { Err(SerdeError::new("broken")) } else { Auto.deserialize(bytes) }
+        }
+    }
+
+    #[test]
+    fn a_row_that_could_not_be_read_is_not_absent() {
+        let (engine, _) = engines::counted_map();
+        let values = Arc::new(Broken::default());
+        let mut store = open(engine, 1 << 20, values.clone());
+        put(&mut store, 1, "one");
+        commit_and_flush(&mut store);
+        store.shed(0);
+        values.0.store(true, Relaxed);
+        assert!(store.get(&1).is_err());
+        values.0.store(false, Relaxed);
+        assert_eq!(store.get(&1).unwrap(), Some((&"one".to_owned(), 0)));
+    }
+
+    /// Others wrote the changelog meanwhile: what was forgotten is not what there is now.
+    #[test]
+    fn a_row_that_is_restored_is_newer() {
+        let (engine, _) = engines::counted_map();
+        let mut store = open(engine, 1 << 20, Arc::new(Auto));
+        put(&mut store, 1, "old");
+        commit_and_flush(&mut store);
+        store.shed(0);
+        let mut key = Vec::new();
+        Auto.serialize(&1_u64, &mut key).unwrap();
+        store.restore(&key, Some(b"new"), 7).unwrap();
+        commit_and_flush(&mut store);
+        store.shed(0);
+        assert_eq!(store.get(&1).unwrap(), Some((&"new".to_owned(), 7)));
+    }
+}
+
 #[cfg(feature = "rocksdb")]
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]

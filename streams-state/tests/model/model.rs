@@ -231,8 +231,8 @@ impl Run {
                 self.flying = Some((self.rows.clone(), self.store().offset()));
                 if self.store().finish_flush(false).unwrap() {
                     self.arrived();
-                    // And what it knows of evicted keys, at the least.
-                    let max = self.options.tier_max_bytes + 128;
+                    // And what it knows of evicted keys and rows, at the least.
+                    let max = self.options.tier_max_bytes / 8 * 9 + 2048;
                     assert!(self.store().memory_bytes() <= max);
                 }
             }

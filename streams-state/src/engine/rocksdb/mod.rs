@@ -21,7 +21,7 @@ mod statistics;
 mod tests;
 
 use std::ops::{Bound, ControlFlow};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rocksdb::{
@@ -183,6 +183,10 @@ impl Engine for RocksDbEngine {
 
     fn writer(&self) -> Option<Box<dyn RunWriter>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn scratch_directory(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 
     fn files(&self) -> Option<Arc<dyn EngineFiles>> {

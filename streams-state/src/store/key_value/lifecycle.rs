@@ -76,7 +76,8 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
             return Ok(true);
         }
         self.tier.written();
-        self.tier.make_room_after_flush();
+        let keep = keeping(&mut self.forgotten, &*self.values, self.tier.memory_bytes());
+        self.tier.make_room_after_flush(keep);
         Ok(true)
     }
 
@@ -90,7 +91,9 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.engine.is_durable() && self.tier.has_clean() {
-            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
+            let target = target_bytes.saturating_sub(self.beside_tier_bytes());
+            let keep = keeping(&mut self.forgotten, &*self.values, self.tier.memory_bytes());
+            self.tier.evict(target, keep);
         }
     }
 
@@ -131,7 +134,9 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     }
 
     fn reopen(&mut self) -> Result<(), StateError> {
-        self.tier = Tier::new(self.options.tier_max_bytes, self.engine.is_empty()?);
+        let engine_is_empty = self.engine.is_empty()?;
+        self.tier = Tier::new(self.options.tier_max_bytes, engine_is_empty);
+        self.forgotten.clear(engine_is_empty);
         self.cache = RecordCache::new();
         self.ordered.clear();
         if let Some(lru) = &mut self.lru {
@@ -160,7 +165,7 @@ impl<K: 'static, V: Clone + 'static> CachedStore<K, V> for KeyValueStore<K, V> {
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// Bytes of memory in use beside the tier.
     fn beside_tier_bytes(&self) -> u64 {
-        self.cache.bytes() + self.log.memory_bytes()
+        self.cache.bytes() + self.log.memory_bytes() + self.forgotten.memory_bytes()
     }
 
     fn restore_row(
@@ -183,7 +188,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let id = match self.tier.find(hash, key) {
             Some(id) => id,
             None if !self.tier.may_be_in_engine(hash) && row.is_none() => return Ok(()),
-            None => self.tier.insert(hash, key, None, 0),
+            None => {
+                self.forgotten.forget(hash);
+                self.tier.insert(hash, key, None, 0)
+            }
         };
         let present = row.is_some();
         self.tier.slot_mut(id).row = row;

@@ -78,7 +78,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
             return Ok(());
         }
         self.tier.flushed();
-        self.tier.make_room_after_flush();
+        self.tier.make_room_after_flush(|_, _| ());
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.durable && self.tier.has_clean() {
-            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
+            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()), |_, _| ());
         }
     }
 

@@ -66,7 +66,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         }
         self.progress.flushed();
         self.drop_expired()?;
-        self.tier.make_room_after_flush();
+        self.tier.make_room_after_flush(|_, _| ());
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.engine.is_durable() && self.tier.has_clean() {
-            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()));
+            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()), |_, _| ());
         }
     }
 
