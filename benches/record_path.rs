@@ -131,7 +131,7 @@ impl Feed {
         }
         self.offset += BATCH;
         assert_eq!(self.task.process(BATCH).unwrap(), BATCH);
-        self.task.prepare_commit().unwrap();
+        self.task.prepare_commit(usize::MAX).unwrap();
         let offsets = self.task.committable_offsets();
         let end = self.offset as i64;
         self.task.post_commit(&offsets, &mut |_, _| Some(end));

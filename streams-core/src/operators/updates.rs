@@ -80,13 +80,13 @@ struct CacheForwarder<S, K, V> {
 }
 
 impl<S: CachedStore<K, V>, K: 'static, V: Clone + 'static> Lifecycle for CacheForwarder<S, K, V> {
-    fn flush_cache(&mut self, context: &mut TaskContext) -> NodeResult {
-        loop {
+    fn flush_cache(&mut self, context: &mut TaskContext, max: usize) -> NodeResult<bool> {
+        for _ in 0..max {
             let popped = self.store.borrow_mut().pop_cached();
             let Some(update) = popped.map_err(|error| context.state_error(&self.node, error))? else {
                 let refused = self.store.borrow_mut().take_refused();
                 (0..refused).for_each(|_| context.drop_record(&self.node, DropReason::Late));
-                return Ok(());
+                return Ok(true);
             };
             let headers = update.context.headers.clone();
             let outer = std::mem::replace(&mut context.record, update.context);
@@ -96,5 +96,6 @@ impl<S: CachedStore<K, V>, K: 'static, V: Clone + 'static> Lifecycle for CacheFo
             context.record = outer;
             result?;
         }
+        Ok(false)
     }
 }

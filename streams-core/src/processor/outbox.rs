@@ -158,15 +158,6 @@ impl Outbox {
         self.record_max_bytes.is_some_and(|max| bytes > max).then_some(bytes)
     }
 
-    /// Changes buffers with `other`, so that tasks which send much at once, one after the other, need one large buffer together. Only
-    /// if both are empty.
-    pub fn swap_buffers(&mut self, other: &mut Self) {
-        if self.records.is_empty() && other.records.is_empty() {
-            std::mem::swap(&mut self.bytes, &mut other.bytes);
-            std::mem::swap(&mut self.records, &mut other.records);
-        }
-    }
-
     /// Forgets all records; topics and capacity stay.
     pub fn clear(&mut self) {
         self.bytes.clear();

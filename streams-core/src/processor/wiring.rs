@@ -152,9 +152,10 @@ pub trait Lifecycle {
         Ok(())
     }
 
-    /// Forward what the node's cached store holds back. Before each commit, stores in registration order.
-    fn flush_cache(&mut self, _context: &mut TaskContext) -> NodeResult {
-        Ok(())
+    /// Forward up to `max` updates that the node's cached store holds back; returns whether none is left. Before each commit, stores in
+    /// registration order.
+    fn flush_cache(&mut self, _context: &mut TaskContext, _max: usize) -> NodeResult<bool> {
+        Ok(true)
     }
 
     /// Once, before the task goes away.

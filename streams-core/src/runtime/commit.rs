@@ -1,8 +1,8 @@
 //! Step 7: the numbered order of a commit, for both guarantees. All tasks of a thread commit together.
 //!
 //! 1. Nothing is processed while this runs: the thread has one crank.
-//! 2. Caches flush; what they forward is processed to its end and may produce.
-//! 3. Stores hand over their changelog entries; everything goes to the producer.
+//! 2. Caches flush, some updates at a time; what they forward is processed to its end and may produce.
+//! 3. Stores hand over their changelog entries; everything goes to the producer, before the next updates.
 //! 4. Exactly once: the consumed offsets join the transaction, fenced by the current generation, even if none has moved, and
 //! 5. the transaction is committed, which waits for every acknowledgement: one failure aborts it.
 //!    At least once: wait for every acknowledgement, then commit the offsets.
@@ -27,6 +27,10 @@ use crate::task::FlushPolicy;
 
 /// Deadline of the calls of one commit; past it the outcome counts as unknown.
 pub(crate) const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Updates of record caches that are sent at once: few, so that what they become stays in the processor's cache until it is sent, and
+/// needs little memory.
+const PART: usize = 256;
 
 /// Under load: large, so that a flush pays for many updates of a row.
 pub(crate) const FLUSH_BUSY: FlushPolicy =
@@ -94,13 +98,14 @@ impl StreamThread {
     fn flush_caches(&mut self) -> Result<(), Trouble> {
         let _entered = commit_step!("prepare_commit", "2, 3").entered();
         for owned in self.tasks.iter_mut().filter(|owned| owned.is_running()) {
-            owned.task.outbox().swap_buffers(&mut self.commit_buffers);
-            owned.task.prepare_commit()?;
-            owned.task.count_outbox();
-            self.producer
-                .send_all(owned.task.outbox(), &mut owned.outputs)
-                .map_err(|error| Trouble::Client(Phase::Produce, error))?;
-            owned.task.outbox().swap_buffers(&mut self.commit_buffers);
+            let mut all = false;
+            while !all {
+                all = owned.task.prepare_commit(PART)?;
+                owned.task.count_outbox();
+                self.producer
+                    .send_all(owned.task.outbox(), &mut owned.outputs)
+                    .map_err(|error| Trouble::Client(Phase::Produce, error))?;
+            }
         }
         Ok(())
     }

@@ -27,7 +27,6 @@ use super::{StreamsError, ThreadState};
 use crate::client::{ClientError, Consumer, Fault};
 use crate::error::{TaskError, TaskErrorCause};
 use crate::metrics::Activity;
-use crate::processor::Outbox;
 
 /// Records of one task in a row before the next task has its turn.
 const TASK_RUN: usize = 1000;
@@ -107,8 +106,6 @@ pub(crate) struct StreamThread {
     pub(crate) metrics: Arc<ThreadMetrics>,
     pub(super) sensors: ThreadSensors,
     pub(crate) wall_time: Timestamp,
-    /// What tasks send at a commit goes through these buffers, one task after the other.
-    pub(super) commit_buffers: Outbox,
     pub(super) last_commit: Timestamp,
     /// The last step committed: the interval to the next commit begins now, as in Kafka Streams.
     commit_ended: bool,
@@ -181,7 +178,6 @@ impl StreamThread {
             metrics,
             sensors,
             wall_time: now,
-            commit_buffers: Outbox::default(),
             last_commit: now,
             commit_ended: false,
             uncommitted: false,

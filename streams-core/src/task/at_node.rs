@@ -22,11 +22,11 @@ impl AtNode {
         Rc::new(RefCell::new(Self { mark, node }))
     }
 
-    fn call(
+    fn call<T>(
         &mut self,
         context: &mut TaskContext,
-        work: impl FnOnce(&mut dyn Lifecycle, &mut TaskContext) -> NodeResult,
-    ) -> NodeResult {
+        work: impl FnOnce(&mut dyn Lifecycle, &mut TaskContext) -> NodeResult<T>,
+    ) -> NodeResult<T> {
         let outer = context.metrics.at_work().get();
         context.metrics.at_work().set(self.mark);
         let result = work(&mut *self.node.borrow_mut(), context);
@@ -49,8 +49,8 @@ impl Lifecycle for AtNode {
         self.call(context, |node, context| node.punctuate(context, punctuation, timestamp))
     }
 
-    fn flush_cache(&mut self, context: &mut TaskContext) -> NodeResult {
-        self.call(context, |node, context| node.flush_cache(context))
+    fn flush_cache(&mut self, context: &mut TaskContext, max: usize) -> NodeResult<bool> {
+        self.call(context, |node, context| node.flush_cache(context, max))
     }
 
     fn close(&mut self, context: &mut TaskContext) -> NodeResult {

@@ -61,6 +61,18 @@ pub struct StateManager {
     files: Option<Arc<dyn EngineFiles>>,
     partition: i32,
     memory: MemoryShare,
+    pass: CachePass,
+}
+
+/// Where a pass over the record caches is.
+#[derive(Default)]
+struct CachePass {
+    /// How many were before it.
+    number: usize,
+    /// The store that comes next.
+    store: usize,
+    /// Some store held something back.
+    held_back: bool,
 }
 
 /// The stores that `nodes` use, in Kafka Streams' registration order: by the first node that uses them.
@@ -120,7 +132,8 @@ impl StateManager {
             };
             stores.push(task_store(options, spec, instance, given(spec).is_some(), context));
         }
-        Ok(Self { stores, files, partition: options.task.partition, memory: options.memory.share() })
+        let (partition, memory) = (options.task.partition, options.memory.share());
+        Ok(Self { stores, files, partition, memory, pass: CachePass::default() })
     }
 
     /// The stores, in registration order.
@@ -215,18 +228,24 @@ impl StateManager {
     /// Forwards what cached stores hold back, in registration order; a cached store that nobody forwards only goes to
     /// its changelog. A store that was written again by what came after it is flushed again, so that nothing is held
     /// back when offsets are committed (Kafka Streams would leave it to the next commit, and lose it in a crash).
-    pub fn flush_caches(&self, context: &mut TaskContext) -> NodeResult {
-        for _pass in 0..=self.stores.len() {
-            let mut held_back = false;
-            for store in self.stores.iter().filter(|store| store.caching) {
-                if store.instance.state.borrow().cached_bytes() > 0 {
-                    held_back = true;
-                    store.flush_cache(context)?;
+    ///
+    /// Ends after about `max` updates, and goes on from there when it is called again; returns whether none is left.
+    pub fn flush_caches(&mut self, context: &mut TaskContext, max: usize) -> NodeResult<bool> {
+        while self.pass.number <= self.stores.len() {
+            for (at, store) in self.stores.iter().enumerate().skip(self.pass.store) {
+                if store.caching && store.instance.state.borrow().cached_bytes() > 0 {
+                    self.pass.held_back = true;
+                    if !store.flush_cache(context, max)? {
+                        self.pass.store = at;
+                        return Ok(false);
+                    }
                 }
             }
-            if !held_back {
-                return Ok(());
+            if !std::mem::take(&mut self.pass.held_back) {
+                self.pass = CachePass::default();
+                return Ok(true);
             }
+            self.pass = CachePass { number: self.pass.number + 1, ..CachePass::default() };
         }
         Err(context.wiring_error("the record caches of a task fill each other without end"))
     }
@@ -384,12 +403,12 @@ impl StateManager {
 }
 
 impl TaskStore {
-    fn flush_cache(&self, context: &mut TaskContext) -> NodeResult {
+    fn flush_cache(&self, context: &mut TaskContext, max: usize) -> NodeResult<bool> {
         match &self.forwarder {
-            Some(node) => node.borrow_mut().flush_cache(context),
+            Some(node) => node.borrow_mut().flush_cache(context, max),
             None => {
                 let written = self.instance.state.borrow_mut().write_cached();
-                written.map_err(|error| context.state_error("", error))
+                written.map(|()| true).map_err(|error| context.state_error("", error))
             }
         }
     }

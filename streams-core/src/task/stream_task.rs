@@ -356,12 +356,15 @@ impl StreamTask {
         }
     }
 
-    /// Steps 2 and 3 of a commit: forwards what caches hold back, store by store in registration order, then puts all
-    /// changelog records into the outbox.
-    pub fn prepare_commit(&mut self) -> NodeResult {
-        self.guarded(|task| task.state.flush_caches(&mut task.context))?;
-        self.state.prepare_commit().map_err(|error| store_error(self.context.task, error))?;
-        self.drain_changelogs()
+    /// Steps 2 and 3 of a commit: forwards what caches hold back, store by store in registration order, and puts all changelog records
+    /// into the outbox. Ends after about `max` updates; returns whether that was all, else it is to be called again.
+    pub fn prepare_commit(&mut self, max: usize) -> NodeResult<bool> {
+        let all = self.guarded(|task| task.state.flush_caches(&mut task.context, max))?;
+        if all {
+            self.state.prepare_commit().map_err(|error| store_error(self.context.task, error))?;
+        }
+        self.drain_changelogs()?;
+        Ok(all)
     }
 
     /// Offsets to commit, with their metadata: of partitions that moved since the last commit, or of all that were ever
@@ -426,14 +429,12 @@ impl StreamTask {
 
     /// Gives committed updates to the engines if `policy` says so. Only right after [`post_commit`](Self::post_commit).
     pub fn flush_if_due(&mut self, policy: FlushPolicy) -> NodeResult<bool> {
-        let task = self.context.task;
-        self.state.flush_if_due(policy).map_err(|error| store_error(task, error))
+        self.state.flush_if_due(policy).map_err(|error| store_error(self.context.task, error))
     }
 
     /// Gives all committed updates to the engines. Only right after [`post_commit`](Self::post_commit).
     pub fn flush(&mut self) -> NodeResult {
-        let task = self.context.task;
-        self.state.flush().map_err(|error| store_error(task, error))
+        self.state.flush().map_err(|error| store_error(self.context.task, error))
     }
 
     /// What operators keep in the metadata of committed offsets.
@@ -479,7 +480,7 @@ impl StreamTask {
 
     /// Calls nodes. A panic of user code is an error that names the task and the record in work; the task is dropped after it,
     /// as after any error, so that nobody sees what the panic left half done.
-    fn guarded(&mut self, work: impl FnOnce(&mut Self) -> NodeResult) -> NodeResult {
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> NodeResult<T>) -> NodeResult<T> {
         let outer = self.context.metrics.at_work().get();
         let worked = catch_unwind(AssertUnwindSafe(|| work(self)));
         self.context.metrics.at_work().set(outer);

@@ -26,7 +26,7 @@ fn offsets(task: &StreamTask) -> Vec<(String, i64, i64)> {
 }
 
 fn commit(task: &mut StreamTask) {
-    task.prepare_commit().unwrap();
+    assert!(task.prepare_commit(usize::MAX).unwrap());
     let offsets = task.committable_offsets();
     task.post_commit(&offsets, &mut |_, _| None);
 }
@@ -271,7 +271,7 @@ fn changelogs_follow_their_stores() {
     let partitions: Vec<Option<i32>> = task.outbox().records.iter().map(|record| record.partition).collect();
     assert_eq!(partitions, [None, Some(3)]);
     assert_eq!(sent(&mut task), ["out: k=v@5", "app-direct-changelog: k=v@5"]);
-    task.prepare_commit().unwrap();
+    assert!(task.prepare_commit(usize::MAX).unwrap());
     let offsets = task.committable_offsets();
     task.post_commit(&offsets, &mut |changelog, _| {
         (&*changelog.topic == "app-direct-changelog").then_some(11)
@@ -317,16 +317,16 @@ fn caches_are_flushed_in_registration_order_at_the_commit() {
     }
     task.process(10).unwrap();
     assert!(sent(&mut task).is_empty(), "caches hold updates back");
-    task.prepare_commit().unwrap();
+    assert!(task.prepare_commit(usize::MAX).unwrap());
     assert_eq!(
         sent(&mut task),
         ["out-early: k=3@5", "out-late: k=3@5", "app-early-changelog: k=3@5", "app-late-changelog: k=3@5"]
     );
 }
 
-#[test]
-fn a_cache_filled_by_the_flush_of_a_later_one_is_flushed_in_the_same_commit() {
-    let toy = Toy::default()
+/// Two caches; the flush of the second, `front`, fills the first, `back`.
+fn a_loop_of_caches() -> Toy {
+    Toy::default()
         .source("source", &["a"])
         .store("plain", |_| {})
         .store("back", |spec| spec.caching = true)
@@ -334,12 +334,39 @@ fn a_cache_filled_by_the_flush_of_a_later_one_is_flushed_in_the_same_commit() {
         .put("reads back", &["source"], &["plain", "back"])
         .put("front", &["reads back"], &["front"])
         .put("writes back", &["front"], &["back"])
-        .sink("sink", &["writes back"], "out");
-    let mut task = toy.task();
+        .sink("sink", &["writes back"], "out")
+}
+
+/// A part goes on where the one before ended: `back` comes after all of `front`, as without parts.
+#[test]
+fn caches_are_flushed_in_parts_in_the_same_order() {
+    let mut task = a_loop_of_caches().task();
+    for (offset, key) in (0..).zip(["a", "b", "c"]) {
+        add(&mut task, 0, offset, 5, key, "v");
+    }
+    task.process(3).unwrap();
+    sent(&mut task);
+    let mut parts = Vec::new();
+    for all in [false, false, true] {
+        assert_eq!(task.prepare_commit(2).unwrap(), all);
+        parts.push(sent(&mut task));
+    }
+    let front = ["a", "b", "c"].map(|key| format!("app-front-changelog: {key}=v@5"));
+    let back =
+        ["a", "b", "c"].map(|key| [format!("out: {key}=v@5"), format!("app-back-changelog: {key}=v@5")]);
+    assert_eq!(parts[0], front[..2]);
+    assert_eq!(parts[1], [&back[0][0], &back[1][0], &back[0][1], &back[1][1], &front[2]].map(String::clone));
+    assert_eq!(parts[2], back[2]);
+    assert!(task.prepare_commit(2).unwrap() && sent(&mut task).is_empty());
+}
+
+#[test]
+fn a_cache_filled_by_the_flush_of_a_later_one_is_flushed_in_the_same_commit() {
+    let mut task = a_loop_of_caches().task();
     add(&mut task, 0, 0, 5, "k", "v");
     task.process(1).unwrap();
     sent(&mut task);
-    task.prepare_commit().unwrap();
+    assert!(task.prepare_commit(usize::MAX).unwrap());
     assert_eq!(task.state().cached_bytes(), 0);
     assert_eq!(sent(&mut task), ["out: k=v@5", "app-back-changelog: k=v@5", "app-front-changelog: k=v@5"]);
 }

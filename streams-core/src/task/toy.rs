@@ -125,15 +125,16 @@ impl Push<String, String> for Put {
 }
 
 impl Lifecycle for Put {
-    fn flush_cache(&mut self, context: &mut TaskContext) -> NodeResult {
-        loop {
+    fn flush_cache(&mut self, context: &mut TaskContext, max: usize) -> NodeResult<bool> {
+        for _ in 0..max {
             let Some(update) = self.store.borrow_mut().pop_cached().unwrap() else {
-                return Ok(());
+                return Ok(true);
             };
             context.record = update.context;
             let value = update.change.new.unwrap();
             self.outputs.forward(context, Record::new(update.key, value, update.timestamp))?;
         }
+        Ok(false)
     }
 }
 

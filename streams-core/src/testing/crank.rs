@@ -325,7 +325,7 @@ impl Crank {
         let Some(driven) = &mut self.driven else {
             return Ok(());
         };
-        driven.task.prepare_commit()?;
+        driven.task.prepare_commit(usize::MAX)?;
         let offsets = driven.task.committable_offsets();
         self.route()?;
         let (Some(driven), logs) = (&mut self.driven, &self.logs) else {
