@@ -124,7 +124,7 @@ impl RocksDbProvider {
             db: db.clone(),
             store: store.to_owned(),
             family: family_name(store),
-            options: self.shared.family(),
+            options: self.shared.run(),
             path: path.to_owned(),
             run_path: path.join(format!("{index}.{RUN_EXTENSION}")),
             claim: None,
