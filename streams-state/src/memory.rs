@@ -1,7 +1,7 @@
 //! One number for the memory of a process (`memory.max.bytes`), and how it is shared out. Counts only; those who hold memory act.
 //!
 //! ```text
-//! memory.max.bytes ┬─ 1/2  less 16 MiB, at least 5/16: tiers of all stores, shared by demand      MemoryBudget, MemoryShare
+//! memory.max.bytes ┬─ 1/2  less 8 MiB, at least 5/16: tiers of all stores, shared by demand      MemoryBudget, MemoryShare
 //!                  ├─ 1/16 block cache and memtables of the engines; 16 MiB at least, if that is not above 1/4
 //!                  ├─ 1/16 records fetched and not yet processed
 //!                  ├─ 1/16 records produced and not yet acknowledged
@@ -43,7 +43,7 @@ impl MemoryPlan {
     /// Shares out `total` bytes.
     pub fn of(total: u64) -> Self {
         Self {
-            tiers: (total / 2).saturating_sub(ENGINE_MIN_BYTES).max(total / 16 * 5),
+            tiers: (total / 2).saturating_sub(ENGINE_MIN_BYTES / 2).max(total / 16 * 5),
             engines: (total / 16).max(ENGINE_MIN_BYTES.min(total / 4)),
             fetched: total / 16,
             produced: total / 16,
@@ -152,9 +152,9 @@ mod tests {
             let plan = MemoryPlan::of(total << 20);
             (plan.tiers >> 20, plan.engines >> 20)
         };
-        assert_eq!(mebibytes(64), (20, 16), "little for tiers, and what engines need");
-        assert_eq!(mebibytes(256), (112, 16), "what engines do not need, tiers have");
-        assert_eq!(mebibytes(1024), (496, 64));
+        assert_eq!(mebibytes(64), (24, 16), "little for tiers, and what engines need");
+        assert_eq!(mebibytes(256), (120, 16), "what engines do not need, tiers have");
+        assert_eq!(mebibytes(1024), (504, 64));
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl KeyFilter {
     fn may_have(&self, hash: u64) -> bool {
         let hash = mixed(hash);
         let bits = bits(hash);
-        self.layers.iter().any(|layer| {
+        // Most keys are in the largest, the last.
+        self.layers.iter().rev().any(|layer| {
             let block = &layer[place(hash, layer.len())];
             block.iter().zip(&bits).all(|(word, bits)| word & bits == *bits)
         })
