@@ -46,6 +46,11 @@ impl Arena {
         self.blocks.front().map_or(&[], |block| &block.bytes)
     }
 
+    /// How many of the oldest pieces lie in the first block.
+    pub(super) fn in_front(&self) -> usize {
+        self.blocks.front().map_or(0, |block| block.live)
+    }
+
     /// Gives up the oldest piece.
     #[inline]
     pub(super) fn release(&mut self) {

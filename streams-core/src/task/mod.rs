@@ -23,7 +23,8 @@ mod state_manager;
 mod engine_meters;
 mod meters;
 mod store_meters;
-// Step 4: the task.
+// Step 4: the task, and what it tells stores beforehand.
+mod look_ahead;
 mod stream_task;
 // The one that feeds the global stores.
 mod global_task;

@@ -250,6 +250,12 @@ impl RecordQueue {
         self.load(context)
     }
 
+    /// Keys of the records that come next, the head included: some of them, those that lie close together.
+    pub(super) fn upcoming_keys(&self) -> impl Iterator<Item = &[u8]> {
+        let bytes = self.arena.front();
+        self.waiting.iter().take(self.arena.in_front()).filter_map(|waiting| waiting.key(bytes))
+    }
+
     /// Forgets all waiting records, and what was consumed of them.
     pub fn clear(&mut self) {
         if matches!(self.head, Head::Record(_)) {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use streams_state::error::StateError;
 use streams_state::types::{NO_TIMESTAMP, RecordContext, TaskId, Timestamp, TopicPartition};
 
+use super::look_ahead::look_ahead;
 use super::meters::TaskMeters;
 use super::state_manager::store_error;
 use super::store_meters::StoresMeters;
@@ -211,11 +212,10 @@ impl StreamTask {
         let timed = self.meters.times_records();
         self.guarded(|task| {
             while count < max {
+                look_ahead(count, &task.group, &task.state);
                 let next =
                     if timed { task.process_timed()? } else { task.group.process_next(&mut task.context)? };
-                let Some(turn) = next else {
-                    break;
-                };
+                let Some(turn) = next else { break };
                 count += 1;
                 let must_ask = turn.drained && task.max_task_idle.is_some();
                 if must_ask || task.context.commit_requested {

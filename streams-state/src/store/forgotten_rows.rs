@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use foldhash::fast::RandomState;
 
 use self::places::{GENERATION_MAX_BYTES, Place, Places, Size};
-use super::tier::Slot;
+use super::tier::{Forget, Slot};
 use super::timestamped_row::write_row;
 use crate::serdes::Serde;
 
@@ -195,6 +195,11 @@ impl ForgottenRows {
         *self = Self { sizes: self.sizes, ..Self::new(self.directory.take(), engine_is_empty) };
     }
 
+    /// Rows of keys with these hashes will be put or taken: has their places come from memory, all at the same time.
+    pub(super) fn look_ahead(&self, hashes: &[u64]) {
+        self.places.fetch(hashes);
+    }
+
     /// Bytes of memory in use.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.places.memory_bytes() + self.tail.capacity() as u64
@@ -273,15 +278,21 @@ fn row_of(key: &[u8], hasher: &RandomState, read: &mut Vec<u8>) -> io::Result<bo
     Ok(same)
 }
 
-/// What a tier that evicts does with its rows: keeps them at hand, with an eighth of `tier_bytes`.
-pub(super) fn keeping<V: 'static>(
-    rows: &mut ForgottenRows,
-    values: &dyn Serde<V>,
-    tier_bytes: u64,
-) -> impl FnMut(u64, &Slot<V>) {
-    move |hash, slot| {
-        let row = |out: &mut Vec<u8>| write_row(values, slot.row.as_ref(), out).unwrap_or(false);
-        rows.put(hash, slot.key(), row, tier_bytes / ROOM_PART);
+/// Keeps the rows that a tier evicts at hand, with an eighth of `tier_bytes`.
+pub(super) struct Keeping<'a, V> {
+    pub(super) rows: &'a mut ForgottenRows,
+    pub(super) values: &'a dyn Serde<V>,
+    pub(super) tier_bytes: u64,
+}
+
+impl<V: 'static> Forget<V> for Keeping<'_, V> {
+    fn look_ahead(&self, hashes: &[u64]) {
+        self.rows.look_ahead(hashes);
+    }
+
+    fn forget(&mut self, hash: u64, slot: &Slot<V>) {
+        let row = |out: &mut Vec<u8>| write_row(self.values, slot.row.as_ref(), out).unwrap_or(false);
+        self.rows.put(hash, slot.key(), row, self.tier_bytes / ROOM_PART);
     }
 }
 

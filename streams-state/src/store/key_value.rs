@@ -34,12 +34,12 @@ use std::sync::Arc;
 use self::lru::Lru;
 use self::scan::OrderedKeys;
 use super::changelog_buffer::ChangelogBuffer;
-use super::forgotten_rows::{ForgottenRows, Taken, keeping};
+use super::forgotten_rows::{ForgottenRows, Keeping, Taken};
 use super::header_aware::LoggedHeaders;
 use super::operation_meters::{Ended, Metered, OperationMeters, StoreOperation};
 use super::progress::Progress;
-use super::record_cache::RecordCache;
-use super::tier::{NONE, Tier};
+use super::record_cache::{Held, RecordCache};
+use super::tier::{NONE, TOGETHER, Tier};
 use super::{StateStore, Unflushed};
 use crate::engine::{Engine, Layout};
 use crate::error::StateError;
@@ -334,7 +334,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     /// A row that is absent now and was at the last flush is passed over. For a deletion without
     /// [`send_old_values`](Self::send_old_values) `old` says what was there; a forwarder need not send it.
     pub fn pop_cached(&mut self) -> Result<Option<CachedUpdate<K, V>>, StateError> {
-        while let Some(held) = self.cache.pop() {
+        while let Some(held) = self.pop_held() {
             self.tier.slot_mut(held.slot).cached = NONE;
             if self.tier.slot(held.slot).row.is_none() && held.flushed.is_none() {
                 continue;
@@ -356,6 +356,15 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
             return Ok(Some(CachedUpdate { key, change, timestamp, context: held.context }));
         }
         Ok(None)
+    }
+
+    /// Takes what the cache held back longest. Now and then has the slots that come next come from memory.
+    #[inline]
+    fn pop_held(&mut self) -> Option<Held<V>> {
+        if self.cache.len().is_multiple_of(TOGETHER) {
+            self.tier.fetch(self.cache.upcoming().take(TOGETHER));
+        }
+        self.cache.pop()
     }
 
     /// The slot of `key`; looks into the engine if the tier does not know. `None`: no row and no slot.
@@ -387,7 +396,11 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     #[inline]
     fn make_room(&mut self) {
         if self.tier.is_full() {
-            let keep = keeping(&mut self.forgotten, &*self.values, self.tier.memory_bytes());
+            let keep = Keeping {
+                rows: &mut self.forgotten,
+                values: &*self.values,
+                tier_bytes: self.tier.memory_bytes(),
+            };
             self.tier.make_room(keep);
         }
     }

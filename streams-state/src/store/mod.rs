@@ -110,6 +110,12 @@ pub trait StateStore {
         sink: &mut dyn FnMut(ChangelogEntry<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError>;
 
+    /// Rows of these keys will be asked for soon, or not: a store may have what that needs come from memory now, for all of them at the
+    /// same time. Nothing that can be seen changes.
+    fn look_ahead(&self, keys: &[&[u8]]) {
+        let _ = keys;
+    }
+
     /// Moves updates that the cache holds back to the changelog without telling anybody: for a cached store that
     /// no node forwards. The deletion of a row that never was there is logged, too, as in Kafka Streams. Stores without a
     /// cache have nothing to move.

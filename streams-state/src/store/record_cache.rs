@@ -122,6 +122,11 @@ impl<V> RecordCache<V> {
         self.entries[entry as usize].held.flushed.as_ref()
     }
 
+    /// The slots of the entries that [`pop`](Self::pop) takes next, about.
+    pub(super) fn upcoming(&self) -> impl Iterator<Item = u32> {
+        self.marks.iter().map(|index| self.entries[*index as usize].held.slot)
+    }
+
     /// Takes the entry whose last update is the oldest.
     pub(super) fn pop(&mut self) -> Option<Held<V>> {
         while let Some(index) = self.marks.pop_front() {

@@ -3,17 +3,21 @@
 //! the engine does not have.
 //!
 //! ```text
-//! table: hash -> u32 ──► slots: | row: Option<(V, timestamp)> | key | tag, cached, len, flags |
+//! table: hash -> u32 ──► slots: | row: Option<(V, timestamp)> | key | cached, len, flags |
 //!                                 64 bytes for an i64
 //! slot:  clean ──change──► touched ──flush──► flushing ──written──► clean ──evict──► gone      (absent rows go when written)
 //! ```
 //! `touched` lists the slots that differ from the engine and what is on its way to it, each once, in the order of their first
 //! change. A flushing slot may be touched again.
 
+mod evict;
+mod look_ahead;
+
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
+pub(super) use self::evict::Forget;
 use super::elsewhere::Elsewhere;
 use super::key_bytes::KeyBytes;
 use super::slab::Slab;
@@ -23,18 +27,17 @@ use crate::types::Timestamp;
 /// No slot, no cache entry.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Bytes of hash table for each slot: index and control byte at the mean load.
-const TABLE_BYTES: u64 = 8;
+/// Bytes of hash table for each slot, at the mean load.
+const TABLE_BYTES: u64 = 10;
 
-/// Part of the room of a tier that may go into knowing what it forgot.
-const ELSEWHERE_PART: u64 = 64;
+/// Keys or slots that are looked at together: memory answers all of them in about the time that it needs for one.
+pub(super) const TOGETHER: usize = 16;
 
 /// A row and what is known about it.
 pub(super) struct Slot<V> {
     /// The row; `None` is known to be absent.
     pub(super) row: Option<(V, Timestamp)>,
     key: KeyBytes,
-    tag: u32,
     /// The entry of the record cache that holds the last update back, or [`NONE`].
     pub(super) cached: u32,
     len: u32,
@@ -72,6 +75,8 @@ pub(super) struct Tier<V> {
     flushing: Vec<u32>,
     heap_bytes: u64,
     hand: usize,
+    /// Slots that are about to be forgotten, and the hashes of their keys: empty but for its room.
+    victims: Vec<(u64, u32)>,
     /// Keys that may have a row in the engine only.
     elsewhere: Elsewhere,
     max_bytes: u64,
@@ -94,6 +99,7 @@ impl<V> Tier<V> {
             flushing: Vec::new(),
             heap_bytes: 0,
             hand: 0,
+            victims: Vec::new(),
         }
     }
 
@@ -105,12 +111,8 @@ impl<V> Tier<V> {
     /// The slot of `key`.
     #[inline]
     pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
-        let (tag, slots) = (tag(hash), &mut self.slots);
-        let same = |id: u32| {
-            let slot = &slots[id as usize];
-            slot.tag == tag && slot.key() == key
-        };
-        let id = self.table.find(hash, same)?;
+        let slots = &mut self.slots;
+        let id = self.table.find(hash, |id| slots[id as usize].key() == key)?;
         slots[id as usize].used = true;
         Some(id)
     }
@@ -136,7 +138,6 @@ impl<V> Tier<V> {
         let slot = Slot {
             row,
             key: KeyBytes::new(key),
-            tag: tag(hash),
             cached: NONE,
             len: len as u32,
             live: true,
@@ -145,16 +146,15 @@ impl<V> Tier<V> {
             used: true,
         };
         self.heap_bytes += slot.heap_bytes();
-        let (slots, hasher) = (&mut self.slots, &self.hasher);
-        let id = self.table.add(hash, slots.len(), &|id| hash_of(hasher, slots, id));
-        slots.put(id as usize, slot);
+        let id = self.table.add(hash, self.slots.len());
+        self.slots.put(id as usize, slot);
         id
     }
 
     /// Adds a clean slot for `key`, which is nowhere, and evicts if there are too many by now.
     #[inline]
     pub(super) fn insert_absent(&mut self, hash: u64, key: &[u8]) -> u32 {
-        self.make_room(|_, _| ());
+        self.make_room(|_, _: &_| ());
         self.insert(hash, key, None, 0)
     }
 
@@ -247,48 +247,6 @@ impl<V> Tier<V> {
         self.memory_bytes() > self.evict_above
     }
 
-    /// Before a row is loaded: evicts if loaded rows have filled the tier. `forgotten` sees each row that goes, and the hash of its key.
-    #[inline]
-    pub(super) fn make_room(&mut self, forgotten: impl FnMut(u64, &Slot<V>)) {
-        if self.is_full() {
-            self.evict(self.max_bytes / 2, forgotten);
-            let in_use = self.memory_bytes();
-            self.evict_above = self.max_bytes.max(in_use + in_use / 4);
-        }
-    }
-
-    /// After a flush, when more slots are clean: evicts if there are too many.
-    pub(super) fn make_room_after_flush(&mut self, forgotten: impl FnMut(u64, &Slot<V>)) {
-        self.evict_above = self.max_bytes;
-        if self.is_full() {
-            self.evict(self.max_bytes / 2, forgotten);
-        }
-    }
-
-    /// Forgets clean slots, those not used since the last round first, until the tier needs no more than
-    /// `target` bytes or nothing clean is left. `forgotten` sees each row that goes, and the hash of its key.
-    pub(super) fn evict(&mut self, target: u64, mut forgotten: impl FnMut(u64, &Slot<V>)) {
-        let mut steps = 2 * self.slots.len();
-        while steps > 0 && self.memory_bytes() > target {
-            steps -= 1;
-            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
-            let slot = &mut self.slots[self.hand];
-            if !slot.live || slot.touched || slot.flushing || slot.cached != NONE {
-                continue;
-            }
-            if std::mem::take(&mut slot.used) {
-                continue;
-            }
-            let hash = hash_of(&self.hasher, &self.slots, self.hand as u32);
-            let slot = &self.slots[self.hand];
-            if slot.row.is_some() {
-                forgotten(hash, slot);
-                self.elsewhere.add(hash, self.max_bytes / ELSEWHERE_PART);
-            }
-            self.remove(hash, self.hand as u32);
-        }
-    }
-
     /// Whether rows might be forgotten: some slot is neither touched nor on its way to the engine.
     pub(super) fn has_clean(&self) -> bool {
         self.table.len() > self.touched.len() + self.flushing.len()
@@ -375,12 +333,6 @@ fn hash_of<V>(hasher: &RandomState, slots: &Slab<Slot<V>>, id: u32) -> u64 {
     hash(hasher, slots[id as usize].key())
 }
 
-/// Bits of the hash that neither the table's position nor its control byte use: they spare key comparisons.
-#[inline]
-fn tag(hash: u64) -> u32 {
-    (hash >> 25) as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,9 +374,9 @@ mod tests {
         }
         let all = tier.memory_bytes();
         assert!(tier.is_complete());
-        tier.evict(all / 2, |_, _| ());
+        tier.evict(all / 2, |_, _: &_| ());
         assert!(tier.memory_bytes() <= all / 2 && tier.rows() > 10);
-        tier.evict(0, |_, _| ());
+        tier.evict(0, |_, _: &_| ());
         assert_eq!(tier.rows(), 10);
         assert!(!tier.is_complete());
         let in_engine = |number: u32| tier.may_be_in_engine(tier.hash(&number.to_be_bytes()));

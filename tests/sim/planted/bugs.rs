@@ -181,8 +181,8 @@ pub(crate) const BUGS: &[Bug] = &[
         name: "flush-forgets-a-row",
         like: "a run that is not whole, with its whole offset",
         file: "streams-state/src/store/key_value/lifecycle.rs",
-        find: "        for id in touched {\n            let slot = self.tier.slot(*id);\n            let written",
-        replace: "        for id in touched.iter().skip(usize::from(planted(\"flush-forgets-a-row\") && touched.len() > 1)) {\n            let slot = self.tier.slot(*id);\n            let written",
+        find: "            for id in touched {\n                let slot = self.tier.slot(*id);\n                let written",
+        replace: "            for id in touched.iter().skip(usize::from(planted(\"flush-forgets-a-row\") && touched.len() > 1)) {\n                let slot = self.tier.slot(*id);\n                let written",
     },
     Bug {
         name: "no-rewind",

@@ -1,6 +1,7 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
 use super::super::bulk_restore::{BulkRestore, KeyValueRows};
+use super::super::tier::TOGETHER;
 use super::super::timestamped_row::write_row;
 use super::super::{CachedStore, ChangelogEntry, ChangelogRecord};
 use super::*;
@@ -28,6 +29,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
             written.map_err(|error| self.progress.broken(error))?;
         }
         Ok(())
+    }
+
+    fn look_ahead(&self, keys: &[&[u8]]) {
+        self.tier.look_ahead(keys, |hashes| self.forgotten.look_ahead(hashes));
     }
 
     fn committed(&mut self, offset: Option<i64>) {
@@ -76,7 +81,11 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
             return Ok(true);
         }
         self.tier.written();
-        let keep = keeping(&mut self.forgotten, &*self.values, self.tier.memory_bytes());
+        let keep = Keeping {
+            rows: &mut self.forgotten,
+            values: &*self.values,
+            tier_bytes: self.tier.memory_bytes(),
+        };
         self.tier.make_room_after_flush(keep);
         Ok(true)
     }
@@ -92,7 +101,11 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     fn shed(&mut self, target_bytes: u64) {
         if self.engine.is_durable() && self.tier.has_clean() {
             let target = target_bytes.saturating_sub(self.beside_tier_bytes());
-            let keep = keeping(&mut self.forgotten, &*self.values, self.tier.memory_bytes());
+            let keep = Keeping {
+                rows: &mut self.forgotten,
+                values: &*self.values,
+                tier_bytes: self.tier.memory_bytes(),
+            };
             self.tier.evict(target, keep);
         }
     }
@@ -206,13 +219,16 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     fn run(&self) -> Result<Run, StateError> {
         let touched = self.tier.touched();
         let mut run = Run::with_capacity(touched.len(), self.tier.touched_bytes() as usize);
-        for id in touched {
-            let slot = self.tier.slot(*id);
-            let written = run.push_with(
-                |out| out.extend_from_slice(slot.key()),
-                |out| write_row(&*self.values, slot.row.as_ref(), out),
-            );
-            written.map_err(|source| self.progress.serde_error(source))?;
+        for touched in touched.chunks(TOGETHER) {
+            self.tier.fetch(touched.iter().copied());
+            for id in touched {
+                let slot = self.tier.slot(*id);
+                let written = run.push_with(
+                    |out| out.extend_from_slice(slot.key()),
+                    |out| write_row(&*self.values, slot.row.as_ref(), out),
+                );
+                written.map_err(|source| self.progress.serde_error(source))?;
+            }
         }
         Ok(run)
     }

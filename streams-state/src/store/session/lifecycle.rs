@@ -30,6 +30,10 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
         Ok(())
     }
 
+    fn look_ahead(&self, keys: &[&[u8]]) {
+        self.tier.look_ahead(keys, |_| ());
+    }
+
     fn committed(&mut self, offset: Option<i64>) {
         self.progress.committed(offset);
     }
@@ -78,7 +82,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
             return Ok(());
         }
         self.tier.flushed();
-        self.tier.make_room_after_flush(|_, _| ());
+        self.tier.make_room_after_flush(|_, _: &_| ());
         Ok(())
     }
 
@@ -88,7 +92,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.durable && self.tier.has_clean() {
-            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()), |_, _| ());
+            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()), |_, _: &_| ());
         }
     }
 

@@ -16,8 +16,8 @@ use crate::store::slab::Slab;
 use crate::store::slot_table::SlotTable;
 use crate::types::Timestamp;
 
-/// Bytes of hash table for each slot: index and control byte at the mean load.
-const TABLE_BYTES: u64 = 8;
+/// Bytes of hash table for each slot, at the mean load.
+const TABLE_BYTES: u64 = 10;
 /// Bytes of a row in a run beside key and value: segment, tag, length, start, sequence, timestamp.
 const RUN_ROW_BYTES: u64 = 8 + 1 + 4 + 12 + 8;
 
@@ -106,11 +106,7 @@ impl<V> Segment<V> {
     #[inline]
     pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
         let slots = &mut self.slots;
-        let same = |id: u32| {
-            let slot = &slots[id as usize];
-            slot.hash == hash && slot.key.as_slice() == key
-        };
-        let id = self.table.find(hash, same)?;
+        let id = self.table.find(hash, |id| slots[id as usize].key.as_slice() == key)?;
         slots[id as usize].used = true;
         Some(id)
     }
@@ -143,9 +139,8 @@ impl<V> Segment<V> {
             used: true,
         };
         self.heap_bytes += slot.key.heap_bytes();
-        let slots = &mut self.slots;
-        let id = self.table.add(hash, slots.len(), &|id| slots[id as usize].hash);
-        slots.put(id as usize, slot);
+        let id = self.table.add(hash, self.slots.len());
+        self.slots.put(id as usize, slot);
         id
     }
 
