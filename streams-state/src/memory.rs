@@ -42,9 +42,10 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// Shares out `total` bytes.
     pub fn of(total: u64) -> Self {
+        let engines = (total / 16).max(ENGINE_MIN_BYTES.min(total / 4));
         Self {
-            tiers: (total / 2).saturating_sub(ENGINE_MIN_BYTES / 2).max(total / 16 * 5),
-            engines: (total / 16).max(ENGINE_MIN_BYTES.min(total / 4)),
+            tiers: (total / 2).min(total / 8 * 5 - engines),
+            engines,
             fetched: total / 16,
             produced: total / 16,
             restoring: total / 4,
@@ -109,12 +110,12 @@ impl MemoryShare {
         replace(&self.budget.unflushed, &mut self.unflushed, unflushed);
     }
 
-    /// Bytes that the holder should get down to; `None` while there is room. A tenth below its part, so that it is not asked again
+    /// Bytes that the holder should get down to; `None` while there is room. A little below its part, so that it is not asked again
     /// at once.
     pub fn target(&self) -> Option<u64> {
         let (used, max) = (self.budget.used(), self.budget.tiers_max);
         let part = |bytes: u64| (u128::from(bytes) * u128::from(max) / u128::from(used.max(1))) as u64;
-        (used > max).then(|| part(self.used) / 10 * 9)
+        (used > max).then(|| part(self.used) / 32 * 31)
     }
 
     /// Whether the holder should give its engines what they do not have: there is too much of it, and it has its part of that.
@@ -153,8 +154,8 @@ mod tests {
             (plan.tiers >> 20, plan.engines >> 20)
         };
         assert_eq!(mebibytes(64), (24, 16), "little for tiers, and what engines need");
-        assert_eq!(mebibytes(256), (120, 16), "what engines do not need, tiers have");
-        assert_eq!(mebibytes(1024), (504, 64));
+        assert_eq!(mebibytes(256), (128, 16), "what engines do not need, tiers have");
+        assert_eq!(mebibytes(1024), (512, 64));
     }
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
         small.report(300, 0);
         assert_eq!((large.target(), small.target()), (None, None));
         large.report(1700, 0);
-        assert_eq!((large.target(), small.target()), (Some(765), Some(135)));
+        assert_eq!((large.target(), small.target()), (Some(806), Some(124)));
         drop(large);
         assert_eq!((budget.used(), small.target()), (300, None));
     }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::slab::Slab;
 use super::tier::NONE;
 use crate::types::{NO_TIMESTAMP, RecordContext};
 
@@ -53,7 +54,7 @@ struct Entry<V> {
 
 /// Updates held back.
 pub(super) struct RecordCache<V> {
-    entries: Vec<Entry<V>>,
+    entries: Slab<Entry<V>>,
     free: Vec<u32>,
     marks: VecDeque<u32>,
     /// Number of the mark at the front.
@@ -63,7 +64,7 @@ pub(super) struct RecordCache<V> {
 
 impl<V> RecordCache<V> {
     pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), marks: VecDeque::new(), first: 0, key_bytes: 0 }
+        Self { entries: Slab::new(), free: Vec::new(), marks: VecDeque::new(), first: 0, key_bytes: 0 }
     }
 
     /// Number of keys that hold an update back.
@@ -87,16 +88,8 @@ impl<V> RecordCache<V> {
         let held = Held { slot, flushed, context: context.clone() };
         let entry = Entry { held, mark: self.next_mark(), key_bytes: key_len as u32 };
         self.key_bytes += u64::from(entry.key_bytes);
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.entries[index as usize] = entry;
-                index
-            }
-            None => {
-                self.entries.push(entry);
-                self.entries.len() as u32 - 1
-            }
-        };
+        let index = self.free.pop().unwrap_or(self.entries.len() as u32);
+        self.entries.put(index as usize, entry);
         self.marks.push_back(index);
         index
     }
@@ -115,6 +108,11 @@ impl<V> RecordCache<V> {
         if self.marks.len() > COMPACT_MIN.max(2 * self.len()) {
             self.compact();
         }
+    }
+
+    /// What is in `entry` is in another slot now.
+    pub(super) fn moved(&mut self, entry: u32, slot: u32) {
+        self.entries[entry as usize].held.slot = slot;
     }
 
     /// The value at the last flush of what is in `entry`.

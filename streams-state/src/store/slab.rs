@@ -4,7 +4,7 @@
 use std::ops::{Index, IndexMut};
 
 /// Slots of a chunk: a power of two.
-const CHUNK: usize = 512;
+pub(super) const CHUNK: usize = 512;
 
 /// Slots by number, in chunks of [`CHUNK`].
 pub(super) struct Slab<T> {
@@ -41,6 +41,21 @@ impl<T> Slab<T> {
                 self.chunks.push(chunk);
             }
         }
+    }
+
+    /// Changes the places of two slots.
+    pub(super) fn swap(&mut self, one: usize, other: usize) {
+        let (low, high) = (one.min(other), one.max(other));
+        let (before, from) = self.chunks.split_at_mut(high / CHUNK);
+        match before.get_mut(low / CHUNK) {
+            Some(chunk) => std::mem::swap(&mut chunk[low % CHUNK], &mut from[0][high % CHUNK]),
+            None => from[0].swap(low % CHUNK, high % CHUNK),
+        }
+    }
+
+    /// Keeps the first `chunks` chunks only, and gives back the memory of the others.
+    pub(super) fn keep_chunks(&mut self, chunks: usize) {
+        self.chunks.truncate(chunks);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -84,8 +99,16 @@ mod tests {
         slab.put(slab.len(), 1);
         assert_eq!((slab[5], slab[CHUNK], slab.len()), (500, CHUNK, 3 * CHUNK + 8));
         assert_eq!(first, &raw const slab[CHUNK]);
+        slab.swap(CHUNK + 3, 2);
+        slab.swap(2, 1);
+        slab.swap(7, 7);
+        assert_eq!((slab[1], slab[2], slab[7], slab[CHUNK + 3]), (CHUNK + 3, 1, 7, 2));
         slab[CHUNK] = 9;
         slab.iter_mut().for_each(|number| *number += 1);
         assert_eq!((slab[CHUNK], slab.iter().count()), (10, slab.len()));
+        slab.keep_chunks(2);
+        assert_eq!((slab.len(), slab[CHUNK]), (2 * CHUNK, 10));
+        slab.put(slab.len(), 1);
+        assert_eq!(slab.len(), 2 * CHUNK + 1);
     }
 }

@@ -72,6 +72,34 @@ impl SlotTable {
         id
     }
 
+    /// Takes the free slots below `slots`: those of higher numbers are given up.
+    pub(super) fn take_free(&mut self, slots: usize) -> Vec<u32> {
+        let mut free = std::mem::take(&mut self.free);
+        free.retain(|id| (*id as usize) < slots);
+        free
+    }
+
+    /// Slots that [`take_free`](Self::take_free) took, and that are still free.
+    pub(super) fn give_free(&mut self, free: Vec<u32>) {
+        self.free = free;
+    }
+
+    /// The key of this hash is in the slot `to` now, and no longer in `from`.
+    pub(super) fn moved(&mut self, hash: u64, from: u32, to: u32) {
+        let tag = tag(hash);
+        let mut at = self.line_of(tag);
+        while let Some(line) = self.lines.get_mut(at) {
+            if let Some(entry) = line.0.iter_mut().find(|other| **other == self::entry(tag, from)) {
+                *entry = self::entry(tag, to);
+                return;
+            }
+            if !line.is_full() {
+                return;
+            }
+            at = self.behind(at);
+        }
+    }
+
     /// The slot `id`, whose key has this hash, is free.
     pub(super) fn remove(&mut self, hash: u64, id: u32) {
         let gone = entry(tag(hash), id);

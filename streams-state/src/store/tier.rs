@@ -12,6 +12,7 @@
 
 mod evict;
 mod look_ahead;
+mod shrink;
 
 use std::hash::{BuildHasher, Hasher};
 

@@ -87,6 +87,9 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
             tier_bytes: self.tier.memory_bytes(),
         };
         self.tier.make_room_after_flush(keep);
+        if self.lru.is_none() && self.tier.shrink(|entry, slot| self.cache.moved(entry, slot)) {
+            self.ordered.clear();
+        }
         Ok(true)
     }
 
