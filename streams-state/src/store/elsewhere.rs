@@ -81,11 +81,11 @@ pub(super) struct KeyFilter {
 impl KeyFilter {
     fn may_have(&self, hash: u64) -> bool {
         let hash = mixed(hash);
-        let bits = bits(hash);
         // Most keys are in the largest, the last.
         self.layers.iter().rev().any(|layer| {
             let block = &layer[place(hash, layer.len())];
-            block.iter().zip(&bits).all(|(word, bits)| word & bits == *bits)
+            // Of an absent key one of the first bits is seldom there.
+            bits(hash).all(|(word, bit)| block[word] & bit != 0)
         })
     }
 
@@ -102,7 +102,7 @@ impl KeyFilter {
         if let Some(layer) = self.layers.last_mut() {
             let hash = mixed(hash);
             let at = place(hash, layer.len());
-            layer[at].iter_mut().zip(bits(hash)).for_each(|(word, bits)| *word |= bits);
+            bits(hash).for_each(|(word, bit)| layer[at][word] |= bit);
         }
     }
 
@@ -123,16 +123,12 @@ fn place(hash: u64, blocks: usize) -> usize {
     (((hash >> 32) * blocks as u64) >> 32) as usize
 }
 
-/// The bits that a key sets in its block: 9 bits for each, of its mixed hash that is mixed again, since blocks took the upper half.
-fn bits(hash: u64) -> [u64; BLOCK] {
+/// The bits that a key sets in its block, each with its word: 9 bits for each, of its mixed hash that is mixed again, since blocks took the
+/// upper half.
+fn bits(hash: u64) -> impl Iterator<Item = (usize, u64)> {
     let hash = hash.wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let mut rest = hash ^ (hash >> 32);
-    let mut words = [0; BLOCK];
-    for _ in 0..BITS {
-        words[(rest >> 6) as usize % BLOCK] |= 1 << (rest % 64);
-        rest >>= 9;
-    }
-    words
+    let mixed = hash ^ (hash >> 32);
+    (0..BITS).map(move |bit| mixed >> (9 * bit)).map(|rest| ((rest >> 6) as usize % BLOCK, 1 << (rest % 64)))
 }
 
 #[cfg(test)]

@@ -66,13 +66,20 @@ pub struct KeyValueOptions {
 pub struct CachedUpdate<K, V> {
     /// Key.
     pub key: K,
-    /// `new` is the value now; `old` is the one at the last flush, filled only with `send_old_values` or if `new` is `None`.
+    /// `new` is the value now; `old` is the one at the last flush, filled only with `send_old_values`.
     pub change: Change<V>,
     /// Timestamp of the value; of the record that deleted it, for a deletion. In a plain store always that of the
     /// record.
     pub timestamp: Timestamp,
     /// Context of the update.
     pub context: RecordContext,
+}
+
+/// The value that a row had at the last flush of the cache.
+enum Flushed<V> {
+    Value(V),
+    /// It is the one that the engine has: nothing goes there before the cache is empty.
+    InEngine,
 }
 
 /// A store of `V` by `K`.
@@ -85,7 +92,7 @@ pub struct KeyValueStore<K, V> {
     tier: Tier<V>,
     /// What the tier had to forget, as far as it is at hand.
     forgotten: ForgottenRows,
-    cache: RecordCache<V>,
+    cache: RecordCache<Flushed<V>>,
     send_old_values: bool,
     /// Updates in place are taken back if they cannot be written.
     undoes: bool,
@@ -205,10 +212,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     pub fn get_flushed(&mut self, key: &K) -> Result<Option<V>, StateError> {
         let Some(id) = self.locate(key)? else { return Ok(None) };
         let slot = self.tier.slot(id);
-        Ok(match slot.cached {
-            NONE => slot.row.as_ref().map(|(value, _)| value.clone()),
-            held => self.cache.flushed(held).cloned(),
-        })
+        match slot.cached {
+            NONE => Ok(slot.row.as_ref().map(|(value, _)| value.clone())),
+            held => self.value_at_flush(id, held),
+        }
     }
 
     /// Sets or (`None`) deletes the value of `key`. A value that serializes as null deletes, too.
@@ -233,11 +240,14 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         context: &RecordContext,
     ) -> Result<(), StateError> {
         let id = self.locate_or_insert(key)?;
-        let wants_flushed = self.wants_flushed(id);
+        let (wants_flushed, in_engine) = (self.wants_flushed(id), self.stays_in_engine(id));
         let row = value.map(|value| (value, timestamp));
         let before = std::mem::replace(&mut self.tier.slot_mut(id).row, row);
         if self.options.caching {
-            let flushed = before.filter(|_| wants_flushed).map(|(value, _)| value);
+            let flushed = before.filter(|_| wants_flushed).map(|(value, _)| match in_engine {
+                true => Flushed::InEngine,
+                false => Flushed::Value(value),
+            });
             return self.hold(id, flushed, context);
         }
         self.write_or_undo(id, Some(before), context)
@@ -253,8 +263,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     fn remove(&mut self, key: &K, context: &RecordContext) -> Result<Option<V>, StateError> {
         let id = self.locate_or_insert(key)?;
+        let (wants_flushed, in_engine) = (self.wants_flushed(id), self.stays_in_engine(id));
         let before = self.tier.slot_mut(id).row.take().map(|(value, _)| value);
-        let flushed = if self.wants_flushed(id) { before.clone() } else { None };
+        let flushed = before.as_ref().filter(|_| wants_flushed).map(|value| match in_engine {
+            true => Flushed::InEngine,
+            false => Flushed::Value(value.clone()),
+        });
         match self.options.caching {
             true => self.hold(id, flushed, context)?,
             false => self.write_out(id, context)?,
@@ -283,8 +297,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Changes the value of `key` in place: `change` sees the value and its timestamp, `None` is no row.
     ///
-    /// With caching, the first update of a key after a flush clones its value: a deletion may have to say what was
-    /// deleted.
+    /// With caching, the first update of a key after a flush clones its value, unless the engine has it, too: somebody may ask what it was.
     #[inline]
     pub fn update<R>(
         &mut self,
@@ -309,11 +322,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     ) -> Result<Result<R, E>, StateError> {
         let began = self.meters.begin();
         let id = self.locate_or_insert(key)?;
-        let wants_flushed = self.wants_flushed(id);
+        let (wants_flushed, in_engine) = (self.wants_flushed(id), self.stays_in_engine(id));
         let slot = self.tier.slot_mut(id);
         self.meters.end_read(StoreOperation::Get, began, slot.row.is_some());
         let flushed = match &slot.row {
-            Some((value, _)) if wants_flushed => Some(value.clone()),
+            Some(_) if in_engine && wants_flushed => Some(Flushed::InEngine),
+            Some((value, _)) if wants_flushed => Some(Flushed::Value(value.clone())),
             Some(_) | None => None,
         };
         let undo = (self.undoes && !self.options.caching).then(|| slot.row.clone());
@@ -331,8 +345,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Takes the next update that the cache holds back, in order of last update, and logs it. `None`: no more.
     ///
-    /// A row that is absent now and was at the last flush is passed over. For a deletion without
-    /// [`send_old_values`](Self::send_old_values) `old` says what was there; a forwarder need not send it.
+    /// A row that is absent now and was at the last flush is passed over.
     pub fn pop_cached(&mut self) -> Result<Option<CachedUpdate<K, V>>, StateError> {
         while let Some(held) = self.pop_held() {
             self.tier.slot_mut(held.slot).cached = NONE;
@@ -351,7 +364,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
                 Some((value, _)) => (Some(value.clone()), held.context.timestamp),
                 None => (None, held.context.timestamp),
             };
-            let old = held.flushed.filter(|_| self.send_old_values || new.is_none());
+            let old = match held.flushed {
+                Some(Flushed::Value(old)) if self.send_old_values => Some(old),
+                Some(Flushed::Value(_) | Flushed::InEngine) | None => None,
+            };
             let change = Change::latest(old, new);
             return Ok(Some(CachedUpdate { key, change, timestamp, context: held.context }));
         }
@@ -360,7 +376,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Takes what the cache held back longest. Now and then has the slots that come next come from memory.
     #[inline]
-    fn pop_held(&mut self) -> Option<Held<V>> {
+    fn pop_held(&mut self) -> Option<Held<Flushed<V>>> {
         if self.cache.len().is_multiple_of(TOGETHER) {
             self.tier.fetch(self.cache.upcoming().take(TOGETHER));
         }

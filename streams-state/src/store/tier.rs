@@ -129,6 +129,13 @@ impl<V> Tier<V> {
         &self.slots[id as usize]
     }
 
+    /// Whether the engine has the row of the slot as it is.
+    #[inline]
+    pub(super) fn is_clean(&self, id: u32) -> bool {
+        let slot = &self.slots[id as usize];
+        !slot.touched && !slot.flushing
+    }
+
     #[inline]
     pub(super) fn slot_mut(&mut self, id: u32) -> &mut Slot<V> {
         &mut self.slots[id as usize]

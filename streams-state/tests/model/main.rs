@@ -16,7 +16,7 @@ use model::{Options, Run};
 /// One operation. Keys and values are small numbers, so that operations meet.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    /// Reads a key.
+    /// Reads a key, and what it was at the last flush of the cache.
     Get(u8),
     /// Writes a value (null if it is a multiple of 8) with a timestamp.
     Put(u8, u8, u8),

@@ -190,7 +190,7 @@ impl Run {
                 _ => expected.context.timestamp,
             };
             assert_eq!(popped.timestamp, timestamp);
-            let wanted = self.options.send_old_values || row.is_none();
+            let wanted = self.options.send_old_values;
             assert_eq!(popped.change.old, expected.before.clone().filter(|_| wanted));
         }
         self.dirty.is_empty()
@@ -346,6 +346,11 @@ impl Run {
             Op::Get(number) => {
                 let row = self.store().get(&key(*number)).unwrap().map(|(value, ts)| (value.clone(), ts));
                 assert_eq!(row.as_ref(), rows.get(&key(*number)));
+                let flushed = match self.dirty.iter().find(|dirty| dirty.key == key(*number)) {
+                    Some(dirty) => dirty.before.clone(),
+                    None => row.map(|(value, _)| value),
+                };
+                assert_eq!(self.store().get_flushed(&key(*number)).unwrap(), flushed);
                 return;
             }
             Op::Scan => {

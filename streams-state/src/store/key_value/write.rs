@@ -3,10 +3,31 @@
 use super::*;
 
 impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
-    /// Whether the cache will want the value that the row has now: it is the one at the last flush.
+    /// Whether the cache will want to know what the row is now: it is the one at the last flush.
     #[inline]
     pub(super) fn wants_flushed(&self, id: u32) -> bool {
         self.options.caching && self.tier.slot(id).cached == NONE
+    }
+
+    /// Whether the value that the row has now can be had from the engine until the next flush: then no copy of it is needed, which
+    /// would wait for its memory.
+    #[inline]
+    pub(super) fn stays_in_engine(&self, id: u32) -> bool {
+        !self.send_old_values && self.tier.is_clean(id) && self.engine.is_durable()
+    }
+
+    /// The value at the last flush of the row of `id`, whose update is held back in `entry`.
+    pub(super) fn value_at_flush(&mut self, id: u32, entry: u32) -> Result<Option<V>, StateError> {
+        match self.cache.flushed(entry) {
+            None => Ok(None),
+            Some(Flushed::Value(value)) => Ok(Some(value.clone())),
+            Some(Flushed::InEngine) => {
+                match self.engine.get(self.tier.slot(id).key(), &mut self.value_bytes)? {
+                    true => Ok(Some(self.decode(&self.value_bytes)?.0)),
+                    false => Ok(None),
+                }
+            }
+        }
     }
 
     /// The row of `id` has changed: writes it out. If that fails the row is `before` again, or, if that is not known, nothing of
@@ -33,7 +54,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     pub(super) fn hold(
         &mut self,
         id: u32,
-        flushed: Option<V>,
+        flushed: Option<Flushed<V>>,
         context: &RecordContext,
     ) -> Result<(), StateError> {
         let slot = self.tier.slot_mut(id);
