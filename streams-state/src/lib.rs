@@ -14,6 +14,8 @@ pub mod serdes;
 pub mod error;
 // One number for the memory of a process, and how it is shared out.
 pub mod memory;
+// Memory that is read before it is used.
+mod fetch;
 // The directory on disk: lock, format, process id, task directories.
 pub mod directory;
 // What an engine must do; the in-memory and the RocksDB engine.

@@ -8,6 +8,8 @@
 //! block of 64 bytes, so a look costs one line of memory. With 10 bits a key about one in a hundred absent keys is looked for in vain.
 //! It grows by layers, each eight times as large as the one before, and each adds its errors.
 
+use crate::fetch::fetch;
+
 /// Words of a block.
 const BLOCK: usize = 8;
 /// Bits that a key sets.
@@ -43,8 +45,7 @@ impl Elsewhere {
         if let Self::Some(KeyFilter { layers, .. }) = self
             && let Some(layer) = layers.last()
         {
-            let first = |hash: &u64| layer[place(mixed(*hash), layer.len())][0];
-            std::hint::black_box(hashes.iter().map(first).fold(0, |all, word| all ^ word));
+            fetch(hashes.iter().map(|hash| layer[place(mixed(*hash), layer.len())][0]));
         }
     }
 

@@ -106,6 +106,11 @@ impl ForgottenRows {
         }
     }
 
+    /// Keeps the rows that a tier evicts at hand, with an eighth of `tier_bytes`.
+    pub(super) fn keeping<'a, V>(&'a mut self, values: &'a dyn Serde<V>, tier_bytes: u64) -> Keeping<'a, V> {
+        Keeping { rows: self, values, tier_bytes }
+    }
+
     /// Keeps the row of `key`, which has none here. `row` appends it, or says that it cannot be had. Places and tail take about `room`
     /// bytes of memory, at most.
     pub(super) fn put(&mut self, hash: u64, key: &[u8], row: impl FnOnce(&mut Vec<u8>) -> bool, room: u64) {
@@ -278,11 +283,11 @@ fn row_of(key: &[u8], hasher: &RandomState, read: &mut Vec<u8>) -> io::Result<bo
     Ok(same)
 }
 
-/// Keeps the rows that a tier evicts at hand, with an eighth of `tier_bytes`.
+/// What a tier that evicts is told to do with its rows.
 pub(super) struct Keeping<'a, V> {
-    pub(super) rows: &'a mut ForgottenRows,
-    pub(super) values: &'a dyn Serde<V>,
-    pub(super) tier_bytes: u64,
+    rows: &'a mut ForgottenRows,
+    values: &'a dyn Serde<V>,
+    tier_bytes: u64,
 }
 
 impl<V: 'static> Forget<V> for Keeping<'_, V> {

@@ -34,15 +34,16 @@ use std::sync::Arc;
 use self::lru::Lru;
 use self::scan::OrderedKeys;
 use super::changelog_buffer::ChangelogBuffer;
-use super::forgotten_rows::{ForgottenRows, Keeping, Taken};
+use super::forgotten_rows::{ForgottenRows, Taken};
 use super::header_aware::LoggedHeaders;
 use super::operation_meters::{Ended, Metered, OperationMeters, StoreOperation};
 use super::progress::Progress;
 use super::record_cache::{Held, RecordCache};
-use super::tier::{NONE, TOGETHER, Tier};
+use super::tier::{NONE, Tier};
 use super::{StateStore, Unflushed};
 use crate::engine::{Engine, Layout};
 use crate::error::StateError;
+use crate::fetch::TOGETHER;
 use crate::serdes::SerdeRef;
 use crate::types::{Change, RecordContext, Timestamp};
 
@@ -66,7 +67,7 @@ pub struct KeyValueOptions {
 pub struct CachedUpdate<K, V> {
     /// Key.
     pub key: K,
-    /// `new` is the value now; `old` is the one at the last flush, filled only with `send_old_values`.
+    /// `new` is the value now; `old` is the one at the last flush, filled only with `send_old_values` or if `new` is `None`.
     pub change: Change<V>,
     /// Timestamp of the value; of the record that deleted it, for a deletion. In a plain store always that of the
     /// record.
@@ -214,7 +215,11 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         let slot = self.tier.slot(id);
         match slot.cached {
             NONE => Ok(slot.row.as_ref().map(|(value, _)| value.clone())),
-            held => self.value_at_flush(id, held),
+            held => match self.cache.flushed(held) {
+                None => Ok(None),
+                Some(Flushed::Value(value)) => Ok(Some(value.clone())),
+                Some(Flushed::InEngine) => self.value_in_engine(id),
+            },
         }
     }
 
@@ -240,14 +245,11 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         context: &RecordContext,
     ) -> Result<(), StateError> {
         let id = self.locate_or_insert(key)?;
-        let (wants_flushed, in_engine) = (self.wants_flushed(id), self.stays_in_engine(id));
+        let wants_flushed = self.wants_flushed(id);
         let row = value.map(|value| (value, timestamp));
         let before = std::mem::replace(&mut self.tier.slot_mut(id).row, row);
         if self.options.caching {
-            let flushed = before.filter(|_| wants_flushed).map(|(value, _)| match in_engine {
-                true => Flushed::InEngine,
-                false => Flushed::Value(value),
-            });
+            let flushed = before.filter(|_| wants_flushed).map(|(value, _)| Flushed::Value(value));
             return self.hold(id, flushed, context);
         }
         self.write_or_undo(id, Some(before), context)
@@ -263,12 +265,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     fn remove(&mut self, key: &K, context: &RecordContext) -> Result<Option<V>, StateError> {
         let id = self.locate_or_insert(key)?;
-        let (wants_flushed, in_engine) = (self.wants_flushed(id), self.stays_in_engine(id));
         let before = self.tier.slot_mut(id).row.take().map(|(value, _)| value);
-        let flushed = before.as_ref().filter(|_| wants_flushed).map(|value| match in_engine {
-            true => Flushed::InEngine,
-            false => Flushed::Value(value.clone()),
-        });
+        let flushed = if self.wants_flushed(id) { before.clone().map(Flushed::Value) } else { None };
         match self.options.caching {
             true => self.hold(id, flushed, context)?,
             false => self.write_out(id, context)?,
@@ -322,14 +320,9 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     ) -> Result<Result<R, E>, StateError> {
         let began = self.meters.begin();
         let id = self.locate_or_insert(key)?;
-        let (wants_flushed, in_engine) = (self.wants_flushed(id), self.stays_in_engine(id));
+        let flushed = if self.wants_flushed(id) { self.flushed(id) } else { None };
         let slot = self.tier.slot_mut(id);
         self.meters.end_read(StoreOperation::Get, began, slot.row.is_some());
-        let flushed = match &slot.row {
-            Some(_) if in_engine && wants_flushed => Some(Flushed::InEngine),
-            Some((value, _)) if wants_flushed => Some(Flushed::Value(value.clone())),
-            Some(_) | None => None,
-        };
         let undo = (self.undoes && !self.options.caching).then(|| slot.row.clone());
         let result = change(&mut slot.row);
         if result.is_ok() {
@@ -345,7 +338,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Takes the next update that the cache holds back, in order of last update, and logs it. `None`: no more.
     ///
-    /// A row that is absent now and was at the last flush is passed over.
+    /// A row that is absent now and was at the last flush is passed over. For a deletion without
+    /// [`send_old_values`](Self::send_old_values) `old` says what was there; a forwarder need not send it.
     pub fn pop_cached(&mut self) -> Result<Option<CachedUpdate<K, V>>, StateError> {
         while let Some(held) = self.pop_held() {
             self.tier.slot_mut(held.slot).cached = NONE;
@@ -364,9 +358,10 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
                 Some((value, _)) => (Some(value.clone()), held.context.timestamp),
                 None => (None, held.context.timestamp),
             };
-            let old = match held.flushed {
-                Some(Flushed::Value(old)) if self.send_old_values => Some(old),
-                Some(Flushed::Value(_) | Flushed::InEngine) | None => None,
+            let old = match held.flushed.filter(|_| self.send_old_values || new.is_none()) {
+                None => None,
+                Some(Flushed::Value(old)) => Some(old),
+                Some(Flushed::InEngine) => self.value_in_engine(held.slot)?,
             };
             let change = Change::latest(old, new);
             return Ok(Some(CachedUpdate { key, change, timestamp, context: held.context }));
@@ -412,11 +407,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     #[inline]
     fn make_room(&mut self) {
         if self.tier.is_full() {
-            let keep = Keeping {
-                rows: &mut self.forgotten,
-                values: &*self.values,
-                tier_bytes: self.tier.memory_bytes(),
-            };
+            let keep = self.forgotten.keeping(&*self.values, self.tier.memory_bytes());
             self.tier.make_room(keep);
         }
     }

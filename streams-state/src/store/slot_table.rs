@@ -8,6 +8,11 @@
 //! A look costs one line of memory, seldom two. The line follows from the tag, so the table grows without a look at any key, and from
 //! its beginning to its end; by a quarter, because that is cheap.
 
+use crate::fetch::fetch;
+
+/// Bytes of the table for each slot, at the mean load.
+pub(super) const SLOT_BYTES: u64 = 10;
+
 /// Entries of a line: 64 bytes.
 const LINE: usize = 8;
 /// Of the entries of all lines so many eighths are in use at most.
@@ -59,7 +64,7 @@ impl SlotTable {
     /// Reads a line for each hash, so that all of them come from memory at the same time, and looks for them wait no more.
     pub(super) fn fetch(&self, hashes: &[u64]) {
         let first = |hash: &u64| self.lines.get(self.line_of(tag(*hash))).map_or(0, |line| line.0[0]);
-        std::hint::black_box(hashes.iter().map(first).fold(0, |all, entry| all ^ entry));
+        fetch(hashes.iter().map(first));
     }
 
     /// A slot for a key of this hash, which has none: a free one, or that behind the `slots` that there are.
@@ -72,50 +77,43 @@ impl SlotTable {
         id
     }
 
-    /// Takes the free slots below `slots`: those of higher numbers are given up.
-    pub(super) fn take_free(&mut self, slots: usize) -> Vec<u32> {
-        let mut free = std::mem::take(&mut self.free);
-        free.retain(|id| (*id as usize) < slots);
-        free
+    /// Of the free slots only those before `slots` are there any more.
+    pub(super) fn keep_free_below(&mut self, slots: u32) {
+        self.free.retain(|id| *id < slots);
     }
 
-    /// Slots that [`take_free`](Self::take_free) took, and that are still free.
-    pub(super) fn give_free(&mut self, free: Vec<u32>) {
-        self.free = free;
-    }
-
-    /// The key of this hash is in the slot `to` now, and no longer in `from`.
-    pub(super) fn moved(&mut self, hash: u64, from: u32, to: u32) {
-        let tag = tag(hash);
-        let mut at = self.line_of(tag);
-        while let Some(line) = self.lines.get_mut(at) {
-            if let Some(entry) = line.0.iter_mut().find(|other| **other == self::entry(tag, from)) {
-                *entry = self::entry(tag, to);
-                return;
+    /// The key of this hash, which is in the slot `from`, gets a free slot, or keeps its own if none is free. Returns the slot.
+    pub(super) fn move_to_free(&mut self, hash: u64, from: u32) -> u32 {
+        let place = self.place_of(entry(tag(hash), from));
+        match (place, self.free.pop()) {
+            (Some((at, index)), Some(to)) => {
+                self.lines[at].0[index] = entry(tag(hash), to);
+                to
             }
-            if !line.is_full() {
-                return;
-            }
-            at = self.behind(at);
+            (None, _) | (_, None) => from,
         }
     }
 
     /// The slot `id`, whose key has this hash, is free.
     pub(super) fn remove(&mut self, hash: u64, id: u32) {
-        let gone = entry(tag(hash), id);
-        let mut at = self.line_of(tag(hash));
+        if let Some((at, index)) = self.place_of(entry(tag(hash), id)) {
+            self.len -= 1;
+            self.close_gap(at, index);
+        }
+        self.free.push(id);
+    }
+
+    /// The line of an entry, and where it is in it.
+    fn place_of(&self, entry: u64) -> Option<(usize, usize)> {
+        let mut at = self.line_of((entry >> 32) as u32);
         while let Some(line) = self.lines.get(at) {
-            if let Some(index) = line.0.iter().position(|entry| *entry == gone) {
-                self.len -= 1;
-                self.close_gap(at, index);
-                break;
-            }
-            if !line.is_full() {
-                break;
+            let index = line.0.iter().position(|other| *other == entry);
+            if index.is_some() || !line.is_full() {
+                return index.map(|index| (at, index));
             }
             at = self.behind(at);
         }
-        self.free.push(id);
+        None
     }
 
     /// Number of slots in use.

@@ -22,17 +22,11 @@ pub(super) use self::evict::Forget;
 use super::elsewhere::Elsewhere;
 use super::key_bytes::KeyBytes;
 use super::slab::Slab;
-use super::slot_table::SlotTable;
+use super::slot_table::{SLOT_BYTES, SlotTable};
 use crate::types::Timestamp;
 
 /// No slot, no cache entry.
 pub(super) const NONE: u32 = u32::MAX;
-
-/// Bytes of hash table for each slot, at the mean load.
-const TABLE_BYTES: u64 = 10;
-
-/// Keys or slots that are looked at together: memory answers all of them in about the time that it needs for one.
-pub(super) const TOGETHER: usize = 16;
 
 /// A row and what is known about it.
 pub(super) struct Slot<V> {
@@ -162,7 +156,7 @@ impl<V> Tier<V> {
     /// Adds a clean slot for `key`, which is nowhere, and evicts if there are too many by now.
     #[inline]
     pub(super) fn insert_absent(&mut self, hash: u64, key: &[u8]) -> u32 {
-        self.make_room(|_, _: &_| ());
+        self.make_room(());
         self.insert(hash, key, None, 0)
     }
 
@@ -303,7 +297,7 @@ impl<V> Tier<V> {
     /// Bytes in use: slots, their share of the table, long keys, values as long as their serialized form, and what is known of other
     /// keys.
     pub(super) fn memory_bytes(&self) -> u64 {
-        let slots = self.table.len() as u64 * (size_of::<Slot<V>>() as u64 + TABLE_BYTES);
+        let slots = self.table.len() as u64 * (size_of::<Slot<V>>() as u64 + SLOT_BYTES);
         slots + self.heap_bytes + self.elsewhere.memory_bytes()
     }
 
@@ -382,9 +376,9 @@ mod tests {
         }
         let all = tier.memory_bytes();
         assert!(tier.is_complete());
-        tier.evict(all / 2, |_, _: &_| ());
+        tier.evict(all / 2, ());
         assert!(tier.memory_bytes() <= all / 2 && tier.rows() > 10);
-        tier.evict(0, |_, _: &_| ());
+        tier.evict(0, ());
         assert_eq!(tier.rows(), 10);
         assert!(!tier.is_complete());
         let in_engine = |number: u32| tier.may_be_in_engine(tier.hash(&number.to_be_bytes()));

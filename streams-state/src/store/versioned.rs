@@ -325,7 +325,7 @@ impl<K: 'static, V: Clone + 'static> VersionedStore<K, V> {
     /// Takes all versions of the key in `key_bytes` from the engine into the tier, or their absence.
     #[cold]
     fn load(&mut self, hash: u64) -> Result<u32, StateError> {
-        self.tier.make_room(|_, _: &_| ());
+        self.tier.make_room(());
         let history = self.read_engine(&self.key_bytes)?;
         let (row, len) = match history.is_empty() {
             true => (None, 0),

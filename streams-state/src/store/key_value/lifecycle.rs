@@ -1,11 +1,11 @@
 //! Steps 5 to 8 seen from the task: changelog out, commit, flush to the engine, restore.
 
 use super::super::bulk_restore::{BulkRestore, KeyValueRows};
-use super::super::tier::TOGETHER;
 use super::super::timestamped_row::write_row;
 use super::super::{CachedStore, ChangelogEntry, ChangelogRecord};
 use super::*;
 use crate::engine::{Run, Statistics};
+use crate::fetch::TOGETHER;
 use crate::types::Headers;
 
 impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
@@ -22,7 +22,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     }
 
     fn write_cached(&mut self) -> Result<(), StateError> {
-        while let Some(held) = self.cache.pop() {
+        while let Some(held) = self.pop_held() {
             self.tier.slot_mut(held.slot).cached = NONE;
             // A key that came and went leaves a tombstone: only a store that forwards spares it, as in Kafka Streams.
             let written = self.write_out(held.slot, &held.context);
@@ -81,11 +81,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
             return Ok(true);
         }
         self.tier.written();
-        let keep = Keeping {
-            rows: &mut self.forgotten,
-            values: &*self.values,
-            tier_bytes: self.tier.memory_bytes(),
-        };
+        let keep = self.forgotten.keeping(&*self.values, self.tier.memory_bytes());
         self.tier.make_room_after_flush(keep);
         if self.lru.is_none() && self.tier.shrink(|entry, slot| self.cache.moved(entry, slot)) {
             self.ordered.clear();
@@ -104,11 +100,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for KeyValueStore<K, V> {
     fn shed(&mut self, target_bytes: u64) {
         if self.engine.is_durable() && self.tier.has_clean() {
             let target = target_bytes.saturating_sub(self.beside_tier_bytes());
-            let keep = Keeping {
-                rows: &mut self.forgotten,
-                values: &*self.values,
-                tier_bytes: self.tier.memory_bytes(),
-            };
+            let keep = self.forgotten.keeping(&*self.values, self.tier.memory_bytes());
             self.tier.evict(target, keep);
         }
     }

@@ -9,24 +9,19 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         self.options.caching && self.tier.slot(id).cached == NONE
     }
 
-    /// Whether the value that the row has now can be had from the engine until the next flush: then no copy of it is needed, which
-    /// would wait for its memory.
+    /// What the row is now, for the cache. A value that the engine has, too, is not copied, which would wait for its memory.
     #[inline]
-    pub(super) fn stays_in_engine(&self, id: u32) -> bool {
-        !self.send_old_values && self.tier.is_clean(id) && self.engine.is_durable()
+    pub(super) fn flushed(&self, id: u32) -> Option<Flushed<V>> {
+        let (value, _) = self.tier.slot(id).row.as_ref()?;
+        let in_engine = !self.send_old_values && self.tier.is_clean(id) && self.engine.is_durable();
+        Some(if in_engine { Flushed::InEngine } else { Flushed::Value(value.clone()) })
     }
 
-    /// The value at the last flush of the row of `id`, whose update is held back in `entry`.
-    pub(super) fn value_at_flush(&mut self, id: u32, entry: u32) -> Result<Option<V>, StateError> {
-        match self.cache.flushed(entry) {
-            None => Ok(None),
-            Some(Flushed::Value(value)) => Ok(Some(value.clone())),
-            Some(Flushed::InEngine) => {
-                match self.engine.get(self.tier.slot(id).key(), &mut self.value_bytes)? {
-                    true => Ok(Some(self.decode(&self.value_bytes)?.0)),
-                    false => Ok(None),
-                }
-            }
+    /// The value that the engine has for the key of `id`.
+    pub(super) fn value_in_engine(&mut self, id: u32) -> Result<Option<V>, StateError> {
+        match self.engine.get(self.tier.slot(id).key(), &mut self.value_bytes)? {
+            true => Ok(Some(self.decode(&self.value_bytes)?.0)),
+            false => Ok(None),
         }
     }
 

@@ -82,7 +82,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
             return Ok(());
         }
         self.tier.flushed();
-        self.tier.make_room_after_flush(|_, _: &_| ());
+        self.tier.make_room_after_flush(());
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for SessionStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.durable && self.tier.has_clean() {
-            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()), |_, _: &_| ());
+            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()), ());
         }
     }
 

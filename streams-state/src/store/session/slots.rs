@@ -65,7 +65,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
     #[cold]
     pub(super) fn load(&mut self, hash: u64) -> Result<u32, StateError> {
         self.meters.asks_engine();
-        self.tier.make_room(|_, _: &_| ());
+        self.tier.make_room(());
         let kept_from = self.kept_from();
         let mut sessions = Sessions::default();
         let mut row_key = Vec::new();

@@ -1,6 +1,7 @@
 //! Which rows go when memory ends: clean ones, those that were not used since the hand last came by.
 
-use super::{NONE, Slot, TOGETHER, Tier, hash_of};
+use super::{NONE, Slot, Tier, hash_of};
+use crate::fetch::TOGETHER;
 
 /// Part of the room of a tier that may go into knowing what it forgot.
 const ELSEWHERE_PART: u64 = 64;
@@ -16,6 +17,12 @@ pub(in super::super) trait Forget<V> {
     fn forget(&mut self, hash: u64, slot: &Slot<V>);
 }
 
+/// Nobody is told.
+impl<V> Forget<V> for () {
+    fn forget(&mut self, _hash: u64, _slot: &Slot<V>) {}
+}
+
+#[cfg(test)]
 impl<V, F: FnMut(u64, &Slot<V>)> Forget<V> for F {
     fn forget(&mut self, hash: u64, slot: &Slot<V>) {
         self(hash, slot);

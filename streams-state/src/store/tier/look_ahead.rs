@@ -1,7 +1,8 @@
-//! What is read before it is used. A look for a key waits for memory several times: the table, the slot, what is known of forgotten keys.
-//! Looks one after the other wait for each; reads that need nothing of each other do not, if no other work is between them.
+//! A look for a key waits for memory several times: the table, the slot, what is known of forgotten keys. For several keys at once it
+//! waits as often for all of them.
 
-use super::{NONE, TOGETHER, Tier};
+use super::{NONE, Tier};
+use crate::fetch::{TOGETHER, fetch};
 
 /// Below this number of slots they are in the processor's caches anyway.
 const FEW_SLOTS: usize = 4096;
@@ -39,7 +40,8 @@ impl<V> Tier<V> {
     #[inline]
     pub(in super::super) fn fetch(&self, ids: impl Iterator<Item = u32>) {
         let slots = ids.filter(|id| *id != NONE).map(|id| &self.slots[id as usize]);
-        std::hint::black_box(slots.fold(0, |all, slot| all ^ slot.len ^ u32::from(slot.row.is_some())));
+        // Both ends: a slot may lie in two lines.
+        fetch(slots.map(|slot| u64::from(slot.len) ^ u64::from(slot.row.is_some())));
     }
 }
 

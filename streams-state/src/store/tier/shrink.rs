@@ -17,14 +17,13 @@ impl<V> Tier<V> {
         if self.slots.len() < kept + live / FREE_PART + CHUNK {
             return false;
         }
-        let mut free = self.table.take_free(kept);
+        self.table.keep_free_below(kept as u32);
         let mut numbers = vec![NONE; self.slots.len() - kept];
         for from in kept..self.slots.len() {
             if !self.slots[from].live {
                 continue;
             }
-            let Some(to) = free.pop() else { unreachable!("there are more slots before it than live ones") };
-            self.table.moved(hash_of(&self.hasher, &self.slots, from as u32), from as u32, to);
+            let to = self.table.move_to_free(hash_of(&self.hasher, &self.slots, from as u32), from as u32);
             self.slots.swap(from, to as usize);
             numbers[from - kept] = to;
             match self.slots[to as usize].cached {
@@ -32,7 +31,6 @@ impl<V> Tier<V> {
                 entry => moved(entry, to),
             }
         }
-        self.table.give_free(free);
         for id in self.touched.iter_mut().chain(&mut self.flushing) {
             *id = (*id as usize).checked_sub(kept).map_or(*id, |at| numbers[at]);
         }
@@ -139,7 +137,7 @@ mod tests {
         };
         add(&mut tier, 0..20 * CHUNK as u32);
         assert!(!tier.shrink(|_, _| ()), "all are in use");
-        tier.evict(tier.memory_bytes() / 2, |_, _: &_| ());
+        tier.evict(tier.memory_bytes() / 2, ());
         assert!(tier.slots.len() == 20 * CHUNK && tier.shrink(|_, _| ()) && !tier.shrink(|_, _| ()));
         assert!(tier.slots.len() <= 11 * CHUNK);
         let live = tier.slots() as u32;

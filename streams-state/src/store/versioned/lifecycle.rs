@@ -70,7 +70,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
         }
         self.progress.flushed();
         self.drop_expired()?;
-        self.tier.make_room_after_flush(|_, _: &_| ());
+        self.tier.make_room_after_flush(());
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl<K: 'static, V: Clone + 'static> StateStore for VersionedStore<K, V> {
 
     fn shed(&mut self, target_bytes: u64) {
         if self.engine.is_durable() && self.tier.has_clean() {
-            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()), |_, _: &_| ());
+            self.tier.evict(target_bytes.saturating_sub(self.beside_tier_bytes()), ());
         }
     }
 

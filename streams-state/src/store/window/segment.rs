@@ -13,11 +13,9 @@ use std::collections::BTreeMap;
 use super::rows::{Row, Rows};
 use crate::store::key_bytes::KeyBytes;
 use crate::store::slab::Slab;
-use crate::store::slot_table::SlotTable;
+use crate::store::slot_table::{SLOT_BYTES, SlotTable};
 use crate::types::Timestamp;
 
-/// Bytes of hash table for each slot, at the mean load.
-const TABLE_BYTES: u64 = 10;
 /// Bytes of a row in a run beside key and value: segment, tag, length, start, sequence, timestamp.
 const RUN_ROW_BYTES: u64 = 8 + 1 + 4 + 12 + 8;
 
@@ -313,7 +311,7 @@ impl<V> Segment<V> {
 
     /// Bytes in use: slots, their share of the table, rows, long keys, and values as long as their serialized form.
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.table.len() as u64 * (size_of::<Slot<V>>() as u64 + TABLE_BYTES) + self.heap_bytes
+        self.table.len() as u64 * (size_of::<Slot<V>>() as u64 + SLOT_BYTES) + self.heap_bytes
     }
 
     fn remove(&mut self, id: u32) {
