@@ -1,9 +1,9 @@
 //! One number for the memory of a process (`memory.max.bytes`), and how it is shared out. Counts only; those who hold memory act.
 //!
 //! ```text
-//! memory.max.bytes ┬─ 1/2  less 8 MiB, at least 5/16: tiers of all stores, shared by demand      MemoryBudget, MemoryShare
+//! memory.max.bytes ┬─ 1/2  tiers of all stores, shared by demand; less where 5/8 are not enough for engines, too   MemoryBudget, MemoryShare
 //!                  ├─ 1/16 block cache and memtables of the engines; 16 MiB at least, if that is not above 1/4
-//!                  ├─ 1/16 records fetched and not yet processed
+//!                  ├─ 1/32 records fetched and not yet processed; 4 MiB at least, if that is not above 1/16
 //!                  ├─ 1/16 records produced and not yet acknowledged
 //!                  └─ the rest: runs on their way to an engine, batches in work, what the allocator keeps
 //!
@@ -23,6 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Least block cache that lets an engine keep its indexes and filters, if the budget has room for it.
 const ENGINE_MIN_BYTES: u64 = 16 << 20;
+
+/// Fetched records that keep a thread from waiting for brokers, if the budget has room for them: 512 KiB for each of eight partitions.
+const FETCHED_MIN_BYTES: u64 = 4 << 20;
 
 /// What each part of a process may use, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,7 @@ impl MemoryPlan {
         Self {
             tiers: (total / 2).min(total / 8 * 5 - engines),
             engines,
-            fetched: total / 16,
+            fetched: (total / 32).max(FETCHED_MIN_BYTES.min(total / 16)),
             produced: total / 16,
             restoring: total / 4,
         }
@@ -151,11 +154,11 @@ mod tests {
         }
         let mebibytes = |total: u64| {
             let plan = MemoryPlan::of(total << 20);
-            (plan.tiers >> 20, plan.engines >> 20)
+            [plan.tiers, plan.engines, plan.fetched].map(|bytes| bytes >> 20)
         };
-        assert_eq!(mebibytes(64), (24, 16), "little for tiers, and what engines need");
-        assert_eq!(mebibytes(256), (128, 16), "what engines do not need, tiers have");
-        assert_eq!(mebibytes(1024), (512, 64));
+        assert_eq!(mebibytes(64), [24, 16, 4], "little for tiers, and what engines need");
+        assert_eq!(mebibytes(256), [128, 16, 8], "what engines do not need, tiers have");
+        assert_eq!(mebibytes(1024), [512, 64, 32]);
     }
 
     #[test]

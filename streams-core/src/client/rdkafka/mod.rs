@@ -90,7 +90,7 @@ fn fetch_limits(partition_bytes: Option<u64>) -> [(&'static str, String); 3] {
     [
         ("queued.min.messages", (bytes / MESSAGE_BYTES).to_string()),
         ("queued.max.messages.kbytes", (bytes / 1024).to_string()),
-        ("fetch.message.max.bytes", FETCH_MAX_BYTES.min(bytes / 8).to_string()),
+        ("fetch.message.max.bytes", FETCH_MAX_BYTES.min(bytes / 4).to_string()),
     ]
 }
 
