@@ -3,7 +3,7 @@
 //! ```text
 //! memory.max.bytes ┬─ 1/2  tiers of all stores, shared by demand; less where 5/8 are not enough for engines, too   MemoryBudget, MemoryShare
 //!                  ├─ 1/16 block cache and memtables of the engines; 16 MiB at least, if that is not above 1/4
-//!                  ├─ 1/32 records fetched and not yet processed; 4 MiB at least, if that is not above 1/16
+//!                  ├─ 1/32 records fetched and not yet processed; 8 MiB at least, if that is not above 1/16
 //!                  ├─ 1/16 records produced and not yet acknowledged
 //!                  └─ the rest: runs on their way to an engine, batches in work, what the allocator keeps
 //!
@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Least block cache that lets an engine keep its indexes and filters, if the budget has room for it.
 const ENGINE_MIN_BYTES: u64 = 16 << 20;
 
-/// Fetched records that keep a thread from waiting for brokers, if the budget has room for them: 512 KiB for each of eight partitions.
-const FETCHED_MIN_BYTES: u64 = 4 << 20;
+/// Fetched records that keep a thread from waiting for brokers, if the budget has room for them: 2 MiB for each of four partitions.
+const FETCHED_MIN_BYTES: u64 = 8 << 20;
 
 /// What each part of a process may use, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_parts_leave_a_quarter_of_the_whole() {
-        for total in [0, 4_000, 1 << 20, 64 << 20, 256 << 20, 8 << 30] {
+        for total in [0, 4_000, 1 << 20, 64 << 20, 128 << 20, 256 << 20, 8 << 30] {
             let plan = MemoryPlan::of(total);
             assert!(plan.tiers + plan.engines + plan.fetched + plan.produced <= total / 4 * 3, "{plan:?}");
         }
@@ -157,6 +157,8 @@ mod tests {
             [plan.tiers, plan.engines, plan.fetched].map(|bytes| bytes >> 20)
         };
         assert_eq!(mebibytes(64), [24, 16, 4], "little for tiers, and what engines need");
+        assert_eq!(mebibytes(96), [44, 16, 6]);
+        assert_eq!(mebibytes(128), [64, 16, 8], "what four partitions need to be fetched without a wait");
         assert_eq!(mebibytes(256), [128, 16, 8], "what engines do not need, tiers have");
         assert_eq!(mebibytes(1024), [512, 64, 32]);
     }
