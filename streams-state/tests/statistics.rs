@@ -121,6 +121,44 @@ fn reads_that_miss_the_tier_find_some_blocks_in_the_cache_and_some_not() {
     assert!(after.memtable.hits == 0 && after.memtable.misses >= 1_900, "{:?}", after.memtable);
 }
 
+/// A review found that each deletion asked the engine for the value before it, which only forwarders of old values want.
+#[test]
+fn a_cached_deletion_asks_the_engine_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = provider().open(directory.path(), &["counts"]).unwrap().remove(0);
+    let options = KeyValueOptions {
+        name: "counts".into(),
+        timestamped: true,
+        caching: true,
+        logging: false,
+        tier_max_bytes: 1 << 20,
+    };
+    let mut store: KeyValueStore<i64, i64> =
+        KeyValueStore::new(options, engine, Arc::new(Auto), Arc::new(Auto)).unwrap();
+    let forwarded = |store: &mut KeyValueStore<i64, i64>| {
+        let mut forwarded = 0;
+        while let Some(update) = store.pop_cached().unwrap() {
+            assert_eq!(update.change.old, None);
+            forwarded += 1;
+        }
+        forwarded
+    };
+    for key in 0..100 {
+        store.put(&key, Some(key), 1, &RecordContext::none(1)).unwrap();
+    }
+    assert_eq!(forwarded(&mut store), 100);
+    store.committed(Some(1));
+    store.flush().unwrap();
+    let before = store.engine_statistics().unwrap();
+    for key in 0..50 {
+        store.put(&key, None, 1, &RecordContext::none(1)).unwrap();
+        store.delete(&(key + 50), &RecordContext::none(1)).unwrap();
+    }
+    assert_eq!(forwarded(&mut store), 100);
+    let after = store.engine_statistics().unwrap();
+    assert_eq!((after.bytes_read, after.memtable), (before.bytes_read, before.memtable));
+}
+
 #[test]
 fn stores_have_parts_of_a_compaction_that_add_up() {
     let directory = tempfile::tempdir().unwrap();

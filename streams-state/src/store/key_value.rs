@@ -3,7 +3,7 @@
 //! In come typed keys and changes, out go changelog entries ([`StateStore::drain_changelog`]), held-back updates
 //! ([`KeyValueStore::pop_cached`]) and, long after the commit, a sorted run for the engine
 //! ([`StateStore::flush`]). The engine is asked only for keys that the tier does not have, and never while the
-//! tier has every row of the store (`complete`).
+//! tier has every row of the store (`complete`); but also by who wants to see what a row was before the cache.
 //!
 //! ```text
 //!          no cache:   update ──► slot + changelog entry
@@ -67,7 +67,7 @@ pub struct KeyValueOptions {
 pub struct CachedUpdate<K, V> {
     /// Key.
     pub key: K,
-    /// `new` is the value now; `old` is the one at the last flush, filled only with `send_old_values` or if `new` is `None`.
+    /// `new` is the value now; `old` is the one at the last flush, filled only with `send_old_values`.
     pub change: Change<V>,
     /// Timestamp of the value; of the record that deleted it, for a deletion. In a plain store always that of the
     /// record.
@@ -245,13 +245,12 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
         context: &RecordContext,
     ) -> Result<(), StateError> {
         let id = self.locate_or_insert(key)?;
-        let wants_flushed = self.wants_flushed(id);
         let row = value.map(|value| (value, timestamp));
-        let before = std::mem::replace(&mut self.tier.slot_mut(id).row, row);
         if self.options.caching {
-            let flushed = before.filter(|_| wants_flushed).map(|(value, _)| Flushed::Value(value));
+            let flushed = self.replace_flushed(id, row);
             return self.hold(id, flushed, context);
         }
+        let before = std::mem::replace(&mut self.tier.slot_mut(id).row, row);
         self.write_or_undo(id, Some(before), context)
     }
 
@@ -265,8 +264,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     fn remove(&mut self, key: &K, context: &RecordContext) -> Result<Option<V>, StateError> {
         let id = self.locate_or_insert(key)?;
+        let flushed = if self.wants_flushed(id) { self.flushed(id) } else { None };
         let before = self.tier.slot_mut(id).row.take().map(|(value, _)| value);
-        let flushed = if self.wants_flushed(id) { before.clone().map(Flushed::Value) } else { None };
         match self.options.caching {
             true => self.hold(id, flushed, context)?,
             false => self.write_out(id, context)?,
@@ -295,7 +294,8 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Changes the value of `key` in place: `change` sees the value and its timestamp, `None` is no row.
     ///
-    /// With caching, the first update of a key after a flush clones its value, unless the engine has it, too: somebody may ask what it was.
+    /// With caching, the first update of a key after a flush clones its value, because somebody may ask what it was; unless the engine has
+    /// it, too, and nobody wants old values.
     #[inline]
     pub fn update<R>(
         &mut self,
@@ -338,8 +338,7 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
 
     /// Takes the next update that the cache holds back, in order of last update, and logs it. `None`: no more.
     ///
-    /// A row that is absent now and was at the last flush is passed over. For a deletion without
-    /// [`send_old_values`](Self::send_old_values) `old` says what was there; a forwarder need not send it.
+    /// A row that is absent now and was at the last flush is passed over.
     pub fn pop_cached(&mut self) -> Result<Option<CachedUpdate<K, V>>, StateError> {
         while let Some(held) = self.pop_held() {
             self.tier.slot_mut(held.slot).cached = NONE;
@@ -358,10 +357,9 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
                 Some((value, _)) => (Some(value.clone()), held.context.timestamp),
                 None => (None, held.context.timestamp),
             };
-            let old = match held.flushed.filter(|_| self.send_old_values || new.is_none()) {
-                None => None,
+            let old = match held.flushed.filter(|_| self.send_old_values) {
                 Some(Flushed::Value(old)) => Some(old),
-                Some(Flushed::InEngine) => self.value_in_engine(held.slot)?,
+                Some(Flushed::InEngine) | None => None,
             };
             let change = Change::latest(old, new);
             return Ok(Some(CachedUpdate { key, change, timestamp, context: held.context }));

@@ -280,7 +280,7 @@ impl<K: 'static, V: Clone + 'static> SessionStore<K, V> {
             let key = self.keys.deserialize(Some(key)).map_err(|source| self.progress.serde_error(source))?;
             let window = flushed.window;
             let headers = self.logged_headers.of_session(new.as_ref(), &held.context.headers).clone();
-            let old = flushed.value.filter(|_| self.send_old_values || new.is_none());
+            let old = flushed.value.filter(|_| self.send_old_values);
             return Ok(Some(CachedUpdate {
                 key: Windowed { key, window },
                 change: Change::latest(old, new),

@@ -360,7 +360,7 @@ impl Run {
             assert_eq!((&popped.key.key, popped.key.window), (&expected.place.2, window(&expected.place)));
             assert_eq!((&popped.context, popped.timestamp), (&expected.context, expected.place.0));
             assert_eq!(popped.change.new, row);
-            let wanted = self.options.send_old_values || row.is_none();
+            let wanted = self.options.send_old_values;
             assert_eq!(popped.change.old, expected.before.clone().filter(|_| wanted));
         }
         self.dirty.is_empty()

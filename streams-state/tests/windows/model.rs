@@ -264,7 +264,7 @@ impl Run {
                 _ => expected.context.timestamp,
             };
             assert_eq!(popped.timestamp, timestamp);
-            let wanted = self.options.send_old_values || row.is_none();
+            let wanted = self.options.send_old_values;
             assert_eq!(popped.change.old, expected.before.clone().filter(|_| wanted));
         }
         self.dirty.is_empty()

@@ -13,8 +13,20 @@ impl<K: 'static, V: Clone + 'static> KeyValueStore<K, V> {
     #[inline]
     pub(super) fn flushed(&self, id: u32) -> Option<Flushed<V>> {
         let (value, _) = self.tier.slot(id).row.as_ref()?;
-        let in_engine = !self.send_old_values && self.tier.is_clean(id) && self.engine.is_durable();
-        Some(if in_engine { Flushed::InEngine } else { Flushed::Value(value.clone()) })
+        Some(if self.is_in_engine(id) { Flushed::InEngine } else { Flushed::Value(value.clone()) })
+    }
+
+    /// Sets the row, and returns what it was, if the cache wants to know.
+    pub(super) fn replace_flushed(&mut self, id: u32, row: Option<(V, Timestamp)>) -> Option<Flushed<V>> {
+        let (wanted, in_engine) = (self.wants_flushed(id), self.is_in_engine(id));
+        let (value, _) = std::mem::replace(&mut self.tier.slot_mut(id).row, row).filter(|_| wanted)?;
+        Some(if in_engine { Flushed::InEngine } else { Flushed::Value(value) })
+    }
+
+    /// Whether the engine can tell what the row is now, and nobody will want it soon.
+    #[inline]
+    fn is_in_engine(&self, id: u32) -> bool {
+        !self.send_old_values && self.tier.is_clean(id) && self.engine.is_durable()
     }
 
     /// The value that the engine has for the key of `id`.

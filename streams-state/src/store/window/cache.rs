@@ -155,8 +155,7 @@ impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for WindowStore
         std::mem::take(&mut self.refused)
     }
 
-    /// In order of last update. A row that is absent now and was at the last flush is passed over. For a deletion
-    /// without `send_old_values` `old` says what was there; a forwarder need not send it.
+    /// In order of last update. A row that is absent now and was at the last flush is passed over.
     fn pop_cached(&mut self) -> Result<Option<CachedUpdate<Windowed<K>, V>>, StateError> {
         if self.panes.is_some() {
             return self.pop_cached_window();
@@ -179,7 +178,7 @@ impl<K: 'static, V: Clone + 'static> CachedStore<Windowed<K>, V> for WindowStore
             };
             let key = self.decode_key(segment.slot(place.slot).key.as_slice())?;
             let key = Windowed { key, window: self.window(row.start) };
-            let old = flushed.filter(|_| self.send_old_values || new.is_none());
+            let old = flushed.filter(|_| self.send_old_values);
             return Ok(Some(CachedUpdate {
                 key,
                 change: Change::latest(old, new),
