@@ -1,11 +1,9 @@
 //! The workloads of the benchmark: `stateless`, `wordcount`, `enrich`, `kvstate`, and those of `windows` and `joins`.
 
-use std::fmt;
-use std::str::FromStr;
+use std::io::Write;
 
 use kstreams::prelude::*;
 
-use super::text::Text;
 use super::{joins, windows};
 
 /// Names of the topics that a workload uses.
@@ -78,36 +76,40 @@ fn kvstate(topics: Topics) -> Result<Topology, TopologyError> {
     builder
         .stream(&Topic::<String, String>::named(topics.input))
         .group_by_key()
-        .fold(&Store::<String, Latest, Auto, Text>::new("latest"), |_, value, latest| {
+        .fold(&Store::<String, Latest, Auto, LatestText>::new("latest"), |_, value, latest| {
             latest.count += 1;
             latest.value = value;
         })
         .to_stream()
-        .to(&Topic::<String, Latest, Auto, Text>::named(topics.output));
+        .to(&Topic::<String, Latest, Auto, LatestText>::named(topics.output));
     builder.build()
 }
 
-/// State of a key in `kvstate`: `count|value`.
+/// State of a key in `kvstate`.
 #[derive(Clone, PartialEq, Debug, Default)]
 struct Latest {
     count: u64,
     value: String,
 }
 
-impl fmt::Display for Latest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}|", self.count)?;
-        f.write_str(&self.value)
+/// [`Latest`] as `count|value`, written by hand: each update of the state is serialized for the changelog, the output and the engine.
+#[derive(Clone, Copy, Debug, Default)]
+struct LatestText;
+
+impl Serde<Latest> for LatestText {
+    fn serialize(&self, latest: &Latest, out: &mut Vec<u8>) -> Result<bool, SerdeError> {
+        write!(out, "{}|", latest.count).map_err(|error| SerdeError::new(error.to_string()))?;
+        out.extend_from_slice(latest.value.as_bytes());
+        Ok(true)
     }
-}
 
-impl FromStr for Latest {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (count, value) = text.split_once('|').ok_or_else(|| format!("`{text}` has no count"))?;
-        let count = count.parse().map_err(|_| format!("`{count}` is not a count"))?;
-        Ok(Self { count, value: value.to_owned() })
+    fn deserialize(&self, bytes: Option<&[u8]>) -> Result<Latest, SerdeError> {
+        let mut value: String = Auto.deserialize(bytes)?;
+        let bar = value.find('|').ok_or_else(|| SerdeError::new(format!("`{value}` has no count")))?;
+        let count = value[..bar].parse();
+        let count = count.map_err(|_| SerdeError::new(format!("the count of `{value}` is no number")))?;
+        value.drain(..=bar);
+        Ok(Latest { count, value })
     }
 }
 
