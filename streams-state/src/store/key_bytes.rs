@@ -1,22 +1,24 @@
 //! The serialized key of a slot: inside the slot while it is short, on the heap else.
 //!
 //! ```text
-//! 24 bytes:  | tag | len | 22 bytes of key |      up to 22 bytes
-//!            | tag | pad | pointer | length |     longer
+//! 16 bytes:  | tag | len | 14 bytes of key |      up to 14 bytes
+//!            | tag | pad | pointer         |      longer: | length | capacity | key |
 //! ```
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
+use thin_vec::ThinVec;
+
 /// Keys up to this many bytes need no allocation.
-const INLINE_MAX: usize = 22;
+const INLINE_MAX: usize = 14;
 
 /// Bytes of one key, ordered as bytes.
 #[derive(Clone)]
 pub(super) enum KeyBytes {
     Inline { len: u8, bytes: [u8; INLINE_MAX] },
-    Heap(Box<[u8]>),
+    Heap(ThinVec<u8>),
 }
 
 impl KeyBytes {
@@ -27,7 +29,11 @@ impl KeyBytes {
                 start.copy_from_slice(key);
                 Self::Inline { len: key.len() as u8, bytes }
             }
-            None => Self::Heap(key.into()),
+            None => {
+                let mut bytes = ThinVec::with_capacity(key.len());
+                bytes.extend_from_slice(key);
+                Self::Heap(bytes)
+            }
         }
     }
 
@@ -43,7 +49,7 @@ impl KeyBytes {
     pub(super) fn heap_bytes(&self) -> u64 {
         match self {
             Self::Inline { .. } => 0,
-            Self::Heap(bytes) => bytes.len() as u64 + 16,
+            Self::Heap(bytes) => bytes.len() as u64 + 24,
         }
     }
 }
@@ -92,12 +98,12 @@ mod tests {
 
     #[test]
     fn keeps_short_keys_inside_and_long_keys_outside() {
-        assert_eq!(size_of::<KeyBytes>(), 24);
-        for len in [0, 1, 21, 22, 23, 300] {
+        assert_eq!(size_of::<KeyBytes>(), 16);
+        for len in [0, 1, 13, 14, 15, 36, 300] {
             let key: Vec<u8> = (0..len).map(|byte| byte as u8).collect();
             let bytes = KeyBytes::new(&key);
             assert_eq!(bytes.as_slice(), key);
-            assert_eq!(bytes.heap_bytes() == 0, len <= 22);
+            assert_eq!(bytes.heap_bytes() == 0, len <= 14);
         }
         assert!(KeyBytes::new(b"a") < KeyBytes::new(b"aa"));
         assert!(KeyBytes::new(b"\x7f") < KeyBytes::new(b"\x80"));

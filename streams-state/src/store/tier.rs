@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! table: hash -> u32 ──► slots: | row: Option<(V, timestamp)> | key | cached, len, flags |
-//!                                 64 bytes for an i64
+//!                                 64 bytes for a string and a number
 //! slot:  clean ──change──► touched ──flush──► flushing ──written──► clean ──evict──► gone      (absent rows go when written)
 //! ```
 //! `touched` lists the slots that differ from the engine and what is on its way to it, each once, in the order of their first
@@ -13,12 +13,15 @@
 mod evict;
 mod look_ahead;
 mod shrink;
+mod slot;
 
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
 pub(super) use self::evict::Forget;
+pub(super) use self::slot::Slot;
+use self::slot::{FLUSHING, TOUCHED, USED};
 use super::elsewhere::Elsewhere;
 use super::key_bytes::KeyBytes;
 use super::slab::Slab;
@@ -27,37 +30,6 @@ use crate::types::Timestamp;
 
 /// No slot, no cache entry.
 pub(super) const NONE: u32 = u32::MAX;
-
-/// A row and what is known about it.
-pub(super) struct Slot<V> {
-    /// The row; `None` is known to be absent.
-    pub(super) row: Option<(V, Timestamp)>,
-    key: KeyBytes,
-    /// The entry of the record cache that holds the last update back, or [`NONE`].
-    pub(super) cached: u32,
-    len: u32,
-    live: bool,
-    touched: bool,
-    flushing: bool,
-    used: bool,
-}
-
-impl<V> Slot<V> {
-    /// Serialized key.
-    #[inline]
-    pub(super) fn key(&self) -> &[u8] {
-        self.key.as_slice()
-    }
-
-    fn heap_bytes(&self) -> u64 {
-        let value = if std::mem::needs_drop::<V>() { u64::from(self.len) } else { 0 };
-        self.key.heap_bytes() + value
-    }
-
-    fn run_bytes(&self) -> u64 {
-        self.key().len() as u64 + u64::from(self.len) + 8
-    }
-}
 
 /// The slots of a store.
 pub(super) struct Tier<V> {
@@ -108,7 +80,7 @@ impl<V> Tier<V> {
     pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
         let slots = &mut self.slots;
         let id = self.table.find(hash, |id| slots[id as usize].key() == key)?;
-        slots[id as usize].used = true;
+        slots[id as usize].set(USED);
         Some(id)
     }
 
@@ -126,8 +98,7 @@ impl<V> Tier<V> {
     /// Whether the engine has the row of the slot as it is.
     #[inline]
     pub(super) fn is_clean(&self, id: u32) -> bool {
-        let slot = &self.slots[id as usize];
-        !slot.touched && !slot.flushing
+        self.slots[id as usize].is_clean()
     }
 
     #[inline]
@@ -137,16 +108,7 @@ impl<V> Tier<V> {
 
     /// Adds a clean slot for `key`, which has none. `len`: bytes of the serialized value.
     pub(super) fn insert(&mut self, hash: u64, key: &[u8], row: Option<(V, Timestamp)>, len: usize) -> u32 {
-        let slot = Slot {
-            row,
-            key: KeyBytes::new(key),
-            cached: NONE,
-            len: len as u32,
-            live: true,
-            touched: false,
-            flushing: false,
-            used: true,
-        };
+        let slot = Slot::new(key, row, len);
         self.heap_bytes += slot.heap_bytes();
         let id = self.table.add(hash, self.slots.len());
         self.slots.put(id as usize, slot);
@@ -165,16 +127,16 @@ impl<V> Tier<V> {
     #[inline]
     pub(super) fn touch(&mut self, id: u32, len: Option<usize>) {
         let slot = &mut self.slots[id as usize];
-        if !slot.touched {
-            slot.touched = true;
+        if !slot.is(TOUCHED) {
+            slot.set(TOUCHED);
             self.touched.push(id);
             self.touched_bytes += slot.run_bytes();
         }
         if let Some(len) = len
-            && slot.len != len as u32
+            && !slot.has_len(len)
         {
             let before = (slot.run_bytes(), slot.heap_bytes());
-            slot.len = len as u32;
+            slot.set_len(len);
             self.touched_bytes = (self.touched_bytes + slot.run_bytes()).saturating_sub(before.0);
             self.heap_bytes = self.heap_bytes + slot.heap_bytes() - before.1;
         }
@@ -196,7 +158,8 @@ impl<V> Tier<V> {
         std::mem::swap(&mut self.flushing, &mut self.touched);
         for id in &self.flushing {
             let slot = &mut self.slots[*id as usize];
-            (slot.touched, slot.flushing) = (false, true);
+            slot.clear(TOUCHED);
+            slot.set(FLUSHING);
         }
         self.touched_bytes = 0;
     }
@@ -206,8 +169,8 @@ impl<V> Tier<V> {
         let mut arrived = std::mem::take(&mut self.flushing);
         for id in arrived.drain(..) {
             let slot = &mut self.slots[id as usize];
-            slot.flushing = false;
-            if slot.row.is_none() && !slot.touched {
+            slot.clear(FLUSHING);
+            if slot.row.is_none() && !slot.is(TOUCHED) {
                 self.forget(id);
             }
         }
@@ -263,8 +226,7 @@ impl<V> Tier<V> {
     pub(super) fn forget_if(&mut self, worthless: impl Fn(&V) -> bool) {
         for id in 0..self.slots.len() as u32 {
             let slot = &self.slots[id as usize];
-            let clean = slot.live && !slot.touched && !slot.flushing && slot.cached == NONE;
-            if clean && slot.row.as_ref().is_some_and(|(value, _)| worthless(value)) {
+            if slot.may_go() && slot.row.as_ref().is_some_and(|(value, _)| worthless(value)) {
                 self.forget(id);
             }
         }
@@ -280,9 +242,10 @@ impl<V> Tier<V> {
         for slot in self.slots.iter_mut() {
             let before = (slot.run_bytes(), slot.heap_bytes());
             if let Some((value, _)) = &mut slot.row {
-                slot.len = change(value) as u32;
+                let len = change(value);
+                slot.set_len(len);
                 self.heap_bytes = self.heap_bytes + slot.heap_bytes() - before.1;
-                if slot.touched {
+                if slot.is(TOUCHED) {
                     self.touched_bytes = (self.touched_bytes + slot.run_bytes()).saturating_sub(before.0);
                 }
             }
@@ -311,11 +274,7 @@ impl<V> Tier<V> {
         self.table.remove(hash, id);
         let slot = &mut self.slots[id as usize];
         self.heap_bytes -= slot.heap_bytes();
-        slot.row = None;
-        slot.key = KeyBytes::default();
-        slot.live = false;
-        slot.touched = false;
-        slot.flushing = false;
+        slot.free();
     }
 
     /// Takes the slot out.
@@ -342,11 +301,6 @@ mod tests {
     fn add(tier: &mut Tier<i64>, key: &[u8], value: Option<i64>) -> u32 {
         let hash = tier.hash(key);
         tier.insert(hash, key, value.map(|value| (value, 0)), 8)
-    }
-
-    #[test]
-    fn a_slot_for_an_i64_fills_a_cache_line() {
-        assert_eq!(size_of::<Slot<i64>>(), 64);
     }
 
     #[test]

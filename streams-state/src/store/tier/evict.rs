@@ -1,6 +1,7 @@
 //! Which rows go when memory ends: clean ones, those that were not used since the hand last came by.
 
-use super::{NONE, Slot, Tier, hash_of};
+use super::slot::USED;
+use super::{Slot, Tier, hash_of};
 use crate::fetch::TOGETHER;
 
 /// Part of the room of a tier that may go into knowing what it forgot.
@@ -78,10 +79,10 @@ impl<V> Tier<V> {
             *steps -= 1;
             self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
             let slot = &mut self.slots[self.hand];
-            if !slot.live || slot.touched || slot.flushing || slot.cached != NONE {
+            if !slot.may_go() {
                 continue;
             }
-            if !std::mem::take(&mut slot.used) {
+            if !slot.clear(USED) {
                 victims.push((hash_of(&self.hasher, &self.slots, self.hand as u32), self.hand as u32));
             }
         }

@@ -41,12 +41,13 @@ impl<V> Tier<V> {
     pub(in super::super) fn fetch(&self, ids: impl Iterator<Item = u32>) {
         let slots = ids.filter(|id| *id != NONE).map(|id| &self.slots[id as usize]);
         // Both ends: a slot may lie in two lines.
-        fetch(slots.map(|slot| u64::from(slot.len) ^ u64::from(slot.row.is_some())));
+        fetch(slots.map(|slot| u64::from(slot.len()) ^ u64::from(slot.row.is_some())));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::slot::USED;
     use super::*;
 
     #[test]
@@ -66,7 +67,7 @@ mod tests {
             tier.look_ahead(&keys, |hashes| seen.extend_from_slice(hashes));
             seen
         };
-        let used = |tier: &Tier<i64>| tier.slots.iter().filter(|slot| slot.used).count();
+        let used = |tier: &Tier<i64>| tier.slots.iter().filter(|slot| slot.is(USED)).count();
         let before = (used(&tier), tier.memory_bytes());
         let mut found = seen(&tier, rows);
         assert!(seen(&tier, absent).len() < absent.len() / 20);

@@ -2,6 +2,7 @@
 //! for a while would keep the slots for ever, free ones between others.
 
 use super::super::slab::CHUNK;
+use super::slot::LIVE;
 use super::{NONE, Tier, hash_of};
 
 /// Of so many slots one may be free.
@@ -20,7 +21,7 @@ impl<V> Tier<V> {
         self.table.keep_free_below(kept as u32);
         let mut numbers = vec![NONE; self.slots.len() - kept];
         for from in kept..self.slots.len() {
-            if !self.slots[from].live {
+            if !self.slots[from].is(LIVE) {
                 continue;
             }
             let to = self.table.move_to_free(hash_of(&self.hasher, &self.slots, from as u32), from as u32);
@@ -47,6 +48,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::{prop_assert, prop_assert_eq};
 
+    use super::super::slot::{FLUSHING, TOUCHED};
     use super::*;
 
     type Steps = Vec<(u8, u32)>;
@@ -113,8 +115,8 @@ mod tests {
                 let id = id_of(&mut tier, *key);
                 prop_assert_eq!(id.map(|id| tier.slot(id).row), Some(Some((*value, 0))));
             }
-            prop_assert!(tier.touched.iter().all(|id| tier.slots[*id as usize].touched));
-            prop_assert!(tier.flushing.iter().all(|id| tier.slots[*id as usize].flushing));
+            prop_assert!(tier.touched.iter().all(|id| tier.slots[*id as usize].is(TOUCHED)));
+            prop_assert!(tier.flushing.iter().all(|id| tier.slots[*id as usize].is(FLUSHING)));
         }
         Ok(())
     }
